@@ -1,0 +1,1 @@
+"""portway: put a local service on the internet through your own server."""
