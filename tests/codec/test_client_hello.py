@@ -1,0 +1,158 @@
+"""The ClientHello reader: real hellos of OpenSSL, then every way to get one wrong."""
+
+import ssl
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portway.codec.client_hello import MAX_HELLO, ClientHello, ClientHelloError, alert_record, parse
+
+
+def openssl_hello(name: str | None, alpn: list[str] | None = None) -> bytes:
+    """Return the hello that OpenSSL sends."""
+    context = ssl.create_default_context()
+    if name is None:
+        context.check_hostname = False
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+def vector(width: int, data: bytes) -> bytes:
+    return len(data).to_bytes(width, "big") + data
+
+
+def record(payload: bytes) -> bytes:
+    return b"\x16\x03\x01" + vector(2, payload)
+
+
+def message(
+    extensions: list[tuple[int, bytes]] | None = None,
+    *,
+    version: int = 0x0303,
+    session: bytes = b"",
+    ciphers: bytes = b"\x13\x01\x13\x02",
+    compression: bytes = b"\0",
+    tail: bytes = b"",
+) -> bytes:
+    body = (
+        struct.pack(">H", version)
+        + b"r" * 32
+        + vector(1, session)
+        + vector(2, ciphers)
+        + vector(1, compression)
+    )
+    if extensions is not None:
+        body += vector(2, b"".join(struct.pack(">H", kind) + vector(2, data) for kind, data in extensions))
+    return b"\x01" + vector(3, body + tail)
+
+
+def names(*entries: bytes, kind: int = 0) -> tuple[int, bytes]:
+    return 0, vector(2, b"".join(bytes((kind,)) + vector(2, entry) for entry in entries))
+
+
+def parsed(data: bytes) -> ClientHello:
+    hello = parse(data)
+    assert hello is not None
+    return hello
+
+
+def test_a_real_hello_says_name_protocols_and_version() -> None:
+    data = openssl_hello("App.Example.COM", ["h2", "http/1.1"])
+    hello = parsed(data + b"more")
+    assert hello.sni == "app.example.com"
+    assert hello.alpn == (b"h2", b"http/1.1")
+    assert hello.version == 0x0304
+    assert 0x1301 in hello.ciphers
+    assert 43 in hello.extensions
+    assert hello.size == len(data)
+
+
+def test_a_hello_without_a_name_is_read() -> None:
+    hello = parsed(openssl_hello(None))
+    assert hello.sni is None
+    assert hello.alpn == ()
+
+
+def test_every_beginning_asks_for_more() -> None:
+    data = openssl_hello("a.example")
+    assert [n for n in range(len(data)) if parse(data[:n]) is not None] == []
+
+
+@given(st.data())
+def test_a_hello_cut_over_records_is_the_same(data: st.DataObject) -> None:
+    whole = message([names(b"cut.example"), (16, vector(2, vector(1, b"h2")))])
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(whole) - 1), max_size=8)))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    hello = parsed(b"".join(map(record, pieces)))
+    assert (hello.sni, hello.alpn) == ("cut.example", (b"h2",))
+
+
+def test_the_name_loses_case_and_final_dot() -> None:
+    assert parsed(record(message([names(b"A.Example.")]))).sni == "a.example"
+
+
+def test_grease_is_no_version() -> None:
+    versions = (43, vector(1, b"\x7a\x7a\x03\x04\x03\x03"))
+    assert parsed(record(message([versions]))).version == 0x0304
+    assert parsed(record(message())).version == 0x0303
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"\x16\x02",
+        b"\x16\x03\x01\x00\x00",
+        b"\x16\x03\x01\x40\x01",
+        record(b"\x02" + vector(3, b"x")),
+        record(message() + b"\x01"),
+        record(message(version=0x0300)),
+        record(message(session=b"s" * 33)),
+        record(message(ciphers=b"")),
+        record(message(ciphers=b"\x13")),
+        record(message(compression=b"\x01")),
+        record(message([], tail=b"x")),
+        record(message([(5, b""), (5, b"")])),
+        record(message([names(b"a", b"b")])),
+        record(message([names(b"a", kind=1)])),
+        record(message([names()])),
+        record(message([names(b"")])),
+        record(message([names(b"a b")])),
+        record(message([names(b"a\0b")])),
+        record(message([names(b"x" * 254)])),
+        record(message([(0, b"\x00\x09\x00")])),
+        record(message([(0, b"")])),
+        record(message([(16, vector(2, b""))])),
+        record(message([(16, vector(2, vector(1, b"")))])),
+        record(message([(16, vector(2, vector(1, b"h2")) + b"x")])),
+        record(message([(43, b"\x03\x03\x04\x03")])),
+        record(b"\x01\x02\x00\x00"),
+    ],
+)
+def test_what_is_malformed_is_refused(data: bytes) -> None:
+    with pytest.raises(ClientHelloError) as caught:
+        parse(data)
+    assert alert_record(caught.value.alert)[:6] == b"\x15\x03\x03\x00\x02\x02"
+
+
+def test_a_hello_that_never_ends_is_refused() -> None:
+    many = record(b"\x01\x00\xff\x00" + b"x" * 16_000) + record(b"x" * 16_000) * 4
+    assert parse(many[: MAX_HELLO - 1]) is None
+    with pytest.raises(ClientHelloError, match="64 KiB"):
+        parse(many)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_give_a_value_or_the_error(noise: bytes) -> None:
+    for data in (noise, record(noise) if noise else b"", record(b"\x01" + vector(3, noise))):
+        try:
+            parse(data)
+        except ClientHelloError:
+            continue
