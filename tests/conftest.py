@@ -1,0 +1,123 @@
+"""What holds for every test: the event loop, the rule on skips, the guards against leaks."""
+
+import asyncio
+import gc
+import inspect
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+REQUIRE_ALL = os.environ.get("PORTWAY_REQUIRE_ALL") == "1"
+"""Set by .ci/run: a test that is skipped counts as failed."""
+
+LOOP = os.environ.get("PORTWAY_TEST_LOOP", "uvloop")
+"""Which event loop async tests run on: uvloop (where it is installed) or asyncio."""
+
+_DESCRIPTORS = Path("/proc/self/fd")
+_SETTLE = 1.0  # seconds that tasks may take to notice that their test is over
+
+
+# -- the event loop ------------------------------------------------------------------------------
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run async tests on the loop that users get."""
+    if LOOP == "uvloop":
+        try:
+            import uvloop
+        except ImportError:
+            pass
+        else:
+            return {"uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+# -- skips, and what runs only by hand -----------------------------------------------------------
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests marked `long` to `make soak`, which asks for them by name."""
+    if config.getoption("markexpr"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    if long:
+        items[:] = [item for item in items if item not in set(long)]
+        config.hook.pytest_deselected(items=long)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where everything is required."""
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under PORTWAY_REQUIRE_ALL=1: {_reason(report.longrepr)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Likewise for a whole module that skips itself."""
+    report = yield
+    if REQUIRE_ALL and report.outcome == "skipped":
+        report.outcome = "failed"
+        report.longrepr = f"skipped under PORTWAY_REQUIRE_ALL=1: {_reason(report.longrepr)}"
+    return report
+
+
+def _reason(longrepr: object) -> str:
+    return str(longrepr[-1]) if isinstance(longrepr, tuple) else str(longrepr)
+
+
+# -- leaks ---------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(name: str, obj: Any) -> None:
+    """Give every async test the guard on tasks."""
+    if name.startswith("test") and inspect.iscoroutinefunction(obj):
+        pytest.mark.usefixtures("no_task_left")(obj)
+
+
+@pytest_asyncio.fixture
+async def no_task_left() -> AsyncIterator[None]:
+    """Fail a test that leaves a task running after it and its fixtures have ended."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=_SETTLE)
+    assert not left, f"tasks left running: {sorted(task.get_name() for task in left)}"
+
+
+@pytest.fixture(autouse=True)
+def no_socket_left() -> Iterator[None]:
+    """Fail a test that leaves a socket open. (Files are seen by Python's own ResourceWarning.)"""
+    before = _sockets()
+    yield
+    left = _sockets() - before
+    if left:
+        gc.collect()  # one that nobody holds any more reports itself with a better message
+        left = _sockets() - before
+    assert not left, f"sockets left open: {sorted(left)}"
+
+
+def _sockets() -> set[str]:
+    """Return the open sockets of this process; empty where the system does not tell."""
+    found: set[str] = set()
+    try:
+        descriptors = list(_DESCRIPTORS.iterdir())
+    except OSError:
+        return found
+    for descriptor in descriptors:
+        try:
+            target = os.readlink(descriptor)
+        except OSError:
+            continue
+        if target.startswith("socket:"):
+            found.add(f"{descriptor.name} {target}")
+    return found
