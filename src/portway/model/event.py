@@ -1,0 +1,168 @@
+"""What happened, one frozen value each: logs, metrics and exported events are made from these.
+
+Whoever sees a thing happen builds the value and hands it to an event sink, which never blocks.
+Times are Unix seconds with fractions. Names follow the fields of the published events
+(``conn.client_ip`` is ``client_ip``, ``http.response.status_code`` is ``status``…). An empty text
+or a zero means *not known* unless the field says otherwise. ``line`` is the event's name in logs.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequestComplete:
+    """One HTTP request was answered, by the upstream or by an error page of ours.
+
+    ``target`` is the request target as received; ``start_ts`` the first byte of the request,
+    ``end_ts`` the last byte of the answer. ``request_length`` and ``response_length`` count body
+    bytes. ``error_code`` is ``ERR_NGROK_n`` when the answer was ours, ``aborted`` says that the
+    visitor or the upstream cut it short.
+    """
+
+    line: ClassVar[str] = "http request"
+
+    account_id: str = ""
+    endpoint_id: str = ""
+    client_ip: str
+    client_port: int = 0
+    server_ip: str = ""
+    server_port: int = 0
+    server_name: str = ""
+    start_ts: float
+    end_ts: float
+    scheme: str
+    host: str
+    method: str
+    target: str
+    version: str = "HTTP/1.1"
+    user_agent: str = ""
+    request_length: int = 0
+    status: int
+    response_length: int = 0
+    connection_reused: bool = False
+    tls_version: str = ""
+    tls_cipher: str = ""
+    error_code: str = ""
+    aborted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpConnectionClosed:
+    """A visitor's connection to an endpoint of any kind has closed in both directions.
+
+    ``bytes_in`` came from the visitor, ``bytes_out`` went to it. ``server_name`` is the SNI or the
+    endpoint's host. ``error`` tells operators why a connection failed; visitors are never told.
+    """
+
+    line: ClassVar[str] = "tcp connection"
+
+    account_id: str = ""
+    endpoint_id: str = ""
+    url: str = ""
+    client_ip: str
+    client_port: int = 0
+    server_ip: str = ""
+    server_port: int = 0
+    server_name: str = ""
+    start_ts: float
+    end_ts: float
+    bytes_in: int = 0
+    bytes_out: int = 0
+    tls_version: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSessionStarted:
+    """An agent has authenticated, or was refused: then ``error`` says why."""
+
+    line: ClassVar[str] = "agent session started"
+
+    session_id: str = ""
+    account_id: str = ""
+    credential_id: str = ""
+    agent_ip: str
+    ingress_server_ip: str = ""
+    ingress_hostname: str = ""
+    region: str = ""
+    user_agent: str = ""
+    metadata: str = ""
+    description: str = ""
+    os: str = ""
+    arch: str = ""
+    transport: str = "muxado"
+    started_at: float
+    expires_at: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSessionStopped:
+    """A session is over. ``error`` is the reason, empty when the agent closed it in order."""
+
+    line: ClassVar[str] = "agent session stopped"
+
+    session_id: str
+    account_id: str = ""
+    credential_id: str = ""
+    agent_ip: str = ""
+    ingress_server_ip: str = ""
+    ingress_hostname: str = ""
+    region: str = ""
+    user_agent: str = ""
+    metadata: str = ""
+    os: str = ""
+    arch: str = ""
+    transport: str = "muxado"
+    started_at: float
+    stopped_at: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointOnline:
+    """An endpoint can be reached from now on. ``session_id`` serves it."""
+
+    line: ClassVar[str] = "endpoint online"
+
+    endpoint_id: str
+    account_id: str = ""
+    session_id: str = ""
+    url: str
+    proto: str
+    binding: str = "public"
+    region: str = ""
+    name: str = ""
+    description: str = ""
+    metadata: str = ""
+    forwards_to: str = ""
+    pooling_enabled: bool = False
+    online_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointOffline:
+    """An endpoint is gone. ``reason`` is a few words: closed, stopped, session lost…"""
+
+    line: ClassVar[str] = "endpoint offline"
+
+    endpoint_id: str
+    account_id: str = ""
+    session_id: str = ""
+    url: str
+    proto: str = ""
+    online_at: float = 0.0
+    offline_at: float
+    reason: str = ""
+
+
+Event = (
+    HttpRequestComplete
+    | TcpConnectionClosed
+    | AgentSessionStarted
+    | AgentSessionStopped
+    | EndpointOnline
+    | EndpointOffline
+)
+"""Any of the events above."""

@@ -1,0 +1,48 @@
+"""The event values."""
+
+import dataclasses
+import typing
+
+import pytest
+
+from portway.model import event
+
+
+def kinds() -> tuple[type, ...]:
+    return typing.get_args(event.Event)
+
+
+def test_every_event_is_frozen_slotted_and_has_a_line() -> None:
+    assert len(kinds()) == 6
+    lines = {kind.line for kind in kinds()}
+    assert len(lines) == 6
+    for kind in kinds():
+        assert "__slots__" in vars(kind)
+        assert "line" not in {field.name for field in dataclasses.fields(kind)}
+
+
+def test_an_event_cannot_be_changed() -> None:
+    offline = event.EndpointOffline(endpoint_id="ep_1", url="tcp://localhost:20000", offline_at=1.0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        offline.reason = "other"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_request_needs_only_what_is_always_known() -> None:
+    done = event.HttpRequestComplete(
+        client_ip="127.0.0.1",
+        start_ts=1.0,
+        end_ts=1.5,
+        scheme="http",
+        host="a.portway.localhost",
+        method="GET",
+        target="/x?y",
+        status=200,
+    )
+    assert done.version == "HTTP/1.1"
+    assert not done.aborted
+
+
+def test_a_closed_connection_has_the_published_fields_of_part_one() -> None:
+    names = {field.name for field in dataclasses.fields(event.TcpConnectionClosed)}
+    published = "client_ip server_ip server_name server_port start_ts end_ts bytes_in bytes_out"
+    assert set(published.split()) <= names
