@@ -8,7 +8,7 @@ import pytest
 from portway.model import event
 
 
-def kinds() -> tuple[type, ...]:
+def kinds() -> tuple[type[event.Event], ...]:
     return typing.get_args(event.Event)
 
 

@@ -1,0 +1,86 @@
+"""The things that the control plane keeps: accounts, their keys, and the names they hold.
+
+A secret is never part of these values: the store knows only hashes, and a fresh secret is handed
+out once, beside the value it belongs to (:class:`Issued`).
+"""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who owns credentials, names and endpoints. ``created_at`` is Unix seconds."""
+
+    id: str
+    name: str
+    plan: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An authtoken without its secret. ``revoked_at`` is None while it is good."""
+
+    id: str
+    account_id: str
+    description: str
+    created_at: float
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key of the API without its secret. ``revoked_at`` is None while it is good."""
+
+    id: str
+    account_id: str
+    description: str
+    created_at: float
+    revoked_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued(Generic[T]):
+    """A fresh key and its secret, which is shown once and stored nowhere."""
+
+    value: T
+    token: str
+
+    def __repr__(self) -> str:
+        """Show everything but the token: reprs end up in logs."""
+        return f"Issued({self.value!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a good authtoken gives: whom the session belongs to."""
+
+    account_id: str
+    account_name: str
+    plan: str
+    credential_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A name or a port that a session holds.
+
+    ``held_until`` is None while its session is online, else the Unix second up to which nobody
+    else gets it.
+    """
+
+    url: str
+    account_id: str
+    session_key: str
+    held_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """Keys that are no longer good: one credential, or (``credential_id`` "") a whole account."""
+
+    account_id: str
+    credential_id: str = ""
