@@ -1,0 +1,90 @@
+"""The pool of an endpoint: which member serves the next visitor.
+
+``pick`` is a pure choice: it awaits nothing and touches no session. ``open`` turns the choice into a
+stream and goes on to the next member when one bears no more. A member that said *busy* (RST 9) is
+passed over for a moment as long as another one can serve.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from portway.errors import SessionClosed, StreamLimit
+
+if TYPE_CHECKING:
+    from portway.edge.member import Member, Visitor
+    from portway.pipe import Pipe, Sink
+
+BUSY_FOR: Final = 1.0
+"""Seconds for which a member that refused a stream is passed over."""
+
+
+class Pool:
+    """Members of one URL."""
+
+    __slots__ = ("_busy", "_members", "_random")
+
+    def __init__(self, random: Callable[[int], int]) -> None:
+        """Make an empty pool; ``random(n)`` draws one of 0 … n-1."""
+        self._members: list[Member] = []
+        self._busy: dict[int, float] = {}
+        self._random = random
+
+    def __len__(self) -> int:
+        """Count the members."""
+        return len(self._members)
+
+    def __repr__(self) -> str:
+        """Show members and how many are busy."""
+        return f"<Pool {[member.id for member in self._members]} busy={len(self._busy)}>"
+
+    @property
+    def members(self) -> "tuple[Member, ...]":
+        """The members, oldest first."""
+        return tuple(self._members)
+
+    def add(self, member: "Member") -> None:
+        """Add a member."""
+        self._members.append(member)
+
+    def remove(self, member: "Member") -> None:
+        """Take a member out; unknown ones are ignored."""
+        if member in self._members:
+            self._members.remove(member)
+        self._busy.pop(id(member), None)
+
+    def busy(self, member: "Member", now: float) -> None:
+        """Remember that a member bears no stream just now."""
+        if member in self._members:
+            self._busy[id(member)] = now + BUSY_FOR
+
+    def pick(self, now: float, without: "tuple[Member, ...]" = ()) -> "Member | None":
+        """Choose uniformly among the usable members, those not busy first; None if there is none."""
+        if len(self._members) == 1 and not without and not self._busy:
+            member = self._members[0]
+            return member if member.usable else None
+        able = [member for member in self._members if member.usable and member not in without]
+        free = [member for member in able if self._busy.get(id(member), 0.0) <= now]
+        choice = free or able
+        return choice[self._random(len(choice))] if choice else None
+
+    def open(
+        self, visitor: "Visitor", sink: "Sink", now: float, without: "tuple[Member, ...]" = ()
+    ) -> "tuple[Member, Pipe]":
+        """Open a stream on some member; say on which.
+
+        Members whose session is over are evicted. Raises StreamLimit when all are full, SessionClosed
+        when none is left.
+        """
+        tried, full = without, False
+        while (member := self.pick(now, tried)) is not None:
+            try:
+                return member, member.open(visitor, sink)
+            except StreamLimit:
+                full = True
+                self.busy(member, now)
+            except SessionClosed:
+                self.remove(member)
+            tried = (*tried, member)
+        if full:
+            raise StreamLimit("every agent of this endpoint is at its limit")
+        raise SessionClosed("no agent serves this endpoint")

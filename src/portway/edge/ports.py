@@ -1,0 +1,224 @@
+"""What the edge asks of others: interfaces, the values that pass through them, and its limits.
+
+``server`` joins these to the controller's link, to the claim table of ``cluster`` and to the event
+log; tests join them to ten-line fakes. All calls are made on the event loop's thread.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from portway.edge.registry import Registry
+    from portway.model.url import Url
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an accepted authtoken stands for."""
+
+    account_id: str
+    account_name: str
+    plan: str
+    credential_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A name that is kept for a session. ``until`` is wall-clock seconds; None while it is online."""
+
+    url: str
+    account_id: str
+    session_key: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatePem:
+    """A certificate chain, leaf first, and its key, both PEM."""
+
+    chain: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        """Show sizes only: the key stays out of logs."""
+        return f"CertificatePem({len(self.chain)} bytes, key hidden)"
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A credential or a whole account that is no longer valid; the other field is ""."""
+
+    credential_id: str = ""
+    account_id: str = ""
+
+
+class Control(Protocol):
+    """What the control plane answers, over a link that may be slow or away for a moment."""
+
+    async def authenticate(self, token: str, source: str) -> Grant:
+        """Check an authtoken that came from the address ``source``.
+
+        Raises Error: 4018 without a token, 105 malformed, 107 unknown or revoked, 128 when the
+        control plane cannot answer now.
+        """
+        ...
+
+    async def reserve(self, url: str, account_id: str, session_key: str) -> None:
+        """Write down that this name is online and belongs to this account and session."""
+        ...
+
+    async def hold(self, url: str, until: float) -> None:
+        """Write down that this name is offline and kept until then (wall-clock seconds)."""
+        ...
+
+    async def release(self, url: str) -> None:
+        """Forget a name: anybody may have it."""
+        ...
+
+    async def reservations(self) -> list[Reservation]:
+        """Return all names that still stand. Asked once, at start."""
+        ...
+
+    async def certificate(self, name: str) -> CertificatePem:
+        """Return a certificate of the local authority for a name, issued now if need be."""
+        ...
+
+    def on_revoked(self, callback: Callable[[Revoked], None]) -> None:
+        """Call back whenever a credential or an account has ended: its sessions must too."""
+        ...
+
+
+class EventSink(Protocol):
+    """Where what happened is told. Never blocks and never raises."""
+
+    def emit(self, event: object) -> None:
+        """Take one value of ``model/event.py``."""
+        ...
+
+
+class Claims(Protocol):
+    """Who owns a name, in this process or in a whole cluster.
+
+    ``holder`` is the ClientId of a session: all legs and all reconnects of one agent share it.
+    """
+
+    async def claim(self, url: "Url", account_id: str, holder: str, *, pooled: bool, returning: bool) -> None:
+        """Take a name and write it down. ``returning`` means a proven rebind.
+
+        Raises Error 320 or 309 when it is another account's, 334 when it is online elsewhere and
+        not both are pooled, or when a returning holder has lost it to a newer session. Cancelled:
+        the name may be held; ``release`` it.
+        """
+        ...
+
+    def hold(self, url: "Url", holder: str) -> None:
+        """The holder's session is lost: keep the name for the grace period."""
+        ...
+
+    def release(self, url: "Url", holder: str) -> None:
+        """The holder gave the name up: free it at once, unless others of its pool still hold it."""
+        ...
+
+    def pool(self, url: "Url", holder: str, *, pooled: bool) -> None:
+        """Change whether the holder shares the name."""
+        ...
+
+    def taken(self, url: "Url") -> bool:
+        """Tell whether anybody holds this name, online or within grace."""
+        ...
+
+    def on_freed(self, callback: "Callable[[Url], None]") -> None:
+        """Call back when a name is free again, for any reason."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every limit of the edge: unit, default, and what zero means. Listed in ``docs/limits.md``."""
+
+    auth_deadline: float = 15.0
+    """Seconds from accept until a session is authenticated. 0: no deadline."""
+    unauthenticated: int = 256
+    """Connections of agents, in this process, that have not authenticated. 0: none may connect."""
+    unauthenticated_per_address: int = 16
+    """The same, from one source address. 0: none may connect."""
+    wrong_tokens: int = 10
+    """Refused authtokens a minute and address, after which tries are delayed. 0: always delayed."""
+    wrong_token_delay: float = 5.0
+    """Seconds that a try is delayed then. 0: no delay."""
+    metadata: int = 4096
+    """Bytes of metadata of a session or an endpoint. 0: none allowed."""
+    description: int = 255
+    """Bytes of description or name of an endpoint. 0: none allowed."""
+    endpoints_per_session: int = 100
+    """Endpoints of one session. 0: none allowed."""
+    heartbeat_interval_min: float = 0.1
+    """Seconds; a smaller interval is refused with 111. 0: any."""
+    heartbeat_tolerance_min: float = 0.1
+    """Seconds; a smaller tolerance is refused with 112. 0: any."""
+    client_hello: float = 3.0
+    """Seconds for a visitor's whole ClientHello. 0: no deadline."""
+    tls_handshake: float = 60.0
+    """Seconds for a visitor's TLS handshake. 0: no deadline."""
+    head: float = 60.0
+    """Seconds for a visitor's whole request head. 0: no deadline."""
+    head_bytes: int = 1 << 20
+    """Bytes of a request or response head. 0 is not allowed."""
+    head_fields: int = 500
+    """Fields of a head. 0: none allowed."""
+    idle: float = 300.0
+    """Seconds without a byte in either direction before a visitor's connection is closed. 0: for ever."""
+    drain: float = 10.0
+    """Seconds that running streams may take at shutdown. 0: cut at once."""
+    certificates: int = 1024
+    """TLS contexts of issued names that are kept. 0 is not allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """What one edge must know. Ports are the public ones, as they are written in URLs."""
+
+    domain: str = "portway.localhost"
+    region: str = "local"
+    http_port: int = 80
+    https_port: int = 443
+    tcp_host: str = "localhost"
+    tcp_ports: range = range(20_000, 21_000)
+    """Ports that TCP endpoints may have."""
+    tcp_listen: str = "127.0.0.1"
+    """Address on which the ports of TCP endpoints are opened."""
+    connect_addresses: tuple[str, ...] = ()
+    """``host:port`` of the gateway, as told to agents."""
+    trust_forwarded: bool = True
+    """Keep the X-Forwarded fields that visitors sent and append to them."""
+    version: str = ""
+    """Version of the service, as told to agents."""
+    limits: Limits = field(default_factory=Limits)
+
+
+class HttpEdge(Protocol):
+    """What a visitor's HTTP connection may use of its edge."""
+
+    @property
+    def registry(self) -> "Registry":
+        """Names to endpoints."""
+        ...
+
+    @property
+    def events(self) -> EventSink:
+        """Where requests and connections are told."""
+        ...
+
+    @property
+    def config(self) -> EdgeConfig:
+        """Names, ports and limits."""
+        ...
+
+    def now(self) -> float:
+        """Return monotonic seconds: the loop's clock."""
+        ...
+
+    def wall(self) -> float:
+        """Return Unix seconds, for events."""
+        ...
