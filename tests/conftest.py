@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 import pytest_asyncio
@@ -70,7 +70,11 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def _reason(longrepr: object) -> str:
-    return str(longrepr[-1]) if isinstance(longrepr, tuple) else str(longrepr)
+    return str(longrepr[-1]) if _is_place(longrepr) else str(longrepr)
+
+
+def _is_place(longrepr: object) -> TypeGuard[tuple[str, int, str]]:
+    return isinstance(longrepr, tuple)
 
 
 # -- leaks ---------------------------------------------------------------------------------------
@@ -115,7 +119,7 @@ def _sockets() -> set[str]:
         return found
     for descriptor in descriptors:
         try:
-            target = os.readlink(descriptor)
+            target = str(descriptor.readlink())
         except OSError:
             continue
         if target.startswith("socket:"):
