@@ -6,6 +6,7 @@
     ├── Error                      the service refused; has a code such as ERR_NGROK_107
     ├── LocalProtocolError         we broke the rules of a protocol: a bug on our side
     ├── RemoteProtocolError        the peer of a session broke them; says the GOAWAY code
+    ├── MessageError               a control message is malformed; says which key
     ├── HttpError                  a visitor or an upstream broke HTTP; says the status to answer
     ├── StreamLimit                the session bears no further stream now
     ├── StreamReset                a stream was cut by the other end
@@ -68,6 +69,13 @@ class RemoteProtocolError(PortwayError):
         """Make a fault with its GOAWAY code."""
         super().__init__(message)
         self.code = code
+
+
+class MessageError(PortwayError):
+    """The peer sent a control message that cannot be understood. The request fails, the session lives.
+
+    The text is a safe sentence of one line that names the key, so it may be sent back to the peer.
+    """
 
 
 class HttpError(PortwayError):

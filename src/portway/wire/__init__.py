@@ -1,0 +1,1 @@
+"""The session protocol without I/O: frames, streams, flow control and control messages."""
