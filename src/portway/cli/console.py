@@ -1,0 +1,167 @@
+"""The live status screen of an agent on a terminal.
+
+`draw` turns a Status into lines that fit the terminal: labels in one column, values in the
+next, the newest requests at the bottom. It redraws only when something has changed.
+"""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console as Terminal
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from portway.cli.output import printable
+from portway.cli.status import FIVE_MINUTES, MINUTE, Request, Status
+
+WIDE = 80
+"""From this width on the label column has room to breathe."""
+
+_SESSION_STYLE = {"online": "bold green", "connecting": "yellow", "reconnecting": "bold red"}
+_COUNTERS = ("ttl", "opn", "rt1", "rt5", "p50", "p90")
+
+
+def draw(status: Status, width: int, height: int, now: float) -> RenderableType:
+    """Draw the whole screen, at most `height` lines of `width` cells."""
+    label = 30 if width >= WIDE else 15
+    lines = [_title(width), Text(""), *_session_lines(status, label)]
+    lines += _forwarding_lines(status, label, width)
+    lines += [Text(""), *_counter_lines(status, label, now)]
+    if status.http:
+        lines += _request_lines(status.requests, height - len(lines), width)
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+        line.truncate(width, overflow="ellipsis")
+    return Group(*lines[:height])
+
+
+def _title(width: int) -> Text:
+    hint = "(Ctrl+C to quit)"
+    gap = max(width - len("portway") - len(hint), 1)
+    return Text.assemble(("portway", "bold cyan"), " " * gap, (hint, "dim"))
+
+
+def _row(width: int, label: str, value: Text) -> Text:
+    return Text.assemble(label.ljust(width), value)
+
+
+def _session_lines(status: Status, width: int) -> list[Text]:
+    state = Text(status.session, style=_SESSION_STYLE.get(status.session, ""))
+    if status.problem:
+        state.append(f"  {printable(status.problem)}", style="red")
+    account = printable(status.account) + (f" (Plan: {printable(status.plan)})" if status.plan else "")
+    latency = "-" if status.latency is None else milliseconds(status.latency)
+    rows = [
+        ("Session Status", state),
+        ("Account", Text(account or "-")),
+        ("Version", Text(status.version)),
+        ("Region", Text(printable(status.region) or "-")),
+        ("Latency", Text(latency)),
+        ("Service", Text(status.connect_url or "-")),
+        *(("Message", Text(printable(message), style="yellow")) for message in status.messages),
+    ]
+    return [_row(width, label, value) for label, value in rows]
+
+
+def _forwarding_lines(status: Status, label: int, width: int) -> list[Text]:
+    lines: list[Text] = []
+    for url, upstream in status.forwarding:
+        address, arrow = Text(printable(url), style="bold cyan"), Text(f"-> {printable(upstream)}")
+        if label + len(address) + 1 + len(arrow) <= width:
+            lines.append(Text.assemble(address, " ", arrow))
+        else:  # a URL that is cut short is of no use to anybody: two lines instead
+            lines += [address, arrow]
+    if any(label + len(line) > width for line in lines):
+        return [Text("Forwarding"), *lines]
+    return [_row(label, "" if i else "Forwarding", line) for i, line in enumerate(lines or [Text("-")])]
+
+
+def _counter_lines(status: Status, width: int, now: float) -> list[Text]:
+    values = (
+        str(status.opened),
+        str(status.open_now),
+        f"{status.rate.per_second(now, MINUTE):.2f}",
+        f"{status.rate.per_second(now, FIVE_MINUTES):.2f}",
+        f"{status.percentile(0.5):.2f}",
+        f"{status.percentile(0.9):.2f}",
+    )
+    cell = 8 if width == 30 else 5
+    shown = [i for i, name in enumerate(_COUNTERS) if width == 30 or name != "p50"]
+    names = " ".join(_COUNTERS[i].ljust(cell - 1) for i in shown)
+    numbers = " ".join(values[i].ljust(cell - 1) for i in shown)
+    return [_row(width, "Connections", Text(names, style="dim")), _row(width, "", Text(numbers))]
+
+
+def _request_lines(requests: Iterable[Request], room: int, width: int) -> list[Text]:
+    newest = list(requests)[::-1][: max(room - 3, 0)]
+    return [
+        Text(""),
+        Text("HTTP Requests"),
+        Text("-------------"),
+        *(_request_line(r, width) for r in newest),
+    ]
+
+
+def _request_line(request: Request, width: int) -> Text:
+    answer = f"{request.status} {phrase(request.status)}".rstrip() if width >= WIDE else str(request.status)
+    start = Text.assemble((request.at, "dim"), f" {printable(request.method):<7} ")
+    path = Text(printable(request.path))
+    path.truncate(max(width - len(start) - (26 if width >= WIDE else 4), 4), overflow="ellipsis", pad=True)
+    return Text.assemble(start, path, " ", (answer, status_style(request.status)))
+
+
+def phrase(status: int) -> str:
+    """Name a status as its registry does; empty for a number that has no name there."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def status_style(status: int) -> str:
+    """Colour of a status: green for success, cyan for redirects, yellow and red for errors."""
+    return {2: "green", 3: "cyan", 4: "yellow", 5: "bold red"}.get(status // 100, "")
+
+
+def milliseconds(seconds: float) -> str:
+    """Write a latency for people: 0.4ms, 12ms, 1.2s."""
+    if seconds >= 1:
+        return f"{seconds:.1f}s"
+    value = seconds * 1000
+    return f"{value:.1f}ms" if value < 10 else f"{value:.0f}ms"
+
+
+class Screen:
+    """The terminal, held for the life of the agent and given back as it was."""
+
+    def __init__(self, status: Status, clock: Callable[[], float], terminal: Terminal | None = None) -> None:
+        """Take what is to be shown and a clock that never goes back."""
+        self._status = status
+        self._clock = clock
+        self._terminal = terminal or Terminal()
+        self._live = Live(console=self._terminal, screen=True, auto_refresh=False, get_renderable=self._draw)
+
+    def __enter__(self) -> Self:
+        """Take the terminal's alternate screen."""
+        self._live.start(refresh=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the terminal back, also after a failure."""
+        self._live.stop()
+
+    def refresh(self) -> None:
+        """Draw what is true now, at the size that the terminal has now."""
+        self._live.refresh()
+
+    def _draw(self) -> RenderableType:
+        width, height = self._terminal.size
+        return draw(self._status, width, height, self._clock())

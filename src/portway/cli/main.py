@@ -1,0 +1,111 @@
+"""The `portway` program: its command tree, its help and its way of failing.
+
+Commands are named in a table and imported only when they are called, so that `portway http`
+never loads what only `portway serve` needs, and the other way round.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from portway.cli.output import print_error
+from portway.errors import PortwayError
+
+COMMANDS = {
+    "http": ("portway.cli.agent:http", "Put a local HTTP service on a public http or https URL."),
+    "tcp": ("portway.cli.agent:tcp", "Put a local TCP service on a public address."),
+    "tls": ("portway.cli.agent:tls", "Put a local TLS service on a public name, untouched."),
+    "serve": ("portway.cli.serve:serve", "Run the service that agents and visitors connect to."),
+    "admin": ("portway.cli.admin:admin", "Manage accounts, authtokens and API keys of a service."),
+    "version": ("portway.cli.main:version", "Print the version."),
+}
+"""Command → (where it lives, its one line of help): help is shown without importing anything."""
+
+EPILOG = """\b
+Examples:
+  portway serve                     run your own service on this machine
+  portway http 8080                 https URL for http://localhost:8080
+  portway http 8080 --url http://   the same, plain http
+  portway tcp 22                    public TCP address for localhost:22
+  portway tls 443 --url tls://a.example.com
+
+An agent that is told nothing finds the service of the same user on the same machine.
+Elsewhere say --connect-url, --connect-cas and --authtoken, or set
+PORTWAY_CONNECT_URL, PORTWAY_CONNECT_CAS and PORTWAY_AUTHTOKEN."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the table, which is the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the named command; None when there is none of that name."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry[0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for a wrong word say which commands there are."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"there is no command {args[0]!r}; commands: {', '.join(COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+def cli() -> None:
+    """portway puts a local service on the internet, through your own server."""
+
+
+@click.command()
+def version() -> None:
+    """Print the version."""
+    from portway import __version__
+
+    click.echo(f"portway version {__version__}")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the program. Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code; every expected failure becomes a message."""
+    try:
+        result: Any = cli.main(args=args, prog_name="portway", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return 130
+    except PortwayError as error:
+        print_error(error)
+        return 1
+    except BrokenPipeError:
+        return 0  # the reader of our output has gone; nothing is left to say
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    main()

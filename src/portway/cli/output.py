@@ -1,0 +1,90 @@
+"""What the program prints: errors, and one log line per event in three formats.
+
+`term` is for people, `logfmt` for files and grep, `json` for machines. Control characters in
+values are escaped, so that a visitor cannot write lines of his own into somebody's log.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TextIO
+
+import click
+
+from portway.errors import Error, PortwayError
+
+LEVELS = ("debug", "info", "warn", "error", "crit")
+FORMATS = ("term", "logfmt", "json")
+
+Field = str | int | float | bool | None
+
+_COLOURS = {"debug": "bright_black", "info": "green", "warn": "yellow", "error": "red", "crit": "magenta"}
+_PLAIN = re.compile(r"[^\s\"=\\]+\Z")
+
+
+def print_error(error: PortwayError, stream: TextIO | None = None) -> None:
+    """Print an error for a person: what happened, then the code alone where there is one."""
+    out = stream or sys.stderr
+    text = error.message if isinstance(error, Error) else str(error)
+    click.echo(click.style("error: ", fg="red", bold=True) + printable(text, keep="\n"), file=out)
+    if isinstance(error, Error) and error.code:
+        click.echo(click.style(error.code, bold=True), file=out)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Escape every control character of a text but those in `keep`."""
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+class LogLines:
+    """Writes log records as lines to one stream, flushed line by line."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        form: str,
+        level: str = "info",
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        """Take a stream, one of FORMATS, the lowest level to write and a clock."""
+        self._stream = stream
+        self._threshold = LEVELS.index(level)
+        self._clock = clock or (lambda: datetime.now(UTC))
+        self._render = {"term": self._term, "logfmt": _logfmt, "json": _json}[form]
+        self._colour = form == "term" and stream.isatty()
+
+    def log(self, level: str, message: str, **fields: Field) -> None:
+        """Write one record; a record below the threshold costs nothing."""
+        if LEVELS.index(level) < self._threshold:
+            return
+        self._stream.write(self._render(self._clock(), level, message, fields) + "\n")
+        self._stream.flush()
+
+    def _term(self, now: datetime, level: str, message: str, fields: Mapping[str, Field]) -> str:
+        tag = level.upper().ljust(5)
+        if self._colour:
+            tag = click.style(tag, fg=_COLOURS[level])
+        rest = " ".join(f"{key}={_word(value)}" for key, value in fields.items())
+        return f"{now:%H:%M:%S} {tag} {printable(message)}" + (f"  {rest}" if rest else "")
+
+
+def _stamp(now: datetime) -> str:
+    return now.isoformat(timespec="milliseconds")
+
+
+def _word(value: Field) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = "" if value is None else str(value)
+    return text if _PLAIN.match(text) and text.isprintable() else json.dumps(text)
+
+
+def _logfmt(now: datetime, level: str, message: str, fields: Mapping[str, Field]) -> str:
+    pairs = {"t": _stamp(now), "lvl": level, "msg": message, **fields}
+    return " ".join(f"{key}={_word(value)}" for key, value in pairs.items())
+
+
+def _json(now: datetime, level: str, message: str, fields: Mapping[str, Field]) -> str:
+    return json.dumps({"t": _stamp(now), "lvl": level, "msg": message, **fields}, separators=(",", ":"))

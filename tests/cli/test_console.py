@@ -1,0 +1,94 @@
+"""The status screen: what stands where, and that it fits every terminal."""
+
+import io
+
+import pytest
+from rich.console import Console as Terminal
+
+from portway.cli.console import Screen, draw, milliseconds, phrase, status_style
+from portway.cli.status import Request, Status
+
+
+def example() -> Status:
+    status = Status(
+        version="0.1.0", account="demo", plan="Free", region="local", connect_url="127.0.0.1:4443"
+    )
+    status.online()
+    status.latency = 0.0034
+    status.http = True
+    status.forwarding = [("https://1eb2-127-0-0-1.portway.localhost:7443", "http://localhost:8080")]
+    for i, code in enumerate((200, 302, 404, 500)):
+        status.requests.append(Request(f"12:00:0{i}.000", "GET", f"/page/{i}", code))
+    return status
+
+
+def lines(status: Status, width: int, height: int = 30) -> list[str]:
+    out = io.StringIO()
+    Terminal(width=width, height=height, file=out).print(draw(status, width, height, 100.0))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def test_everything_that_users_know_is_there() -> None:
+    text = "\n".join(lines(example(), 110))
+    for part in (
+        "Session Status                online",
+        "Account                       demo (Plan: Free)",
+        "Region                        local",
+        "Latency                       3.4ms",
+        "Forwarding                    https://1eb2-127-0-0-1.portway.localhost:7443 -> http://localhost:8080",
+        "ttl     opn     rt1     rt5     p50     p90",
+        "500 Internal Server Error",
+    ):
+        assert part in text
+    assert text.index("/page/3") < text.index("/page/0"), "newest request first"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+@pytest.mark.parametrize("height", [10, 24, 50])
+def test_it_fits_the_terminal(width: int, height: int) -> None:
+    shown = lines(example(), width, height)
+    assert len(shown) <= height
+    assert max(map(len, shown)) <= width
+
+
+def test_a_url_that_does_not_fit_beside_its_label_gets_a_line_of_its_own() -> None:
+    shown = lines(example(), 50)
+    assert "https://1eb2-127-0-0-1.portway.localhost:7443" in shown
+    assert "-> http://localhost:8080" in shown
+
+
+def test_a_lost_session_says_why_and_has_no_latency() -> None:
+    status = example()
+    status.offline("read EOF from remote peer")
+    text = "\n".join(lines(status, 100))
+    assert "reconnecting  read EOF from remote peer" in text
+    assert "Latency                       -" in text
+
+
+def test_what_a_visitor_sends_cannot_move_the_cursor() -> None:
+    status = example()
+    status.requests.append(Request("12:00:09.000", "GET", "/\x1b[2J\r\nforged", 200))
+    text = "\n".join(lines(status, 120))
+    assert "\x1b" not in text
+    assert "/\\x1b[2J\\r\\nforged" in text
+
+
+def test_tcp_endpoints_show_no_requests() -> None:
+    status = example()
+    status.http = False
+    assert "HTTP Requests" not in "\n".join(lines(status, 100))
+
+
+def test_small_words() -> None:
+    assert (milliseconds(0.0004), milliseconds(0.0123), milliseconds(1.25)) == ("0.4ms", "12ms", "1.2s")
+    assert (phrase(404), phrase(799)) == ("Not Found", "")
+    assert (status_style(204), status_style(503), status_style(999)) == ("green", "bold red", "")
+
+
+def test_the_screen_takes_and_returns_the_terminal() -> None:
+    out = io.StringIO()
+    terminal = Terminal(file=out, force_terminal=True, width=100, height=30)
+    with Screen(example(), lambda: 1.0, terminal) as screen:
+        screen.refresh()
+    text = out.getvalue()
+    assert text.index("\x1b[?1049h") < text.index("Forwarding") < text.index("\x1b[?1049l")

@@ -1,0 +1,62 @@
+"""The command tree: help, wrong words, failures."""
+
+import subprocess
+import sys
+
+import pytest
+
+from portway.cli.main import COMMANDS, cli, run
+from portway.errors import Error
+
+
+def test_help_lists_every_command_and_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in COMMANDS:
+        assert f"\n  {name} " in text
+    assert "portway http 8080" in text
+    assert "PORTWAY_AUTHTOKEN" in text
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    assert f"portway {name}" in capsys.readouterr().out
+
+
+def test_a_wrong_command_names_the_right_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["htpp", "80"]) == 2
+    assert "there is no command 'htpp'; commands: http, tcp" in capsys.readouterr().err
+
+
+def test_a_wrong_option_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["http", "80", "--no-such-thing"]) == 2
+    assert "--no-such-thing" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    import portway
+
+    assert run(["version"]) == 0
+    assert capsys.readouterr().out == f"portway version {portway.__version__}\n"
+
+
+def test_a_refusal_of_the_service_is_a_message_with_its_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(**_: object) -> None:
+        raise Error("The authtoken is unknown.", 107)
+
+    monkeypatch.setattr(cli, "main", refuse)
+    assert run(["version"]) == 1
+    assert capsys.readouterr().err == "error: The authtoken is unknown.\nERR_NGROK_107\n"
+
+
+def test_help_imports_neither_the_server_nor_the_agent() -> None:
+    program = (
+        "import sys; from portway.cli.main import run; run(['--help']);"
+        "heavy = ('portway.agent', 'portway.server', 'rich', 'sqlalchemy');"
+        "print([name for name in sys.modules if name.startswith(heavy)])"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
