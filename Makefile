@@ -14,10 +14,10 @@ ARGS      ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check types bench fuzz soak lock format clean
+.PHONY: help run test check bench fuzz soak lock conformance format clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY)  ## start service, agent and a demo; UPSTREAM=3000 fronts your own service instead
 	@$(PY) examples/demo.py $(if $(UPSTREAM),--upstream $(UPSTREAM))
@@ -47,6 +47,9 @@ lock: $(READY)  ## resolve requirements/*.in anew into the locked, hashed requir
 	  $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	    --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt; \
 	done; git --no-pager diff --stat -- requirements
+
+conformance: $(READY)  ## write docs/conformance.md from the tests' markers
+	@$(PY) tools/conformance.py
 
 format: $(READY)  ## format, and mend what the linter can mend
 	@$(PY) -m ruff format .
