@@ -1,0 +1,59 @@
+"""Making connections: to an upstream, to the service.
+
+A name is resolved at every call, in a thread of the loop's: a local service may move between two
+connections, and a cache of ours would outlive the system's own.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from portway.errors import ConnectError
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+#: Seconds that a connection may take, name resolution included.
+DIAL_TIMEOUT = 3.0
+
+
+async def dial(
+    host: str, port: int, factory: Callable[[], P], *, timeout: float | None = DIAL_TIMEOUT
+) -> tuple[asyncio.Transport, P]:
+    """Connect to `host`:`port` over TCP and join the connection to what `factory` makes.
+
+    `timeout` is in seconds, None for no limit but the system's. All addresses of a name are tried in
+    turn. Raises ConnectError("tcp"). Cancelling leaves no socket behind.
+    """
+    loop = asyncio.get_running_loop()
+    return await _connect(loop.create_connection(factory, host, port), f"{host}:{port}", timeout)
+
+
+async def dial_unix(
+    path: str, factory: Callable[[], P], *, timeout: float | None = DIAL_TIMEOUT
+) -> tuple[asyncio.Transport, P]:
+    """Connect to the Unix socket at `path`; otherwise like `dial`."""
+    loop = asyncio.get_running_loop()
+    return await _connect(loop.create_unix_connection(factory, path), path, timeout)
+
+
+async def _connect(
+    attempt: Awaitable[tuple[asyncio.Transport, P]], where: str, timeout: float | None
+) -> tuple[asyncio.Transport, P]:
+    try:
+        async with asyncio.timeout(timeout):
+            return await attempt
+    except TimeoutError as error:  # ours, or the system's own
+        within = f" within {timeout:g} s" if timeout is not None else ""
+        raise ConnectError("tcp", f"cannot connect to {where}: no answer{within}") from error
+    except (OSError, ValueError) as error:  # ValueError: a host no resolver takes, a port over 65535
+        raise ConnectError("tcp", f"cannot connect to {where}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say why in words; asyncio's own text repeats the address and the call."""
+    if isinstance(error, OSError) and error.strerror:
+        if error.errno is not None and error.errno > 0:
+            return os.strerror(error.errno).lower()
+        return error.strerror.lower()  # of the resolver, whose numbers are negative
+    return str(error).lower()
