@@ -1,0 +1,1 @@
+"""The service's composition root: configuration, processes and what joins them."""

@@ -1,0 +1,256 @@
+"""What ``portway serve`` can be told, and where it may be said.
+
+Every option has one row below: a name, a default, a parser and a sentence. A value is taken from
+the flag, else from the ``PORTWAY_…`` variable, else from one YAML file (``--config``), else it is
+the default. Whatever is wrong raises one ConfigError that says where: the flag, the variable, or
+file:line:column. ``portway serve --help`` and the reference page are made from the same rows.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from portway import paths
+from portway.errors import ConfigError
+from portway.server import parsers, yaml_file
+from portway.server.parsers import Address, PortRange
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+DEFAULT_DOMAIN: Final = "portway.localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """The data plane. Ports of 0 let the kernel choose; durations are seconds.
+
+    A public port of None is the port that the listener really has. ``resume_grace`` is how long a
+    name stays with a lost session; ``drain_timeout`` how long a stop waits for what is running.
+    """
+
+    domain: str
+    region: str
+    listen_agent: Address
+    listen_http: Address
+    listen_https: Address
+    tcp_ports: PortRange
+    tcp_host: str
+    public_http_port: int | None
+    public_https_port: int | None
+    trust_forwarded: bool
+    resume_grace: float
+    drain_timeout: float
+    endpoints_per_session: int
+
+
+@dataclass(frozen=True, slots=True)
+class ControlConfig:
+    """The controller: where the store is."""
+
+    data_dir: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir / "portway.db"
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """The log: ``format`` is "text" or "json", ``access`` one line a connection or request."""
+
+    format: str
+    level: str
+    access: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """Everything that ``portway serve`` runs on."""
+
+    edge: EdgeConfig
+    control: ControlConfig
+    log: LogConfig
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder that holds all files of this service."""
+        return self.control.data_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Option(Generic[T_co]):
+    """One thing that can be said. ``shown_default`` stands in the help text."""
+
+    name: str
+    group: str
+    metavar: str
+    shown_default: str
+    parse: Callable[[str], T_co]
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """``--listen-agent``."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """``PORTWAY_LISTEN_AGENT``."""
+        return "PORTWAY_" + self.name.upper()
+
+
+ADDRESSES, NAMES, BEHAVIOUR, LOGGING = "Where it listens", "Names", "Behaviour", "Files and log"
+
+LISTEN_AGENT = Option(
+    "listen_agent", ADDRESSES, "HOST:PORT", "127.0.0.1:4443", parsers.address,
+    "Where agents connect.")  # fmt: skip
+LISTEN_HTTP = Option(
+    "listen_http", ADDRESSES, "HOST:PORT", "127.0.0.1:7080", parsers.address,
+    "Where visitors of http:// endpoints come in.")  # fmt: skip
+LISTEN_HTTPS = Option(
+    "listen_https", ADDRESSES, "HOST:PORT", "127.0.0.1:7443", parsers.address,
+    "Where visitors of https:// and tls:// endpoints come in.")  # fmt: skip
+TCP_PORTS = Option(
+    "tcp_ports", ADDRESSES, "LOW-HIGH", "20000-20999", parsers.port_range,
+    "Ports that tcp:// endpoints are given. They listen on the host of --listen-http.")  # fmt: skip
+DOMAIN = Option(
+    "domain", NAMES, "NAME", DEFAULT_DOMAIN, parsers.domain,
+    "Endpoints get names below it.")  # fmt: skip
+TCP_HOST = Option(
+    "tcp_host", NAMES, "NAME", "localhost, or 1.tcp.DOMAIN for a real domain", parsers.domain,
+    "Host in the URLs of tcp:// endpoints.")  # fmt: skip
+PUBLIC_HTTP_PORT = Option(
+    "public_http_port", NAMES, "PORT", "the port of --listen-http", parsers.port,
+    "Port that visitors use for http://, when something in front maps it.")  # fmt: skip
+PUBLIC_HTTPS_PORT = Option(
+    "public_https_port", NAMES, "PORT", "the port of --listen-https", parsers.port,
+    "The same for https:// and tls://.")  # fmt: skip
+REGION = Option(
+    "region", NAMES, "NAME", "local", parsers.region,
+    "Name of this service's region, told to agents.")  # fmt: skip
+TRUST_FORWARDED = Option(
+    "trust_forwarded", BEHAVIOUR, "all|none", "all", parsers.choice("all", "none"),
+    "all: append to the X-Forwarded-… headers that visitors send; none: drop those first.")  # fmt: skip
+RESUME_GRACE = Option(
+    "resume_grace", BEHAVIOUR, "DURATION", "180s", parsers.duration,
+    "How long a name waits for its lost agent. 0 frees it at once.")  # fmt: skip
+DRAIN_TIMEOUT = Option(
+    "drain_timeout", BEHAVIOUR, "DURATION", "10s", parsers.duration,
+    "How long a stop waits for running connections. 0 cuts them.")  # fmt: skip
+ENDPOINTS_PER_SESSION = Option(
+    "endpoints_per_session", BEHAVIOUR, "N", "100", parsers.count,
+    "Endpoints that one agent session may hold; more is ERR_NGROK_324.")  # fmt: skip
+DATA_DIR = Option(
+    "data_dir", LOGGING, "DIR", "$XDG_DATA_HOME/portway or ~/.local/share/portway", parsers.folder,
+    "Folder of database, keys and certificates.")  # fmt: skip
+LOG_FORMAT = Option(
+    "log_format", LOGGING, "text|json", "text", parsers.choice("text", "json"),
+    "text is for people (coloured on a terminal), json for machines.")  # fmt: skip
+LOG_LEVEL = Option(
+    "log_level", LOGGING, "LEVEL", "info", parsers.choice("debug", "info", "warning", "error"),
+    "Least level that is logged: debug, info, warning or error.")  # fmt: skip
+ACCESS_LOG = Option(
+    "access_log", LOGGING, "on|off", "on", parsers.switch,
+    "One line for each connection and request.")  # fmt: skip
+
+OPTIONS: Final[tuple[Option[object], ...]] = (
+    LISTEN_AGENT, LISTEN_HTTP, LISTEN_HTTPS, TCP_PORTS,
+    DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION,
+    TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION,
+    DATA_DIR, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
+)  # fmt: skip
+"""Every option, in the order of the help text."""
+
+CONFIG_VARIABLE: Final = "PORTWAY_SERVE_CONFIG"
+"""Names the YAML file when ``--config`` does not."""
+
+
+class Settings:
+    """The three places where a value can stand, nearest first."""
+
+    def __init__(
+        self, flags: Mapping[str, str | None], environ: Mapping[str, str], file: yaml_file.YamlFile | None
+    ) -> None:
+        """Take flags by option name, the environment, and the file if there is one."""
+        self._flags = flags
+        self._environ = environ
+        self._file = file
+
+    def given(self, option: Option[T]) -> T | None:
+        """Return the value said nearest, or None if nobody said it. Raises ConfigError."""
+        found = self._find(option)
+        if found is None:
+            return None
+        text, place = found
+        try:
+            return option.parse(text)
+        except ValueError as error:
+            raise ConfigError(f"{place}: {error}") from error
+
+    def value(self, option: Option[T]) -> T:
+        """Return the value said nearest, else the default, which must parse."""
+        given = self.given(option)
+        return option.parse(option.shown_default) if given is None else given
+
+    def _find(self, option: Option[T]) -> tuple[str, str] | None:
+        flag = self._flags.get(option.name)
+        if flag is not None:
+            return flag, option.flag
+        if text := self._environ.get(option.variable):
+            return text, option.variable
+        return self._file.find(option.name) if self._file else None
+
+
+def load(
+    flags: Mapping[str, str | None],
+    environ: Mapping[str, str] | None = None,
+    *,
+    config: str | None = None,
+) -> ServeConfig:
+    """Put one configuration together from flags (by option name), variables and the file.
+
+    Raises ConfigError, which names the flag, the variable or the place in the file.
+    """
+    env = os.environ if environ is None else environ
+    named = config or env.get(CONFIG_VARIABLE)
+    file = yaml_file.read(Path(named), [option.name for option in OPTIONS]) if named else None
+    settings = Settings(flags, env, file)
+    data_dir = settings.given(DATA_DIR) or paths.default_data_dir(env)
+    return ServeConfig(_edge(settings), ControlConfig(data_dir), _log(settings))
+
+
+def _edge(settings: Settings) -> EdgeConfig:
+    domain = settings.value(DOMAIN)
+    return EdgeConfig(
+        domain=domain,
+        region=settings.value(REGION),
+        listen_agent=settings.value(LISTEN_AGENT),
+        listen_http=settings.value(LISTEN_HTTP),
+        listen_https=settings.value(LISTEN_HTTPS),
+        tcp_ports=settings.value(TCP_PORTS),
+        tcp_host=settings.given(TCP_HOST) or default_tcp_host(domain),
+        public_http_port=settings.given(PUBLIC_HTTP_PORT),
+        public_https_port=settings.given(PUBLIC_HTTPS_PORT),
+        trust_forwarded=settings.value(TRUST_FORWARDED) == "all",
+        resume_grace=settings.value(RESUME_GRACE),
+        drain_timeout=settings.value(DRAIN_TIMEOUT),
+        endpoints_per_session=settings.value(ENDPOINTS_PER_SESSION),
+    )
+
+
+def _log(settings: Settings) -> LogConfig:
+    return LogConfig(
+        format=settings.value(LOG_FORMAT),
+        level=settings.value(LOG_LEVEL),
+        access=settings.value(ACCESS_LOG),
+    )
+
+
+def default_tcp_host(domain: str) -> str:
+    """Return ``localhost`` below ``.localhost``, else ``1.tcp.DOMAIN``."""
+    local = domain == "localhost" or domain.endswith(".localhost")
+    return "localhost" if local else f"1.tcp.{domain}"

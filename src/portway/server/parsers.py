@@ -1,0 +1,141 @@
+"""Texts of options to values. Each parser raises ValueError with a sentence for the user."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from portway.errors import Error
+from portway.model.url import normal_host
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", re.ASCII)
+_UNITS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_REGION: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A place to listen. Port 0: the kernel chooses."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return ``host:port``, an IPv6 host in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """Ports from ``low`` to ``high``, both included."""
+
+    low: int
+    high: int
+
+    def __str__(self) -> str:
+        """Return ``low-high``."""
+        return f"{self.low}-{self.high}"
+
+    def __contains__(self, port: object) -> bool:
+        """Tell whether a port is one of them."""
+        return isinstance(port, int) and self.low <= port <= self.high
+
+    def __len__(self) -> int:
+        """Return how many ports there are."""
+        return self.high - self.low + 1
+
+
+def address(text: str) -> Address:
+    """``HOST:PORT``; ``:PORT`` listens on every IPv4 address, ``[::]:PORT`` on every IPv6 one."""
+    host, colon, digits = text.strip().rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif not colon or ":" in host:
+        raise ValueError(f"{text!r} is not HOST:PORT (an IPv6 address goes in brackets)")
+    if not host.isprintable() or " " in host:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return Address(host or "0.0.0.0", _port(digits, least=0))
+
+
+def port(text: str) -> int:
+    """Read a port from 1 to 65535."""
+    return _port(text.strip(), least=1)
+
+
+def port_range(text: str) -> PortRange:
+    """``LOW-HIGH``, or one port alone."""
+    low, dash, high = text.strip().partition("-")
+    first = _port(low.strip(), least=1)
+    last = _port(high.strip(), least=1) if dash else first
+    if last < first:
+        raise ValueError(f"{text!r} runs backwards; LOW-HIGH is wanted")
+    return PortRange(first, last)
+
+
+def domain(text: str) -> str:
+    """Read a domain name that is no wildcard, folded."""
+    try:
+        host = normal_host(text.strip())
+    except Error as error:
+        raise ValueError(error.message) from error
+    if host.startswith("*."):
+        raise ValueError(f"{text!r} may not be a wildcard")
+    return host
+
+
+def region(text: str) -> str:
+    """Read a region name: letters, digits and hyphens."""
+    if not _REGION.fullmatch(text.strip()):
+        raise ValueError(f"{text!r} is not a region name: up to 32 of a–z, 0–9 and inner hyphens")
+    return text.strip()
+
+
+def duration(text: str) -> float:
+    """Read seconds: ``90``, ``1.5s``, ``500ms``, ``3m``, ``1h``."""
+    found = _DURATION.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 500ms, 3m or 1h")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def count(text: str) -> int:
+    """Read a whole number of at least 1."""
+    stripped = text.strip()
+    if not (stripped.isascii() and stripped.isdigit() and 1 <= int(stripped[:12]) <= 1_000_000):
+        raise ValueError(f"{text!r} is not a whole number from 1 to 1000000")
+    return int(stripped)
+
+
+def switch(text: str) -> bool:
+    """``on`` or ``off``; true, false, yes, no, 1 and 0 are understood too."""
+    folded = text.strip().lower()
+    if folded in {"on", "true", "yes", "1"}:
+        return True
+    if folded in {"off", "false", "no", "0"}:
+        return False
+    raise ValueError(f"{text!r} is neither on nor off")
+
+
+def choice(*names: str) -> Callable[[str], str]:
+    """Make a parser that takes one of some words."""
+
+    def parse(text: str) -> str:
+        if text.strip() not in names:
+            raise ValueError(f"{text!r} is not one of {', '.join(names)}")
+        return text.strip()
+
+    return parse
+
+
+def folder(text: str) -> Path:
+    """Read a folder's path; ``~`` is the home folder."""
+    if not text or "\0" in text:
+        raise ValueError("a folder is wanted")
+    return Path(text).expanduser().absolute()
+
+
+def _port(digits: str, *, least: int) -> int:
+    if not (digits.isascii() and digits.isdigit() and least <= int(digits[:8]) <= 65_535):
+        raise ValueError(f"{digits!r} is not a port from {least} to 65535")
+    return int(digits)

@@ -1,0 +1,125 @@
+"""Options of the service: places, precedence, defaults, errors."""
+
+from pathlib import Path
+
+import pytest
+
+from portway.errors import ConfigError
+from portway.server import config
+from portway.server.parsers import Address, PortRange
+
+HOME = {"HOME": "/h"}
+
+
+def test_the_defaults_are_those_of_a_laptop() -> None:
+    loaded = config.load({}, HOME)
+    assert loaded == config.ServeConfig(
+        config.EdgeConfig(
+            domain="portway.localhost",
+            region="local",
+            listen_agent=Address("127.0.0.1", 4443),
+            listen_http=Address("127.0.0.1", 7080),
+            listen_https=Address("127.0.0.1", 7443),
+            tcp_ports=PortRange(20000, 20999),
+            tcp_host="localhost",
+            public_http_port=None,
+            public_https_port=None,
+            trust_forwarded=True,
+            resume_grace=180.0,
+            drain_timeout=10.0,
+            endpoints_per_session=100,
+        ),
+        config.ControlConfig(Path("/h/.local/share/portway")),
+        config.LogConfig(format="text", level="info", access=True),
+    )
+    assert loaded.data_dir == Path("/h/.local/share/portway")
+    assert loaded.control.database == Path("/h/.local/share/portway/portway.db")
+
+
+def test_flag_before_variable_before_file_before_default(tmp_path: Path) -> None:
+    file = tmp_path / "portway.yml"
+    file.write_text("region: file\nlog_level: debug\nlisten_http: 127.0.0.1:1\n")
+    loaded = config.load(
+        {"region": "flag", "domain": None},
+        {**HOME, "PORTWAY_REGION": "variable", "PORTWAY_LOG_LEVEL": "error", "PORTWAY_DOMAIN": ""},
+        config=str(file),
+    )
+    assert loaded.edge.region == "flag"
+    assert loaded.log.level == "error"
+    assert loaded.edge.listen_http.port == 1
+    assert loaded.edge.domain == "portway.localhost"
+
+
+def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:
+    file = tmp_path / "portway.yml"
+    file.write_text(
+        "access_log: false\ndomain: Example.com\ntcp_ports: 22\npublic_https_port: 443\ntcp_host:\n"
+    )
+    loaded = config.load({}, {**HOME, "PORTWAY_SERVE_CONFIG": str(file)})
+    assert not loaded.log.access
+    assert loaded.edge.domain == "example.com"
+    assert loaded.edge.tcp_host == "1.tcp.example.com"
+    assert loaded.edge.tcp_ports == PortRange(22, 22)
+    assert loaded.edge.public_https_port == 443
+
+
+def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "portway.yml"
+    file.write_text("# nothing\n")
+    assert config.load({}, HOME, config=str(file)) == config.load({}, HOME)
+
+
+@pytest.mark.parametrize(("domain", "host"), [
+    ("portway.localhost", "localhost"),
+    ("localhost", "localhost"),
+    ("example.com", "1.tcp.example.com"),
+    ("notlocalhost", "1.tcp.notlocalhost"),
+])  # fmt: skip
+def test_the_tcp_host_follows_the_domain(domain: str, host: str) -> None:
+    assert config.load({"domain": domain}, HOME).edge.tcp_host == host
+
+
+@pytest.mark.parametrize("option", config.OPTIONS, ids=lambda option: option.name)
+def test_an_error_names_the_flag_and_the_variable(option: config.Option[object]) -> None:
+    with pytest.raises(ConfigError, match=f"^{option.flag}: "):
+        config.load({option.name: "\0 wrong"}, HOME)
+    with pytest.raises(ConfigError, match=f"^{option.variable}: "):
+        config.load({}, {**HOME, option.variable: "\0 wrong"})
+
+
+@pytest.mark.parametrize(("text", "place"), [
+    ("domain: a.com\nlisten_http: nowhere\n", ":2:1: listen_http: 'nowhere' is not HOST:PORT"),
+    ("domain: a.com\n  listen_agnet: 1\n", ":2:"),
+    ("listen_agnet: 1\n", ":1:1: 'listen_agnet' is not an option; did you mean 'listen_agent'?"),
+    ("1: 1\n", ":1:1: 1 is not an option"),
+    ("tcp_ports:\n  - 1\n", ":1:1: tcp_ports must be one value"),
+    ("region: a\nregion: b\n", ":2:1:"),
+    ("- a\n", ":1:1: a mapping of options is wanted"),
+    ("a: [\n", ":2:1:"),
+    ("a: \x01\n", ": not YAML"),
+])  # fmt: skip
+def test_an_error_names_file_line_and_column(tmp_path: Path, text: str, place: str) -> None:
+    file = tmp_path / "portway.yml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        config.load({}, HOME, config=str(file))
+    assert f"{file}{place}" in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.yml: cannot be read: No such file"):
+        config.load({}, HOME, config=str(tmp_path / "gone.yml"))
+
+
+def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "portway.yml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8 at byte 0"):
+        config.load({}, HOME, config=str(file))
+    file.write_bytes(b"#" * ((1 << 20) + 1))
+    with pytest.raises(ConfigError, match="larger than"):
+        config.load({}, HOME, config=str(file))
+
+
+def test_option_names_are_unique() -> None:
+    assert len({option.name for option in config.OPTIONS}) == len(config.OPTIONS)
