@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from portway.errors import ConfigError
+from portway.net.address import written
 from portway.net.tasks import Tasks
 
 #: Connections that the kernel keeps for us until we accept them. Linux cuts it to net.core.somaxconn.
@@ -68,7 +69,7 @@ class Listener:
     @property
     def addresses(self) -> list[str]:
         """What we listen on, as "address:port"."""
-        return [_written(sock) for sock in self._sockets]
+        return [written(sock.getsockname()) for sock in self._sockets]
 
     def close(self) -> None:
         """Accept no more. Connections that were accepted live on. Idempotent."""
@@ -213,11 +214,3 @@ def _advice(error: OSError) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return "this machine does not have that address"
     return error.strerror or str(error)
-
-
-def _written(sock: socket.socket) -> str:
-    name: _Address | str = sock.getsockname()
-    if isinstance(name, str):
-        return name
-    host, port = name[0], name[1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,11 @@
+"""Socket addresses as text: "192.0.2.1:80", "[2001:db8::1]:80", a path, or "" for none."""
+
+from typing import cast
+
+
+def written(name: object) -> str:
+    """Write what `getsockname`, `getpeername` or a transport's "peername" gives."""
+    if isinstance(name, tuple):
+        host, port = cast("tuple[str, int]", name[:2])
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return name if isinstance(name, str) else ""
