@@ -64,6 +64,8 @@ class Table:
         self.grace = grace
         self._suffix = f".{domain}"
         self._claims: dict[Key, Claim] = {}
+        self._soonest: float | None = None
+        """No grace period ends before this; None: none runs. So most sweeps look at nothing."""
 
     def __len__(self) -> int:
         """Count the claims, online and kept."""
@@ -102,6 +104,7 @@ class Table:
             return None
         claim.last = holder
         claim.until = now + self.grace
+        self._keep(claim.until)
         return claim
 
     def release(self, url: "Url", holder: str) -> Claim | None:
@@ -123,19 +126,28 @@ class Table:
     def restore(self, url: "Url", account_id: str, holder: str, now: float) -> None:
         """Put a name back after a restart: it is kept for its session, the grace counted anew."""
         self._claims[key_of(url)] = Claim(url, account_id, {}, holder, now + self.grace)
+        self._keep(now + self.grace)
 
     def expire(self, now: float) -> list["Url"]:
         """Drop the names whose grace is over, and return them."""
+        if self._soonest is None or now < self._soonest:
+            return []
         over = [
             claim.url for claim in self._claims.values() if claim.until is not None and claim.until <= now
         ]
         for url in over:
             del self._claims[key_of(url)]
+        self._soonest = min(
+            (claim.until for claim in self._claims.values() if claim.until is not None), default=None
+        )
         return over
 
     def deadline(self) -> float | None:
-        """Return when the next grace period is over."""
-        return min((claim.until for claim in self._claims.values() if claim.until is not None), default=None)
+        """Return when to call :meth:`expire` next: no grace period ends earlier. None: none runs."""
+        return self._soonest
+
+    def _keep(self, until: float) -> None:
+        self._soonest = until if self._soonest is None else min(self._soonest, until)
 
     def _foreign(self, url: "Url", account_id: str) -> bool:
         """Tell whether the name, its other protocols, or a name above it is another account's."""

@@ -7,8 +7,13 @@ worker or node, a private socket) can stand behind the same relay.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from portway.codec import proxy_protocol
+from portway.errors import SessionClosed
+from portway.wire.messages import ProxyHeader
+
 if TYPE_CHECKING:
     from portway.pipe import Pipe, Sink
+    from portway.session.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,6 @@ class Member(Protocol):
         ...
 
     @property
-    def streams(self) -> int:
-        """Streams that are open on its session now."""
-        ...
-
-    @property
     def forwards_proto(self) -> str:
         """What the agent's upstream speaks: "", http1 or http2."""
         ...
@@ -53,3 +53,48 @@ class Member(Protocol):
         Raises StreamLimit (another member may serve) or SessionClosed (this one never will).
         """
         ...
+
+
+class SessionMember:
+    """A member that is an agent's session. Writes the PROXY header first where the bind asked for it."""
+
+    __slots__ = ("_session", "client_id", "forwards_proto", "id", "pooled", "proxy_proto", "retired")
+
+    def __init__(
+        self,
+        session: "Session",
+        bind_id: str,
+        client_id: str,
+        *,
+        pooled: bool = False,
+        proxy_proto: int = 0,
+        forwards_proto: str = "",
+    ) -> None:
+        """Serve under a bind id; ``proxy_proto`` is 0 for none, 1 or 2."""
+        self._session = session
+        self.id = bind_id
+        self.client_id = client_id
+        self.pooled = pooled
+        self.proxy_proto = proxy_proto
+        self.forwards_proto = forwards_proto
+        self.retired = False
+        """Set when the bind is given up: nothing new may be opened."""
+
+    def __repr__(self) -> str:
+        """Show the bind and whether it can serve."""
+        return f"<SessionMember {self.id} {'usable' if self.usable else 'gone'}>"
+
+    @property
+    def usable(self) -> bool:
+        """False once its session is over or the bind was given up."""
+        return not self.retired and not self._session.closed
+
+    def open(self, visitor: Visitor, sink: "Sink") -> "Pipe":
+        """Open a stream; see :class:`Member`."""
+        if self.retired:
+            raise SessionClosed("the endpoint was given up")
+        header = ProxyHeader(self.id, visitor.client_addr, visitor.proto, "0", visitor.passthrough)
+        first = b""
+        if self.proxy_proto:
+            first = proxy_protocol.encode(self.proxy_proto, visitor.client_addr, visitor.server_addr)
+        return self._session.open_proxy(header, sink, first)

@@ -1,0 +1,318 @@
+"""Bringing endpoints online and taking them off again: judged, claimed, registered, told.
+
+One :class:`Bound` is one bind of one session. Its name is claimed before it is registered, and given
+up or kept after it is taken out of the registry: a visitor can never reach an agent that does not own
+the name. A TCP port listens from the claim until the name is free again, so while it is kept for a
+lost session nobody else on this machine can take it; its visitors are closed.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from portway.edge import binding
+from portway.edge.member import Member, SessionMember
+from portway.edge.pool import Pool
+from portway.edge.registry import Endpoint, Registry
+from portway.errors import ConfigError, Error, SessionClosed
+from portway.model.event import EndpointOffline, EndpointOnline
+from portway.model.ids import new_id, sibling_id
+from portway.model.url import Url
+from portway.wire.messages import UNSET, Bind, BindResp, BindRespExtra, Patch
+
+if TYPE_CHECKING:
+    from portway.edge.ports import Claims, EdgeConfig, EventSink
+    from portway.edge.seal import Seal
+    from portway.session.session import Session
+
+_log = logging.getLogger(__name__)
+
+RANDOM_TRIES: Final = 32
+"""Random hosts drawn before giving up: with 48 random bits the second is luck enough."""
+
+
+class Ports(Protocol):
+    """Who opens and closes the ports of TCP endpoints (``edge/tcp.py``)."""
+
+    async def open(self, port: int) -> None:
+        """Listen on a port; nothing happens when it is open. Raises ConfigError when it is taken."""
+        ...
+
+    def close(self, port: int) -> None:
+        """Stop listening; a port that is not open is ignored."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose bind it is."""
+
+    account_id: str
+    client_id: str
+    session_id: str
+
+
+@dataclass(slots=True)
+class Bound:
+    """One bind of one session."""
+
+    bind: Bind
+    owner: Owner
+    url: Url
+    member: SessionMember
+    endpoint: Endpoint
+    name: str
+    description: str
+    metadata: str
+    online_at: float
+
+    @property
+    def id(self) -> str:
+        """The bind id, which is also the endpoint's."""
+        return self.member.id
+
+    @property
+    def tunnel_id(self) -> str:
+        """The id under which the bind is patched."""
+        return sibling_id("tn", self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Randomness:
+    """Where ids, hosts and choices come from: ``secrets`` in a service, a fixed sequence in tests."""
+
+    octets: Callable[[int], bytes]
+    below: Callable[[int], int]
+
+
+class Endpoints:
+    """Everything that is bound here."""
+
+    def __init__(
+        self,
+        config: "EdgeConfig",
+        registry: Registry,
+        claims: "Claims",
+        ports: Ports,
+        seal: "Seal",
+        events: "EventSink",
+        *,
+        wall: Callable[[], float],
+        random: Randomness,
+    ) -> None:
+        """Join the parts. ``wall`` gives Unix seconds."""
+        self.config = config
+        self.registry = registry
+        self._claims = claims
+        self._ports = ports
+        self._seal = seal
+        self._events = events
+        self._wall = wall
+        self._random = random
+        self._bounds: dict[Member, Bound] = {}
+        claims.on_freed(self._freed)
+
+    async def bind(self, owner: Owner, session: "Session", bind: Bind) -> tuple[Bound, BindResp]:
+        """Grant a bind, or raise Error. Cancelled or failed, nothing stays claimed."""
+        wish = binding.read_wish(bind, self.config)
+        if wish.returning and (
+            wish.random or not self._seal.knows_token(bind.extra.token, owner.account_id, bind.id, wish.url)
+        ):
+            raise Error("The token of this rebind is not one of ours for this endpoint.", 335)
+        if wish.random:
+            url = await self._claim_random(wish, owner)
+        else:
+            self._refuse_twin(wish, owner, bind.id)
+            url = wish.url
+            await self._claim(url, wish, owner)
+        if session.closed:
+            self._give_up(url, owner, keep=True)
+            raise SessionClosed("the session ended while it was binding")
+        bound = self._register(owner, session, bind, wish, url)
+        return bound, self._answer(bound)
+
+    def unbind(self, bound: Bound, reason: str, *, keep: bool = False) -> None:
+        """Take a bind off at once. ``keep``: its session is lost, so its name waits for it. Idempotent."""
+        if bound.member.retired:
+            return
+        bound.member.retired = True
+        del self._bounds[bound.member]
+        endpoint = bound.endpoint
+        endpoint.pool.remove(bound.member)
+        if not endpoint.pool.members:
+            self.registry.remove(endpoint)
+        elif endpoint.id == bound.id:
+            self._lead(endpoint, self._bounds[endpoint.pool.members[0]])
+        self._give_up(bound.url, bound.owner, keep=keep)
+        self._events.emit(
+            EndpointOffline(
+                endpoint_id=bound.id,
+                account_id=bound.owner.account_id,
+                session_id=bound.owner.session_id,
+                url=str(bound.url),
+                proto=bound.url.scheme,
+                online_at=bound.online_at,
+                offline_at=self._wall(),
+                reason=reason,
+            )
+        )
+
+    def patch(self, bound: Bound, patch: Patch) -> None:
+        """Change the texts and the pooling of a bind. Raises Error; then nothing is changed."""
+        if patch.traffic_policy is not UNSET:
+            binding.check_policy(patch.traffic_policy)
+        name = bound.name if patch.name is UNSET else patch.name
+        description = bound.description if patch.description is UNSET else patch.description
+        metadata = bound.metadata if patch.metadata is UNSET else patch.metadata
+        binding.check_texts(self.config.limits, name, description, metadata)
+        bound.name, bound.description, bound.metadata = name, description, metadata
+        if bound.endpoint.id == bound.id:
+            self._lead(bound.endpoint, bound)
+        if patch.pooling_enabled is not UNSET:
+            bound.member.pooled = patch.pooling_enabled
+            self._claims.pool(bound.url, bound.owner.client_id, pooled=patch.pooling_enabled)
+
+    async def _claim(self, url: Url, wish: binding.Wish, owner: Owner) -> None:
+        """Claim a name, and open its port if it is one."""
+        try:
+            await self._claims.claim(
+                url, owner.account_id, owner.client_id, pooled=wish.pooled, returning=wish.returning
+            )
+            if url.scheme == "tcp":
+                await self._ports.open(url.port)
+        except ConfigError as error:
+            self._give_up(url, owner, keep=False)
+            _log.warning("TCP port of an endpoint cannot be opened: %s", error)
+            raise Error(f"The address {url.hostport} is in use by another program.", 309) from error
+        except BaseException as error:
+            if not isinstance(error, Error):  # cancelled: it may be held
+                self._give_up(url, owner, keep=wish.returning)
+            raise
+
+    def _give_up(self, url: Url, owner: Owner, *, keep: bool) -> None:
+        """Free or keep a name, unless the same agent still serves it on another leg or bind."""
+        endpoint = self.registry.find(url.scheme, url.host, url.port)
+        if endpoint is None or not _members_of(endpoint, owner.client_id):
+            (self._claims.hold if keep else self._claims.release)(url, owner.client_id)
+
+    async def _claim_random(self, wish: binding.Wish, owner: Owner) -> Url:
+        """Draw addresses until one is free. Raises Error 503 when there is none."""
+        for url in self._draws(wish.url.scheme):
+            if self._claims.taken(url):
+                continue
+            try:
+                await self._claim(url, wish, owner)
+            except Error as error:
+                if error.code not in {"ERR_NGROK_309", "ERR_NGROK_320", "ERR_NGROK_334"}:
+                    raise
+                continue  # taken while we asked, or by another program: draw again
+            return url
+        raise Error("No free address is left; try again later.", 503)
+
+    def _draws(self, scheme: str) -> "list[Url]":
+        """List random addresses in the order in which they are tried."""
+        if scheme != "tcp":
+            hosts = [binding.random_host(self.config, self._random.octets) for _ in range(RANDOM_TRIES)]
+            return [binding.public_url(scheme, host, self.config) for host in hosts]
+        ports = list(self.config.tcp_ports)
+        for i in range(len(ports) - 1, 0, -1):  # Fisher–Yates, over the random source we are given
+            j = self._random.below(i + 1)
+            ports[i], ports[j] = ports[j], ports[i]
+        return [binding.public_url(scheme, "", self.config, port) for port in ports]
+
+    def _refuse_twin(self, wish: binding.Wish, owner: Owner, bind_id: str) -> None:
+        """Refuse a second bind of one agent for one URL: the claim table sees the same holder twice.
+
+        The same bind on another leg is no twin: it has the same id.
+        """
+        endpoint = self.registry.find(wish.url.scheme, wish.url.host, wish.url.port)
+        if endpoint is None:
+            return
+        twins = [each for each in _members_of(endpoint, owner.client_id) if each.id != bind_id]
+        if twins and not (wish.pooled and all(twin.pooled for twin in twins)):
+            raise Error(f"The endpoint {str(wish.url)!r} is already online in this session.", 334)
+
+    def _register(self, owner: Owner, session: "Session", bind: Bind, wish: binding.Wish, url: Url) -> Bound:
+        bind_id = bind.id or new_id("ep", self._random.octets, self._wall())
+        member = SessionMember(
+            session,
+            bind_id,
+            owner.client_id,
+            pooled=wish.pooled,
+            proxy_proto=wish.view.proxy_proto,
+            forwards_proto=bind.forwards_proto,
+        )
+        extra = bind.extra
+        endpoint = self.registry.find(url.scheme, url.host, url.port)
+        if endpoint is None:
+            endpoint = Endpoint(
+                bind_id,
+                url,
+                url.scheme,
+                owner.account_id,
+                Pool(self._random.below),
+                name=extra.name,
+                description=extra.description,
+                metadata=extra.metadata,
+                forwards_to=bind.forwards_to,
+                forwards_proto=bind.forwards_proto,
+                proxy_proto=wish.view.proxy_proto,
+            )
+            self.registry.add(endpoint)
+        endpoint.pool.add(member)
+        online_at = self._wall()
+        self._events.emit(
+            EndpointOnline(
+                endpoint_id=bind_id,
+                account_id=owner.account_id,
+                session_id=owner.session_id,
+                url=str(url),
+                proto=url.scheme,
+                region=self.config.region,
+                name=extra.name,
+                description=extra.description,
+                metadata=extra.metadata,
+                forwards_to=bind.forwards_to,
+                pooling_enabled=wish.pooled,
+                online_at=online_at,
+            )
+        )
+        bound = self._bounds[member] = Bound(
+            bind, owner, url, member, endpoint, extra.name, extra.description, extra.metadata, online_at
+        )
+        return bound
+
+    def _lead(self, endpoint: Endpoint, bound: Bound) -> None:
+        """Let an endpoint go by the id and the texts of this bind: its oldest one has left."""
+        endpoint.id = bound.id
+        endpoint.name, endpoint.description, endpoint.metadata = (
+            bound.name,
+            bound.description,
+            bound.metadata,
+        )
+        endpoint.forwards_to = bound.bind.forwards_to
+        endpoint.forwards_proto = bound.member.forwards_proto
+        endpoint.proxy_proto = bound.member.proxy_proto
+
+    def _answer(self, bound: Bound) -> BindResp:
+        return BindResp(
+            id=bound.id,
+            url=str(bound.url),
+            proto=bound.url.scheme,
+            opts=binding.echo(bound.bind, bound.url),
+            extra=BindRespExtra(
+                token=self._seal.token(bound.owner.account_id, bound.id, bound.url),
+                tunnel_id=bound.tunnel_id,
+            ),
+        )
+
+    def _freed(self, url: Url) -> None:
+        if url.scheme == "tcp":
+            self._ports.close(url.port)
+
+
+def _members_of(endpoint: Endpoint, client_id: str) -> list[SessionMember]:
+    """List the members of one agent in an endpoint's pool, on all its legs."""
+    members = endpoint.pool.members
+    return [each for each in members if isinstance(each, SessionMember) and each.client_id == client_id]

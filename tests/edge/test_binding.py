@@ -1,0 +1,191 @@
+"""What binds ask for, judged: hosts of every dialect, and a clear refusal of what is not provided."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from portway.edge import binding
+from portway.edge.ports import EdgeConfig
+from portway.errors import Error
+from portway.model.url import Url
+from portway.wire.messages import Bind, BindExtra
+
+CONFIG = EdgeConfig(http_port=7080, https_port=7443)
+DOMAIN = CONFIG.domain
+
+
+def bind(proto: str = "https", id: str = "", forwards_proto: str = "", **opts: object) -> Bind:  # noqa: A002
+    return Bind(id=id, proto=proto, forwards_proto=forwards_proto, opts=opts)
+
+
+def url(of: Bind) -> str:
+    return str(binding.read_wish(of, CONFIG).url)
+
+
+def code(of: Bind) -> str:
+    with pytest.raises(Error) as refused:
+        binding.read_wish(of, CONFIG)
+    return refused.value.code.removeprefix("ERR_NGROK_")
+
+
+@pytest.mark.row("S20")
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        (bind(URL=f"https://Foo.{DOMAIN}."), f"https://foo.{DOMAIN}:7443"),
+        (bind(URL=f"foo.{DOMAIN}"), f"https://foo.{DOMAIN}:7443"),
+        (bind("http", URL=f"HTTP://foo.{DOMAIN}"), f"http://foo.{DOMAIN}:7080"),
+        (bind("tls", URL=f"foo.{DOMAIN}"), f"tls://foo.{DOMAIN}:7443"),
+        (bind(Domain=f"d.{DOMAIN}"), f"https://d.{DOMAIN}:7443"),
+        (bind(Hostname=f"h.{DOMAIN}"), f"https://h.{DOMAIN}:7443"),
+        (bind(Subdomain="sub"), f"https://sub.{DOMAIN}:7443"),
+        (bind("tcp", Addr="localhost:20007"), "tcp://localhost:20007"),
+        (bind("tcp", URL="tcp://localhost:20007"), "tcp://localhost:20007"),
+        (bind(URL="https://example.com"), "https://example.com:7443"),
+        (bind(), "https://"),
+        (bind(URL="https://"), "https://"),
+        (bind("tls", Hostname=""), "tls://"),
+        (bind("tcp", URL="tcp://"), "tcp://"),
+        # A rebind brings what it was given and what it had asked for: the first one counts.
+        (bind(id="ep_1", Hostname=f"h.{DOMAIN}", Subdomain="old"), f"https://h.{DOMAIN}:7443"),
+    ],
+)
+def test_the_host_is_taken_from_wherever_an_agent_puts_it(asked: Bind, granted: str) -> None:
+    assert url(asked) == granted
+
+
+@pytest.mark.parametrize("port", ["", ":443", ":7443"])
+def test_no_port_the_default_and_the_public_port_are_the_same(port: str) -> None:
+    assert url(bind(URL=f"https://a.{DOMAIN}{port}")) == f"https://a.{DOMAIN}:7443"
+
+
+def test_default_ports_are_not_written() -> None:
+    config = replace(CONFIG, http_port=80, https_port=443)
+    assert str(binding.public_url("https", "a.b", config)) == "https://a.b"
+    assert str(binding.public_url("http", "a.b", config)) == "http://a.b"
+    assert str(binding.public_url("tcp", "", config, 20_000)) == "tcp://localhost:20000"
+
+
+@pytest.mark.row("G-117", "G-076")
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        (bind(URL=f"https://a.{DOMAIN}:1234"), "9035"),
+        (bind(URL="https://invalid@domain.com"), "9037"),
+        (bind(URL=f"https://a.{DOMAIN}/x"), "9037"),
+        (bind(URL=f"https://a.{DOMAIN}/"), "9038"),
+        (bind(URL="ftp://a.b"), "9036"),
+        (bind(URL=f"tls://a.{DOMAIN}"), "9036"),
+        (bind("tcp", URL="tcp://localhost"), "9035"),
+        (bind("tcp", URL="tcp://localhost:99"), "307"),
+        (bind("tcp", Addr="elsewhere.test:20001"), "307"),
+        (bind("ssh"), "332"),
+        (bind(""), "394"),
+        (bind(URL=f"https://*.{DOMAIN}"), "318"),
+        (bind(URL=f"https://{DOMAIN}"), "320"),
+        (bind(URL=f"https://api.{DOMAIN}"), "320"),
+        (bind(URL=f"https://connect.{DOMAIN}"), "320"),
+        (bind(Hostname="localhost"), "320"),
+        (bind(Hostname="com"), "331"),
+        (bind(Hostname="a_b.com"), "355"),
+        (bind(Hostname="a.com", Subdomain="b"), "9021"),
+        (bind(URL="https://x.internal"), "9027"),
+        (bind(ProxyProto=3), "301"),
+        (bind(ProxyProto="x"), "301"),
+        (bind(forwards_proto="http3"), "15003"),
+    ],
+)
+def test_what_cannot_be_bound_is_refused_with_its_code(asked: Bind, refused: str) -> None:
+    assert code(asked) == refused
+
+
+@pytest.mark.row("G-111")
+@pytest.mark.parametrize(
+    ("names", "asked", "refused"),
+    [
+        (("internal",), "https://x.internal", "9027"),
+        (("internal",), "https://", "9028"),
+        (("internal",), "https://a.test", "9029"),
+        (("public",), "https://x.internal", "9029"),
+        (("kubernetes",), "http://a.b", "15010"),
+        (("kubernetes",), "", "9039"),
+        (("public", "public"), "", "15006"),
+        (("public", "internal"), "", "15005"),
+        (("nonsense",), "", "15005"),
+    ],
+)
+def test_bindings(names: tuple[str, ...], asked: str, refused: str) -> None:
+    proto = "http" if asked.startswith("http:") else "https"
+    assert code(Bind(proto=proto, opts={"URL": asked}, extra=BindExtra(bindings=names))) == refused
+
+
+def test_public_is_the_default_binding() -> None:
+    for names in (None, (), ("public",)):
+        asked = Bind(proto="https", opts={}, extra=BindExtra(bindings=names))
+        assert binding.read_wish(asked, CONFIG).random
+
+
+MODULES: list[dict[str, Any]] = [
+    {"Compression": {}},
+    {"BasicAuth": {"credentials": [{"username": "u", "cleartext_password": "secret12"}]}},
+    {"OAuth": {"provider": "google"}},
+    {"IPRestriction": {"allow_cidrs": ["10.0.0.0/8"]}},
+    {"CircuitBreaker": {"error_threshold": 0.5}},
+    {"WebhookVerification": {"provider": "x", "secret": "y"}},
+    {"RequestHeaders": {"add": ["a:b"]}},
+    {"Auth": "user:password"},
+    {"HostHeaderRewrite": True},
+    {"MutualTLSCA": {"mutual_tls_ca": "Q0Ex"}},
+    {"TrafficPolicy": '{"on_http_request":[{"actions":[{"type":"deny"}]}]}'},
+    {"Policy": {"inbound": []}},
+    {"UserAgentFilter": {"deny": ["x"]}},
+    {"WebsocketTCPConverter": {}},
+]
+
+
+@pytest.mark.parametrize("opts", MODULES, ids=lambda opts: next(iter(opts)))
+def test_a_module_that_is_not_provided_is_refused_never_skipped(opts: dict[str, Any]) -> None:
+    assert code(bind(**opts)) == "2201"
+    with pytest.raises(Error, match=re.compile("not provided", re.IGNORECASE)):
+        binding.read_wish(bind(**opts), CONFIG)
+
+
+@pytest.mark.parametrize("opts", [{"TLSTermination": {}}, {"MutualTLSAtEdge": {"mutual_tls_ca": "Q0Ex"}}])
+def test_tls_modules_too(opts: dict[str, Any]) -> None:
+    assert code(bind("tls", **opts)) == "2201"
+
+
+def test_other_refusals() -> None:
+    policies = bind(Policy={"inbound": []}, TrafficPolicy="x: y")
+    assert code(policies) == "9025"
+    assert code(bind(forwards_proto="http2")) == "15003"
+    assert code(Bind(proto="https", extra=BindExtra(ip_policy_ref="ipp_1"))) == "341"
+
+
+@pytest.mark.parametrize("text", ["", " \n", "{}", "null"])
+def test_an_empty_policy_is_none(text: str) -> None:
+    assert binding.read_wish(bind(TrafficPolicy=text), CONFIG).random
+
+
+@pytest.mark.row("G-085", "G-089")
+def test_texts_are_bounded_in_bytes() -> None:
+    def with_texts(**extra: str) -> Bind:
+        return Bind(proto="https", opts={}, extra=BindExtra(**extra))
+
+    binding.read_wish(with_texts(description="d" * 255, metadata="m" * 4096, name="n" * 255), CONFIG)
+    assert code(with_texts(description="d" * 256)) == "18012"
+    assert code(with_texts(description="é" * 128)) == "18012"
+    assert code(with_texts(name="n" * 256)) == "18012"
+    assert code(with_texts(metadata="m" * 4097)) == "18013"
+
+
+def test_random_hosts_are_below_the_domain() -> None:
+    assert binding.random_host(CONFIG, lambda n: bytes(range(n))) == f"000102030405.{DOMAIN}"
+
+
+def test_the_answer_echoes_the_options_with_the_address() -> None:
+    given = bind("tcp", Addr="", ProxyProto=0, IPRestriction=None)
+    opts = binding.echo(given, Url("tcp", "localhost", 20_001))
+    assert opts == {"Addr": "localhost:20001", "ProxyProto": 0, "IPRestriction": None}
