@@ -3,13 +3,14 @@
 Everything listens on loopback, on ports that the system chose; every file is in a temporary folder.
 """
 
+import asyncio
 import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -238,3 +239,13 @@ def running_agent(service: Service, *command: str) -> Generator[tuple[AgentProce
         yield agent, agent.start(*command)
     finally:
         agent.kill()
+
+
+@contextlib.asynccontextmanager
+async def agent_beside(service: Service, *command: str) -> AsyncGenerator[tuple[AgentProcess, str]]:
+    """Run an agent from async code, whose loop may be serving the upstream meanwhile."""
+    agent = AgentProcess(service.folder, service)
+    try:
+        yield agent, await asyncio.to_thread(agent.start, *command)
+    finally:
+        await asyncio.to_thread(agent.kill)

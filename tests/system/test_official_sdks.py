@@ -1,0 +1,201 @@
+"""ngrok's official Python and Node SDKs, unmodified, against the whole service."""
+
+import asyncio
+import secrets
+import ssl
+import string
+from collections.abc import Generator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from tests.kit.certificates import Authority
+from tests.kit.eventually import eventually
+from tests.kit.product import Service, running_service
+from tests.kit.sdk import SDKS, Sdk, SdkError
+from tests.kit.traffic import Answer, echo, exchange, get, hello_http, server, visitor
+
+pytestmark = pytest.mark.xdist_group("sdks")
+
+MIB = 1 << 20
+RECONNECT = 15.0
+"""Seconds that an SDK may take to be back after a restart: it tries at 0, 0.05 and 2.5 s."""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
+    """One service for the tests that do not restart it."""
+    with running_service(tmp_path_factory.mktemp("sdks")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module", params=SDKS)
+def sdk(request: pytest.FixtureRequest, service: Service) -> Generator[Sdk]:
+    """One connected session of each SDK."""
+    with Sdk(request.param, service) as sdk:
+        sdk.connect()
+        yield sdk
+
+
+@pytest.mark.row("S1", "S2", "S17", "S18", "S24")
+@pytest.mark.parametrize("proto", ["https", "http"])
+async def test_http_endpoint_forwarded_by_the_sdk(service: Service, sdk: Sdk, proto: str) -> None:
+    async with server(hello_http) as upstream:
+        url = await asyncio.to_thread(sdk.forward, proto, f"http://localhost:{upstream}")
+        answer = await _get(service, url + "/there")
+    host = urlsplit(url).netloc
+    assert url.startswith(f"{proto}://")
+    assert (answer.status, answer.body) == (200, f"hello /there host={host} body=0\n".encode())
+
+
+@pytest.mark.row("S18", "S24")
+async def test_http_endpoint_listened_on_by_the_sdk(service: Service, sdk: Sdk) -> None:
+    url = await asyncio.to_thread(sdk.listen, "https")
+    answer = await _get(service, url + "/mine")
+    assert (answer.status, answer.body) == (200, b"served by the SDK: /mine\n")
+
+
+@pytest.mark.row("S20")
+async def test_a_name_that_was_asked_for_is_given(service: Service, sdk: Sdk) -> None:
+    name = f"wanted-{sdk.kind}.{service.bootstrap.domain}"
+    async with server(hello_http) as upstream:
+        url = await asyncio.to_thread(sdk.forward, "https", f"http://localhost:{upstream}", name.upper())
+        answer = await _get(service, url)
+    assert url == f"https://{name}:{service.bootstrap.https_port}"
+    assert answer.status == 200
+
+
+@pytest.mark.row("S5", "S6", "S25", "T-001")
+async def test_tcp_echo_of_fifty_mebibytes_with_half_close(sdk: Sdk) -> None:
+    async with server(echo) as upstream:
+        url = await asyncio.to_thread(sdk.forward, "tcp", f"tcp://localhost:{upstream}")
+        async with visitor(_port(url)) as (reader, writer):
+            result = await exchange(reader, writer, 50 * MIB, seed=1)
+    assert result.received_hash == result.sent_hash
+    assert (result.received, result.ended) == (50 * MIB, True)
+
+
+@pytest.mark.row("S5", "S6")
+async def test_tls_endpoint_passes_the_visitors_tls_through(service: Service, sdk: Sdk) -> None:
+    name = f"passed-{sdk.kind}.{service.bootstrap.domain}"
+    authority = Authority()
+    ours, theirs = authority.server_context(name), authority.client_context()
+    async with server(echo, tls=ours) as upstream:
+        url = await asyncio.to_thread(sdk.forward, "tls", f"tcp://localhost:{upstream}", name)
+        async with visitor(_port(url), tls=theirs, name=name) as (reader, writer):
+            result = await exchange(reader, writer, 50 * MIB, seed=2)
+    assert urlsplit(url).hostname == name
+    assert result.received_hash == result.sent_hash
+
+
+@pytest.mark.row("S11")
+async def test_four_hundred_concurrent_streams(sdk: Sdk) -> None:
+    count = 400
+    everyone_is_here = asyncio.Barrier(count)
+
+    async def greet_together(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await everyone_is_here.wait()
+        await echo(reader, writer)
+
+    async with server(greet_together) as upstream, AsyncExitStack() as open_visitors:
+        url = await asyncio.to_thread(sdk.forward, "tcp", f"tcp://localhost:{upstream}")
+        pairs = [await open_visitors.enter_async_context(visitor(_port(url))) for _ in range(count)]
+        results = await asyncio.gather(
+            *(exchange(reader, writer, 32 * 1024, seed) for seed, (reader, writer) in enumerate(pairs))
+        )
+    assert [result.received_hash for result in results] == [result.sent_hash for result in results]
+    assert all(result.ended for result in results)
+
+
+@pytest.mark.row("S2", "S13")
+@pytest.mark.parametrize("kind", SDKS)
+def test_heartbeats_of_the_sdk_are_answered(service: Service, kind: str) -> None:
+    with Sdk(kind, service) as sdk:
+        sdk.connect(interval=200, tolerance=2000)
+        eventually(lambda: len(sdk.latencies()) >= 5, "five heartbeats")
+        assert all(0 <= latency < 2000 for latency in sdk.latencies())
+        assert sdk.losses() == []
+
+
+@pytest.mark.row("S30")
+async def test_an_unbound_endpoint_is_offline_at_once(service: Service, sdk: Sdk) -> None:
+    async with server(hello_http) as upstream:
+        web = await asyncio.to_thread(sdk.forward, "https", f"http://localhost:{upstream}")
+        raw = await asyncio.to_thread(sdk.forward, "tcp", f"tcp://localhost:{upstream}")
+        assert (await _get(service, web)).status == 200
+        await asyncio.to_thread(sdk.unbind, web)
+        await asyncio.to_thread(sdk.unbind, raw)
+        answer = await _get(service, web)
+    assert (answer.status, answer.fields["ngrok-error-code"]) == (404, "ERR_NGROK_3200")
+    with pytest.raises(ConnectionRefusedError):
+        async with visitor(_port(raw)):
+            pass
+
+
+@pytest.mark.row("S30")
+@pytest.mark.parametrize("kind", SDKS)
+async def test_a_closed_session_takes_its_endpoints_offline(service: Service, kind: str) -> None:
+    with Sdk(kind, service) as sdk:
+        await asyncio.to_thread(sdk.connect)
+        url = await asyncio.to_thread(sdk.forward, "https", "http://localhost:1")
+        await asyncio.to_thread(sdk.disconnect)
+        answer = await _get(service, url)
+    assert (answer.status, answer.fields["ngrok-error-code"]) == (404, "ERR_NGROK_3200")
+
+
+@pytest.mark.row("S27")
+@pytest.mark.parametrize("kind", SDKS)
+def test_a_wrong_token_is_seen_as_107(service: Service, kind: str) -> None:
+    right = service.bootstrap.authtoken
+    letters = string.ascii_letters + string.digits
+    wrong = right[:-8] + "".join(secrets.choice(letters) for _ in range(8))
+    with Sdk(kind, service, token=wrong) as sdk, pytest.raises(SdkError) as refused:
+        sdk.connect()
+    assert "ERR_NGROK_107" in f"{refused.value} {refused.value.code}"
+
+
+@pytest.mark.row("S21", "S31")
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+@pytest.mark.parametrize("kind", SDKS)
+async def test_a_restarted_service_gives_the_same_urls(tmp_path: Path, kind: str, end: str) -> None:
+    service = Service(tmp_path)
+    await asyncio.to_thread(service.start)
+    try:
+        with Sdk(kind, service) as sdk:
+            async with server(hello_http) as upstream:
+                await asyncio.to_thread(sdk.connect)
+                protos = ("https", "http", "tcp")
+                urls = [
+                    await asyncio.to_thread(
+                        sdk.forward, proto, f"{'tcp' if proto == 'tcp' else 'http'}://localhost:{upstream}"
+                    )
+                    for proto in protos
+                ]
+                await asyncio.to_thread(lambda: service.restart(kill=end == "killed"))
+                for url in urls:
+                    await _comes_back(service, url)
+    finally:
+        await asyncio.to_thread(service.kill)
+
+
+async def _comes_back(service: Service, url: str) -> None:
+    """Wait until a URL answers again, looking from a thread so that the upstream can serve."""
+    loop = asyncio.get_running_loop()
+
+    def answers() -> bool:
+        return asyncio.run_coroutine_threadsafe(_get(service, url), loop).result().status == 200
+
+    await asyncio.to_thread(eventually, answers, f"{url} answers again", timeout=RECONNECT)
+
+
+async def _get(service: Service, url: str) -> Answer:
+    """GET a public URL; one of scheme tcp fronts the same HTTP upstream."""
+    tls = ssl.create_default_context(cafile=service.bootstrap.ca_cert) if url.startswith("https") else None
+    return await get(url, _port(url), tls=tls)
+
+
+def _port(url: str) -> int:
+    port = urlsplit(url).port
+    assert port
+    return port

@@ -1,0 +1,224 @@
+"""Real programs through TCP endpoints of our own agent: OpenSSH, PostgreSQL, servers that speak first."""
+
+import asyncio
+import contextlib
+import getpass
+import hashlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from random import Random
+from urllib.parse import urlsplit
+
+import pytest
+from tests.kit.certificates import Authority
+from tests.kit.eventually import eventually
+from tests.kit.product import Service, agent_beside, running_agent, running_service
+from tests.kit.programs import need
+from tests.kit.traffic import server, visitor
+
+pytestmark = pytest.mark.xdist_group("protocols")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
+    """One service for all protocols."""
+    with running_service(tmp_path_factory.mktemp("protocols")) as service:
+        yield service
+
+
+# -- OpenSSH -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Generator[int]:
+    """A real sshd with keys of its own, for the user who runs the tests; gives its port."""
+    program, keygen = need("sshd"), need("ssh-keygen")
+    for name in ("host", "user"):
+        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+    port = _free_port()
+    config = tmp_path / "sshd_config"
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nPidFile none\n"
+        f"AuthorizedKeysFile {tmp_path}/user.pub\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
+        "PasswordAuthentication no\nSubsystem sftp internal-sftp\n"
+    )
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # its empty folder for unprivileged work
+    with _daemon([str(program), "-D", "-e", "-f", str(config)], tmp_path / "sshd.log", port):
+        yield port
+
+
+@pytest.mark.row("T-002", "T-020", "T-060")
+def test_ssh_login_and_scp(service: Service, sshd: int, tmp_path: Path) -> None:
+    ssh, scp = need("ssh"), need("scp")
+    user = getpass.getuser()
+    content = Random(7).randbytes(20 << 20)
+    (tmp_path / "there").write_bytes(content)
+    with running_agent(service, "tcp", str(sshd)) as (_, url):
+        parts = urlsplit(url)
+        options = [
+            *("-i", str(tmp_path / "user"), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"),
+            *("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path}/known", "-F", "none"),
+        ]
+        login = _run([str(ssh), *options, "-p", str(parts.port), f"{user}@127.0.0.1", "echo hello from $0"])
+        _run(
+            [
+                str(scp),
+                *options,
+                "-P",
+                str(parts.port),
+                f"{tmp_path}/there",
+                f"{user}@127.0.0.1:{tmp_path}/copy",
+            ]
+        )
+        _run(
+            [
+                str(scp),
+                *options,
+                "-P",
+                str(parts.port),
+                f"{user}@127.0.0.1:{tmp_path}/copy",
+                f"{tmp_path}/back",
+            ]
+        )
+    assert login.startswith("hello from ")
+    assert (parts.scheme, parts.hostname) == ("tcp", "localhost")
+    assert _hash(tmp_path / "copy") == _hash(tmp_path / "back") == hashlib.sha256(content).hexdigest()
+
+
+# -- PostgreSQL ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def postgres() -> Generator[tuple[int, Path]]:
+    """A new PostgreSQL cluster with TLS on; gives its port and the CA's certificate.
+
+    The server refuses to run as root: root becomes the user that the Debian package made.
+    """
+    programs = need("postgres").resolve().parent
+    owner = "postgres" if os.getuid() == 0 else getpass.getuser()
+    account = pwd.getpwnam(owner)
+    folder = Path(tempfile.mkdtemp(prefix="portway-postgres-"))
+    try:
+        authority = Authority()
+        chain, key = authority.issue("localhost", "127.0.0.1")
+        (folder / "ca.pem").write_bytes(authority.pem)
+        (folder / "server.pem").write_bytes(chain)
+        (folder / "server.key").write_bytes(key)
+        (folder / "server.key").chmod(0o600)
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, account.pw_uid, account.pw_gid)
+        data = folder / "data"
+        initdb = [str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "tester", "--no-sync"]
+        subprocess.run(initdb, check=True, user=owner, capture_output=True, cwd="/")
+        port = _free_port()
+        settings = {
+            "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": str(folder),
+            "ssl": "on", "ssl_cert_file": str(folder / "server.pem"),
+            "ssl_key_file": str(folder / "server.key"), "fsync": "off",
+        }  # fmt: skip
+        flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        command = [str(programs / "postgres"), "-D", str(data), *flags]
+        with _daemon(command, folder / "postgres.log", port, user=owner):
+            yield port, folder / "ca.pem"
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.row("T-006")
+def test_postgresql_with_tls_asked_for_inside_the_connection(
+    service: Service, postgres: tuple[int, Path]
+) -> None:
+    psql = need("psql")
+    port, ca = postgres
+    with running_agent(service, "tcp", f"127.0.0.1:{port}") as (_, url):
+        there = (
+            f"host=localhost hostaddr=127.0.0.1 port={urlsplit(url).port} user=tester dbname=postgres "
+            f"sslmode=verify-full sslrootcert={ca}"
+        )
+        query = (
+            "select ssl, version from pg_stat_ssl where pid = pg_backend_pid();"
+            "select sum(n), md5(string_agg(n::text, ',')) from generate_series(1, 300000) n;"
+        )
+        answer = _run([str(psql), "-X", "-A", "-t", "-d", there, "-c", query]).splitlines()
+    numbers = ",".join(map(str, range(1, 300001))).encode()
+    assert answer[0].startswith("t|TLSv1")
+    assert answer[1] == f"{300000 * 300001 // 2}|{hashlib.md5(numbers).hexdigest()}"
+
+
+# -- the server speaks first ---------------------------------------------------------------------
+
+
+@pytest.mark.row("T-001", "T-003", "T-005")
+@pytest.mark.parametrize(
+    "greeting", [b"RFB 003.008\n", b"\x4a\x00\x00\x00\x0a8.0.36\x00"], ids=["vnc", "mysql"]
+)
+async def test_a_server_that_greets_first(service: Service, greeting: bytes) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        answer = await reader.readexactly(len(greeting))
+        writer.write(answer[::-1])
+
+    async with (
+        server(greet) as upstream,
+        agent_beside(service, "tcp", str(upstream)) as (_, url),
+        visitor(urlsplit(url).port or 0) as (reader, writer),
+    ):
+        heard = await asyncio.wait_for(reader.readexactly(len(greeting)), 10)
+        writer.write(heard)
+        answer = await asyncio.wait_for(reader.read(-1), 10)
+    assert (heard, answer) == (greeting, greeting[::-1])
+
+
+# -- helpers -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _daemon(command: list[str], log: Path, port: int, user: str | None = None) -> Generator[None]:
+    """Run a server program until the context ends; ready when its port accepts."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, user=user, cwd="/"
+        )
+
+    def accepts() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(f"{command[0]} ended with {process.returncode}:\n{log.read_text()}")
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            return True
+
+    try:
+        eventually(accepts, f"{command[0]} accepts", timeout=30)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _free_port() -> int:
+    """Return a port that was free a moment ago; for programs that cannot choose one themselves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, f"{command[0]}: {done.stderr}"
+    return done.stdout
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
