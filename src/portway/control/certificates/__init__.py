@@ -1,0 +1,1 @@
+"""Certificates: the local authority and what it issues."""

@@ -1,0 +1,44 @@
+"""Files that must never be seen half written, nor by others."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+PRIVATE: Final = 0o600
+PUBLIC: Final = 0o644
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder and its parents; a folder made here is its owner's alone. Raises OSError."""
+    if not path.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def replace(path: Path, data: bytes, mode: int = PRIVATE) -> None:
+    """Write a file whole or not at all: a temporary name, then a rename. Raises OSError.
+
+    The mode is set when the temporary file is made, so the content is never readable by more.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)  # whatever the umask says
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def touch_private(path: Path) -> None:
+    """Make sure that a file exists and only its owner may read it. Raises OSError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    try:
+        os.fchmod(descriptor, PRIVATE)
+    finally:
+        os.close(descriptor)

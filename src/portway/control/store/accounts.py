@@ -1,0 +1,36 @@
+"""Queries on accounts."""
+
+from sqlalchemy import insert, or_, select
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portway.control.store.tables import accounts
+from portway.model.entities import Account
+
+_COLUMNS = (accounts.c.id, accounts.c.name, accounts.c.plan, accounts.c.created_at)
+
+
+async def add(connection: AsyncConnection, account: Account) -> None:
+    """Add an account. Raises IntegrityError when the name is taken."""
+    await connection.execute(
+        insert(accounts).values(
+            id=account.id, name=account.name, plan=account.plan, created_at=account.created_at
+        )
+    )
+
+
+async def find(connection: AsyncConnection, key: str) -> Account | None:
+    """Return the account with this identifier or name."""
+    query = select(*_COLUMNS).where(or_(accounts.c.id == key, accounts.c.name == key))
+    row = (await connection.execute(query)).first()
+    return _account(row) if row else None
+
+
+async def listed(connection: AsyncConnection) -> list[Account]:
+    """Return all accounts, oldest first."""
+    rows = await connection.execute(select(*_COLUMNS).order_by(accounts.c.created_at, accounts.c.id))
+    return [_account(row) for row in rows]
+
+
+def _account(row: Row[str, str, str, float]) -> Account:
+    return Account(*row)
