@@ -1,0 +1,127 @@
+"""Heads written anew for the next hop: what is dropped, what is added, what is kept.
+
+A head goes on without the fields that spoke of the connection it came on (RFC 9110 §7.6.1), with
+its framing and Host written by us, and with what the upstream needs to know of the visitor:
+``X-Forwarded-For`` and ``-Proto`` appended, ``-Host`` kept or set. Names that only the service
+may set (``Ngrok-…``) and spellings with underscores, which many application servers take for the
+same name, never pass.
+"""
+
+from portway.codec.http1 import Kind, RequestHead, ResponseHead, Special
+
+_CRLF = b"\r\n"
+_HARMLESS_OPTIONS = frozenset((b"keep-alive", b"close", b"upgrade", b"te", b"http2-settings", b""))
+_FORWARDED_PREFIX = b"x-forwarded-"
+
+
+class Forwarding:
+    """What upstreams are told of one visitor's connection; made once for all its requests."""
+
+    __slots__ = ("address", "plain", "scheme", "trusted")
+
+    def __init__(self, address: str, scheme: str, *, trusted: bool = True) -> None:
+        """Take the visitor's IP, ``http`` or ``https``, and whether its own claims are passed on."""
+        self.address = address.encode("ascii", "replace")
+        self.scheme = scheme.encode("ascii")
+        self.trusted = trusted
+        self.plain = (
+            b"X-Forwarded-For: "
+            + self.address
+            + b"\r\nX-Forwarded-Proto: "
+            + self.scheme
+            + b"\r\nX-Forwarded-Host: "
+        )
+
+
+def request_head(head: RequestHead, forwarding: Forwarding) -> bytes:
+    """Write the head that the upstream gets, blank line included. Its version is HTTP/1.1."""
+    special = head.special
+    plain = head.plain
+    if head.suspect:
+        plain = [line for line in plain if not _is_ours(line, trusted=forwarding.trusted)]
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, head.target, head.authority)]
+    if len(special) == 1:  # Host alone: the usual request of a program
+        lines += plain
+        lines.append(b"%b%b\r\n\r\n" % (forwarding.plain, head.authority))
+        return _CRLF.join(lines)
+    if b"connection" in special:
+        plain = _without_named(plain, special)
+    lines += plain
+    _add_request_framing(head, lines)
+    _add_forwarded(head, forwarding, lines)
+    lines.append(b"\r\n")
+    return _CRLF.join(lines)
+
+
+def response_head(head: ResponseHead, *, keep_alive: bool, chunking: bool = True) -> bytes:
+    """Write the head that the visitor gets, blank line included. Its version is HTTP/1.1.
+
+    ``keep_alive`` says whether the visitor's connection stays open behind this answer;
+    ``chunking`` is False for a visitor of HTTP/1.0, whose body comes without its coding.
+    """
+    special = head.special
+    plain = head.plain
+    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
+    if b"connection" in special:
+        plain = _without_named(plain, special)
+    lines += plain
+    kind = head.framing.kind
+    if kind is Kind.LENGTH:
+        lines.append(b"Content-Length: %d" % head.framing.length)
+    elif kind is Kind.CHUNKED:
+        if chunking:
+            lines.append(b"Transfer-Encoding: chunked")
+    elif kind is Kind.NONE and b"content-length" in special and head.status >= 200 and head.status != 204:
+        lines.append(b"Content-Length: " + special[b"content-length"][0])  # of HEAD, of 304, or zero
+    if head.upgrade and head.status in (101, 426):
+        lines.append(b"Connection: Upgrade\r\nUpgrade: " + special[b"upgrade"][0])
+    elif not keep_alive and head.status >= 200:
+        lines.append(b"Connection: close")
+    lines.append(b"\r\n")
+    return _CRLF.join(lines)
+
+
+def _is_ours(line: bytes, *, trusted: bool) -> bool:
+    """Say whether a field is one that the visitor may not send, or not in this spelling."""
+    name = line.partition(b":")[0].lower()
+    spelled = name.replace(b"_", b"-")
+    if spelled.startswith(b"ngrok-"):
+        return True
+    if spelled.startswith(_FORWARDED_PREFIX):
+        return not trusted or name != spelled
+    return name == b"forwarded" and not trusted
+
+
+def _without_named(plain: list[bytes], special: Special) -> list[bytes]:
+    """Drop the fields that Connection names."""
+    named = {option.strip(b" \t") for option in b",".join(special[b"connection"]).lower().split(b",")}
+    named -= _HARMLESS_OPTIONS
+    if not named:
+        return plain
+    return [line for line in plain if line.partition(b":")[0].lower() not in named]
+
+
+def _add_request_framing(head: RequestHead, lines: list[bytes]) -> None:
+    special = head.special
+    kind = head.framing.kind
+    if kind is Kind.CHUNKED:
+        lines.append(b"Transfer-Encoding: chunked")
+    elif b"content-length" in special:
+        lines.append(b"Content-Length: %d" % head.framing.length)
+    if head.expect_continue:
+        lines.append(b"Expect: 100-continue")
+    if head.upgrade is not None:
+        lines.append(b"Connection: Upgrade\r\nUpgrade: " + special[b"upgrade"][0])
+    if b"te" in special and b"trailers" in b",".join(special[b"te"]).lower():
+        lines.append(b"TE: trailers")  # trailers do pass this hop
+
+
+def _add_forwarded(head: RequestHead, forwarding: Forwarding, lines: list[bytes]) -> None:
+    """Append to what earlier proxies said if it is trusted, else say it alone."""
+    special: Special = head.special if forwarding.trusted else {}
+    values = (forwarding.address, forwarding.scheme)
+    for name, own in zip((b"X-Forwarded-For", b"X-Forwarded-Proto"), values, strict=True):
+        before = [value for value in special.get(name.lower(), ()) if value]
+        lines.append(name + b": " + b", ".join([*before, own]))
+    host = [value for value in special.get(b"x-forwarded-host", ()) if value]
+    lines.append(b"X-Forwarded-Host: " + (b", ".join(host) or head.authority))
