@@ -52,6 +52,7 @@ class Rig:
         )
         self.freed: list[Url] = []
         self.claims.on_freed(self.freed.append)
+        self.claims.open()
 
     async def claim(
         self, url: Url, account: str, holder: str, *, pooled: bool = False, returning: bool = False
@@ -171,6 +172,17 @@ async def test_restored_names_are_kept_and_written_with_their_new_end() -> None:
     assert rig.keeper.written == [("hold", str(URL), 1_000_230.0)]
     assert rig.claims.taken(URL)
     assert "kept=1" in repr(rig.claims)
+
+
+async def test_nobody_claims_before_all_is_restored() -> None:
+    claims = LocalClaims(Table("portway.localhost", 180.0), Keeper(), clock=lambda: 0.0)
+    claim = asyncio.create_task(claims.claim(URL, "b", "s2", pooled=False, returning=False))
+    await asyncio.sleep(0)
+    claims.restore(URL, "a", "s1")
+    claims.open()
+    with pytest.raises(Error) as refused:
+        await claim
+    assert refused.value.code == "ERR_NGROK_320"
 
 
 async def test_pool_members_leave_one_by_one() -> None:

@@ -41,7 +41,7 @@ class Keeper(Protocol):
 
 
 class LocalClaims:
-    """Claims of a service that runs in one process. Make it, ``restore``, then ``run`` it as a task."""
+    """Claims of a service that runs in one process. ``restore`` and ``open`` it, and ``run`` it as a task."""
 
     def __init__(
         self,
@@ -60,6 +60,7 @@ class LocalClaims:
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._changed = asyncio.Event()
         self._freed: list[Callable[[Url], None]] = []
+        self._open = asyncio.Event()
 
     def __repr__(self) -> str:
         """Show the table and what is still to be written."""
@@ -74,13 +75,21 @@ class LocalClaims:
         self._sweep()
         return self._table.find(url) is not None
 
+    def open(self) -> None:
+        """Let claims through: everything that stood before has been restored."""
+        self._open.set()
+
     def restore(self, url: "Url", account_id: str, holder: str) -> None:
         """Keep a name that stood when the service last stopped. Its grace is counted from now."""
         self._table.restore(url, account_id, holder, self._clock())
         self._write(url)
 
     async def claim(self, url: "Url", account_id: str, holder: str, *, pooled: bool, returning: bool) -> None:
-        """Take a name and write it down; the contract is that of ``edge/ports.py``."""
+        """Take a name and write it down; the contract is that of ``edge/ports.py``.
+
+        Waits until the table is open: before that, a name may seem free that is kept for somebody.
+        """
+        await self._open.wait()
         self._sweep()
         before = self._table.find(url)
         shown = before.url if before is not None else url

@@ -1,0 +1,204 @@
+"""The https and tls listener: read the ClientHello, then decide whose TLS it is.
+
+::
+
+    ClientHello ─ SNI ─┬─ tls endpoint ─────────► passed through, hello and all
+                       ├─ https endpoint ───────► our TLS, then HTTP
+                       ├─ below our domain ─────► our TLS, so that the visitor sees the error page
+                       └─ anything else, none ──► alert unrecognized_name, closed
+
+Certificates: the service's own covers its domain and one label below it. For a deeper or a custom
+name that an endpoint has claimed, the control plane issues one on demand; names that nobody has
+claimed are never issued for, so visitors cannot make the authority work.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, cast
+
+from portway.codec import client_hello
+from portway.edge.tcp import RawVisitor
+from portway.errors import PortwayError
+from portway.net.buffers import buffers
+from portway.net.leg import hand_over
+from portway.net.tls import TlsPump, service_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portway.edge.listener import Edge
+    from portway.edge.ports import Control
+    from portway.edge.registry import Endpoint
+
+_log = logging.getLogger(__name__)
+
+FRESH: Final = 43_200.0
+"""Seconds after which an issued certificate is asked for again."""
+
+_INTERNAL_ERROR: Final = 80
+_TLS_VERSIONS: Final = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
+
+
+class Certificates:
+    """TLS contexts by name."""
+
+    def __init__(self, default: ssl.SSLContext, domain: str, control: "Control", limit: int) -> None:
+        """Start with the service's own, which covers ``domain`` and one label below it."""
+        self.default = default
+        self._domain = domain
+        self._control = control
+        self._limit = limit
+        self._issued: OrderedDict[str, tuple[ssl.SSLContext, float]] = OrderedDict()
+        self._asked: dict[str, asyncio.Future[ssl.SSLContext]] = {}
+
+    def __repr__(self) -> str:
+        """Show how many are kept."""
+        return f"<Certificates issued={len(self._issued)} asked={len(self._asked)}>"
+
+    def at_hand(self, name: str, now: float) -> ssl.SSLContext | None:
+        """Return the context for a name if it needs no asking."""
+        if name == self._domain or name.partition(".")[2] == self._domain:
+            return self.default
+        found = self._issued.get(name)
+        if found is None or found[1] + FRESH <= now:
+            return None
+        self._issued.move_to_end(name)
+        return found[0]
+
+    async def issue(self, name: str, now: float) -> ssl.SSLContext:
+        """Have a certificate issued for a claimed name; those who ask at once share one.
+
+        Raises PortwayError when the control plane refuses or cannot. Cancelled: others go on.
+        """
+        asked = self._asked.get(name)
+        if asked is None:
+            asked = self._asked[name] = asyncio.ensure_future(self._issue(name, now))
+            asked.add_done_callback(lambda _: self._asked.pop(name, None))
+        return await asyncio.shield(asked)
+
+    async def _issue(self, name: str, now: float) -> ssl.SSLContext:
+        pem = await self._control.certificate(name)
+        context = service_context(pem.chain, pem.key)
+        self._issued[name] = (context, now)
+        self._issued.move_to_end(name)
+        if len(self._issued) > self._limit:
+            self._issued.popitem(last=False)
+        return context
+
+
+class TlsArrival(asyncio.BufferedProtocol):
+    """A new connection of the https listener, until its ClientHello is complete."""
+
+    __slots__ = ("_buffer", "_certificates", "_clock", "_edge", "_hello", "_http", "_transport")
+
+    def __init__(
+        self,
+        edge: "Edge",
+        certificates: Certificates,
+        http: "Callable[[TlsPump, bytes], asyncio.BaseProtocol]",
+    ) -> None:
+        """Wait for the connection. ``http`` makes who serves it when the TLS is ours."""
+        self._edge = edge
+        self._certificates = certificates
+        self._http = http
+        self._hello = bytearray()
+        self._buffer = buffers().raw
+        self._transport: asyncio.Transport | None = None
+        self._clock: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        """Show how much has come."""
+        return f"<TlsArrival {len(self._hello)} bytes>"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Give the visitor a moment for its hello."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self._edge.config.limits.client_hello:
+            loop = asyncio.get_running_loop()
+            self._clock = loop.call_later(self._edge.config.limits.client_hello, self._transport.abort)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the loop's buffer: what came is copied at once."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Collect the hello; decide when it is complete."""
+        self._hello += self._buffer[:nbytes]
+        try:
+            hello = client_hello.parse(self._hello)
+        except client_hello.ClientHelloError as error:
+            self._refuse(error.alert)
+            return
+        if hello is not None:
+            self._stop_clock()
+            self._decide(hello)
+
+    def eof_received(self) -> bool:
+        """A visitor that says no hello gets no answer."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_clock()
+
+    def _decide(self, hello: client_hello.ClientHello) -> None:
+        name = hello.sni
+        if name is None:
+            self._refuse(client_hello.ALERT_UNRECOGNIZED_NAME)
+            return
+        endpoint = self._edge.registry.find_sni(name)
+        if endpoint is not None and endpoint.scheme == "tls":
+            self._pass_through(endpoint, hello, name)
+            return
+        context = self._certificates.at_hand(name, self._edge.now())
+        if context is not None:
+            self._terminate(context)
+        elif endpoint is None:
+            self._refuse(client_hello.ALERT_UNRECOGNIZED_NAME)
+        else:
+            assert self._transport is not None
+            self._transport.pause_reading()
+            self._edge.tasks.start(self._terminate_issued(name), name=f"certificate of {name}")
+
+    def _pass_through(self, endpoint: "Endpoint", hello: client_hello.ClientHello, name: str) -> None:
+        assert self._transport is not None
+        visitor = RawVisitor(
+            self._edge,
+            lambda: endpoint,
+            first=bytes(self._hello),
+            passthrough=True,
+            server_name=name,
+            tls_version=_TLS_VERSIONS.get(hello.version, ""),
+        )
+        hand_over(self._transport, visitor)
+
+    async def _terminate_issued(self, name: str) -> None:
+        assert self._transport is not None
+        try:
+            context = await self._certificates.issue(name, self._edge.now())
+        except PortwayError as error:
+            _log.warning("no certificate for %s: %s", name, error)
+            self._refuse(_INTERNAL_ERROR)
+            return
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._terminate(context)
+
+    def _terminate(self, context: ssl.SSLContext) -> None:
+        assert self._transport is not None
+        pump = TlsPump(context, server_side=True)
+        hand_over(self._transport, self._http(pump, bytes(self._hello)))
+
+    def _refuse(self, alert: int) -> None:
+        """Say why in TLS's own words, and close."""
+        self._stop_clock()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(client_hello.alert_record(alert))
+            self._transport.close()
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None

@@ -1,0 +1,205 @@
+"""The composition root of the data plane: one process that agents and visitors talk to.
+
+::
+
+    open()    every listener, before anything slow: agents that try again find the service
+    start()   join edge, claims and control; let in who has come meanwhile; restore kept names
+    stop()    accept nobody, let running streams finish, say goodbye to agents, write down, end
+
+Order matters in two places. Names are restored before any is claimed, so a restart gives nobody's
+name away. And listeners close before sessions drain, so a visitor is either served or refused, never
+accepted and forgotten.
+"""
+
+import asyncio
+import logging
+import secrets
+import ssl
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final
+
+from portway.cluster.local import LocalClaims
+from portway.cluster.table import Table
+from portway.edge.endpoints import Endpoints, Randomness
+from portway.edge.gateway import Gateway
+from portway.edge.http import HttpVisitor
+from portway.edge.listener import Door, Edge
+from portway.edge.ports import EdgeConfig, Limits
+from portway.edge.registry import Registry
+from portway.edge.seal import Seal
+from portway.edge.tcp import TcpPorts
+from portway.edge.tls import Certificates, TlsArrival
+from portway.errors import ConfigError, PortwayError
+from portway.model.url import parse_endpoint_url
+from portway.net.listen import Listener, listen
+from portway.net.tasks import Tasks
+
+if TYPE_CHECKING:
+    from portway.edge.ports import Control, EventSink
+    from portway.server.config import EdgeConfig as Settings
+
+_log = logging.getLogger(__name__)
+
+RESTORE_RETRY: Final = 0.5
+"""Seconds until the controller is asked again for the names that stand."""
+
+_ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})
+
+RANDOM: Final = Randomness(secrets.token_bytes, secrets.randbelow)
+"""Where a service's ids, hosts and choices come from."""
+
+
+class Worker:
+    """One data plane. ``open``, ``start`` and ``stop`` it once each, in this order."""
+
+    def __init__(self, settings: "Settings", *, limits: Limits | None = None) -> None:
+        """Prepare; nothing is opened yet. ``limits`` replaces those that settings do not set."""
+        self.settings = settings
+        self.limits = limits
+        self.config = EdgeConfig()
+        self.tasks = Tasks()
+        self.registry = Registry()
+        self.listeners: list[Listener] = []
+        self.gateway: Gateway | None = None
+        self.claims: LocalClaims | None = None
+        self.edge: Edge | None = None
+        self._doors = (Door(), Door(), Door())
+        self._ports: TcpPorts | None = None
+
+    def __repr__(self) -> str:
+        """Show where it listens and what it serves."""
+        return f"<Worker {self.listeners} {self.registry!r} {self.gateway!r}>"
+
+    async def open(self) -> None:
+        """Listen everywhere. Raises ConfigError naming the flag when an address is taken."""
+        wanted = (
+            (self.settings.listen_agent, "--listen-agent"),
+            (self.settings.listen_http, "--listen-http"),
+            (self.settings.listen_https, "--listen-https"),
+        )
+        try:
+            for (address, flag), door in zip(wanted, self._doors, strict=True):
+                self.listeners.append(await listen(address.host, address.port, door, what=flag))
+        except BaseException:
+            self._close_listeners()
+            raise
+        self.config = self._make_config()
+
+    def start(
+        self, control: "Control", events: "EventSink", *, secret: bytes, context: ssl.SSLContext
+    ) -> None:
+        """Serve. ``context`` shows the service's own certificate, to agents and to visitors."""
+        claims = LocalClaims(Table(self.config.domain, self.settings.resume_grace), control)
+        seal = Seal(secret)
+        edge = Edge(self.config, self.registry, events, self.tasks)
+        ports = TcpPorts(edge, self.config.tcp_listen)
+        endpoints = Endpoints(
+            self.config, self.registry, claims, ports, seal, events, wall=time.time, random=RANDOM
+        )
+        gateway = Gateway(endpoints, control, seal, events, lambda: context, wall=time.time, random=RANDOM)
+        certificates = Certificates(context, self.config.domain, control, self.config.limits.certificates)
+        self.claims, self.edge, self._ports, self.gateway = claims, edge, ports, gateway
+        agents, plain, encrypted = self._doors
+        agents.open(gateway.accept)
+        plain.open(lambda: HttpVisitor(edge, scheme="http", pump=None, first=b""))
+        encrypted.open(
+            lambda: TlsArrival(
+                edge,
+                certificates,
+                lambda pump, first: HttpVisitor(edge, scheme="https", pump=pump, first=first),
+            )
+        )
+        self.tasks.start(self._restore(control, claims, ports), name="restore kept names")
+        self.tasks.start(claims.run(), name="journal of names")
+        self.tasks.start(edge.idle.run(), name="idle visitors")
+
+    async def stop(self) -> None:
+        """Drain and end. Cancelled: what is left is cut."""
+        self._close_listeners()
+        try:
+            if self.gateway is not None:
+                await self.gateway.drain()
+            if self.claims is not None:
+                await self.claims.flush()
+        finally:
+            await self.tasks.close()
+
+    @property
+    def agent_port(self) -> int:
+        """Where agents connect."""
+        return self.listeners[0].port
+
+    @property
+    def http_port(self) -> int:
+        """Where visitors of http endpoints connect."""
+        return self.listeners[1].port
+
+    @property
+    def https_port(self) -> int:
+        """Where visitors of https and tls endpoints connect."""
+        return self.listeners[2].port
+
+    def _close_listeners(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+        if self._ports is not None:
+            self._ports.close_all()
+
+    def _make_config(self) -> EdgeConfig:
+        """Say what the edge must know, now that the real ports are known."""
+        settings = self.settings
+        limits = self.limits or Limits(
+            drain=settings.drain_timeout, endpoints_per_session=settings.endpoints_per_session
+        )
+        return EdgeConfig(
+            domain=settings.domain,
+            region=settings.region,
+            http_port=settings.public_http_port or self.http_port,
+            https_port=settings.public_https_port or self.https_port,
+            tcp_host=settings.tcp_host,
+            tcp_ports=range(settings.tcp_ports.low, settings.tcp_ports.high + 1),
+            tcp_listen=settings.listen_http.host,
+            connect_addresses=(connect_address(settings, self.agent_port),),
+            trust_forwarded=settings.trust_forwarded,
+            version=_version(),
+            limits=limits,
+        )
+
+    async def _restore(self, control: "Control", claims: LocalClaims, ports: TcpPorts) -> None:
+        """Keep what stood before the last stop, then let claims through."""
+        while True:
+            try:
+                reservations = await control.reservations()
+                break
+            except PortwayError as error:
+                _log.warning("names that stand are not known yet: %s", error)
+                await asyncio.sleep(RESTORE_RETRY)
+        for each in reservations:
+            try:
+                url = parse_endpoint_url(each.url)
+            except PortwayError as error:
+                _log.warning("a kept name cannot be read and is dropped: %s: %s", each.url, error)
+                continue
+            claims.restore(url, each.account_id, each.session_key)
+            if url.scheme == "tcp":
+                try:
+                    await ports.open(url.port)
+                except ConfigError as error:
+                    _log.warning("a kept port cannot be opened: %s", error)
+        claims.open()
+
+
+def connect_address(settings: "Settings", port: int) -> str:
+    """Return ``host:port`` under which agents find this service."""
+    host = settings.listen_agent.host
+    if host in _ANY_ADDRESS:
+        host = f"connect.{settings.domain}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _version() -> str:
+    try:
+        return version("portway")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0"
