@@ -136,10 +136,12 @@ class Process:
 class Service(Process):
     """`portway serve` on free ports of loopback, which it keeps over restarts."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
-        """Take a folder, made if need be, and further flags of `portway serve`."""
+    def __init__(self, folder: Path, *flags: str, data: Path | None = None) -> None:
+        """Take a folder, made if need be, further flags of `portway serve`, and the data folder if it
+        shall be another than ``folder/data``.
+        """
         super().__init__(folder, "serve")
-        self.data = folder / "data"
+        self.data = data or folder / "data"
         self._flags = flags
         low = SystemRandom().randrange(20_000, 32_000 - TCP_PORTS)
         self._ports = {"agent": 0, "http": 0, "https": 0}
