@@ -16,7 +16,7 @@ was given: at the first, some event loops have not yet read the socket that was 
 
 Nobody is stranded: joining the queue and giving a turn both ask for a flush.
 
-**Bounds.** ``pos + reserved ≤ capacity``. *first* and *last* grow with the number of streams, and
+**Bounds.** ``pos + reserved ≤ capacity``, which is asserted after each ``wake``. *first* and *last* grow with the number of streams, and
 a slot is free again only when its stream's last frame was flushed. What a peer can provoke without
 end (echoes, resets of strays, replies) is counted in ``answers``; above ``ANSWER_LIMIT`` the session
 stops reading, so that a flood punishes its sender.
@@ -190,14 +190,15 @@ class Output:
             queue.popleft()
             stream.waiting = FREE
             call(stream)
-        assert self.pos + self.reserved <= self.capacity
+        assert 0 <= self.reserved <= AREA_SIZE - self.pos
         if queue or granted:
             self.ask()
 
     def _grant(self, stream: "Stream", now: int) -> bool:
         """Reserve a turn for a stream; False when the room does not bear one."""
         room = self.capacity - self.pos - self.reserved - SPARE
-        want = min(self.frame_limit, stream.credit) + HEADER
+        # Never less than what a lend asks for: a stream of little credit would get turns that it cannot use.
+        want = max(min(self.frame_limit, stream.credit), MIN_ROOM) + HEADER
         if want > room:
             if room < MIN_TURN:
                 return False

@@ -151,53 +151,68 @@ class Stream(Account):
         size = len(data)
         if not size:
             return 0
-        if self.credit <= 0 or self.waiting:
+        credit = self.credit
+        if credit <= 0 or self.waiting:
             self._park_for_credit()
             return 0
         out = self.out
         out.lender = None
         if self.urgent:
             return self._send_urgent(data)
-        sent = 0
-        while sent < size:
-            n = self._put(data, sent, size)
-            if not n:
-                break
-            sent += n
-        if not out.asked:
-            out.ask()
-        return sent
-
-    def _put(self, data: bytes | bytearray | memoryview, sent: int, size: int) -> int:
-        """Copy one frame's worth from ``data[sent:]`` to the bulk area; 0 means parked."""
-        out = self.out
         pos = out.pos
-        left = size - sent
-        credit = self.credit
-        turn = self.turn
-        room = out.capacity - pos - out.reserved - HEADER
-        if turn:
-            room = turn - HEADER if out.queue else room + turn
-        if room < left and room < MIN_ROOM:
-            self._join()
-            return 0
-        n = min(left, room, credit, out.frame_limit)
-        if not n:
-            self.waiting = NO_CREDIT
-            return 0
+        if (
+            self.turn
+            or size > credit
+            or size > out.frame_limit
+            or size > out.capacity - pos - out.reserved - HEADER
+        ):
+            return self._send_parts(data)
         view = out.view
         if view is None:
             view = out.borrow()
         start = pos + HEADER
-        pack_head_into(view, pos, n << 8 | DATA_WORD, self.id)
-        view[start : start + n] = data if n == size else memoryview(data)[sent : sent + n]
-        out.pos = start + n
-        self.credit = credit - n
-        if turn:
-            used = min(turn, n + HEADER)
-            self.turn = turn - used
-            out.reserved -= used
-        return n
+        pack_head_into(view, pos, size << 8 | DATA_WORD, self.id)
+        view[start : start + size] = data
+        out.pos = start + size
+        self.credit = credit - size
+        if not out.asked:
+            out.ask()
+        return size
+
+    def _send_parts(self, data: bytes | bytearray | memoryview) -> int:
+        """Send in several frames, or as far as it goes, or by using up a turn."""
+        out = self.out
+        size = len(data)
+        sent = 0
+        while sent < size:
+            turn = self.turn
+            room = out.capacity - out.pos - out.reserved - HEADER
+            if turn:
+                room = turn - HEADER if out.queue else room + turn
+            left = size - sent
+            if room < left and room < MIN_ROOM:
+                self._join()
+                break
+            n = min(left, room, self.credit, out.frame_limit)
+            if not n:
+                self.waiting = NO_CREDIT
+                break
+            view = out.view
+            if view is None:
+                view = out.borrow()
+            start = out.pos + HEADER
+            pack_head_into(view, out.pos, n << 8 | DATA_WORD, self.id)
+            view[start : start + n] = memoryview(data)[sent : sent + n]
+            out.pos = start + n
+            self.credit -= n
+            sent += n
+            if turn:
+                used = min(turn, n + HEADER)
+                self.turn = turn - used
+                out.reserved -= used
+        if not out.asked:
+            out.ask()
+        return sent
 
     def end(self) -> None:
         """Send FIN behind all that was taken; idempotent."""
