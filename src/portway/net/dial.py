@@ -46,7 +46,7 @@ async def _connect(
     except TimeoutError as error:  # ours, or the system's own
         within = f" within {timeout:g} s" if timeout is not None else ""
         raise ConnectError("tcp", f"cannot connect to {where}: no answer{within}") from error
-    except (OSError, ValueError) as error:  # ValueError: a host no resolver takes, a port over 65535
+    except (OSError, ValueError, OverflowError) as error:  # no host for any resolver, no port at all
         raise ConnectError("tcp", f"cannot connect to {where}: {_reason(error)}") from error
 
 

@@ -53,7 +53,7 @@ def reset(transport: asyncio.BaseTransport) -> None:
     if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: uvloop's, for a closed descriptor
             pass  # the socket is dead already, and its peer knows
     cast("asyncio.Transport", transport).abort()
 
@@ -154,7 +154,8 @@ class Leg(asyncio.BufferedProtocol):
         if not self._over and self.pipe is not None:
             self._over = True
             self.pipe.abort(code)
-        self.on_reset(code)
+        if not self._reported:
+            self.on_reset(code)
 
     @property
     def transport(self) -> asyncio.Transport | None:

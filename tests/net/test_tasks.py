@@ -1,0 +1,91 @@
+"""Tasks have an owner, and their crashes are told."""
+
+import asyncio
+import logging
+
+import pytest
+
+from portway.net.tasks import Tasks
+
+
+async def test_a_crash_is_logged_and_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    """One task's fault does not cut the others."""
+    go_on = asyncio.Event()
+
+    async def crash() -> None:
+        raise ZeroDivisionError("a bug")
+
+    async def work() -> str:
+        await go_on.wait()
+        return "done"
+
+    async with Tasks() as tasks:
+        broken = tasks.start(crash(), name="broken")
+        working = tasks.start(work(), name="working")
+        await asyncio.wait([broken])
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await working == "done"
+    [record] = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == "task broken crashed"
+    assert record.exc_info
+    assert isinstance(record.exc_info[1], ZeroDivisionError)
+
+
+async def test_close_cancels_and_awaits(caplog: pytest.LogCaptureFixture) -> None:
+    """Also a task that takes its time over ending, and one that another starts while it ends."""
+    seen: list[str] = []
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            seen.append("cleaned up")
+
+    tasks = Tasks()
+    task = tasks.start(stubborn(), name="stubborn")
+    await asyncio.sleep(0)
+    assert repr(tasks) == "<Tasks [stubborn]>"
+    assert len(tasks) == 1
+    await tasks.close()
+    assert seen == ["cleaned up"]
+    assert task.cancelled()
+    assert len(tasks) == 0
+    await tasks.close()
+    assert repr(tasks) == "<Tasks closed []>"
+    assert not caplog.records
+
+
+async def test_nothing_starts_after_close() -> None:
+    """And the coroutine is closed, not left un-awaited."""
+
+    async def late() -> None:
+        pytest.fail("started")
+
+    tasks = Tasks()
+    await tasks.close()
+    with pytest.raises(RuntimeError, match="task late started"):
+        tasks.start(late(), name="late")
+
+
+async def test_a_task_may_close_its_own_set() -> None:
+    """It is left out: it cannot wait for itself."""
+    tasks = Tasks()
+    other_cancelled = asyncio.Event()
+
+    async def other() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            other_cancelled.set()
+
+    async def last() -> str:
+        await tasks.close()
+        return "closed"
+
+    tasks.start(other(), name="other")
+    await asyncio.sleep(0)
+    assert await tasks.start(last(), name="last") == "closed"
+    assert other_cancelled.is_set()
