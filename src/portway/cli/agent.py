@@ -1,0 +1,263 @@
+"""`portway http`, `portway tcp`, `portway tls`: one endpoint from the command line.
+
+On a terminal the status screen is shown; otherwise one log line per happening is written.
+Ctrl+C and SIGTERM take the endpoint offline and end with 0.
+"""
+
+import asyncio
+import contextlib
+import math
+import signal
+import ssl
+import sys
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TextIO
+
+import click
+
+from portway.cli.output import FORMATS, LEVELS, LogLines
+from portway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from portway.agent.agent import Agent
+    from portway.agent.forwarder import EndpointForwarder
+    from portway.cli.console import Screen
+    from portway.cli.watch import Watcher
+
+REDRAW = 0.25
+"""Seconds between two pictures of the status screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line said, checked and in one piece."""
+
+    proto: Literal["http", "tcp", "tls"]
+    address: str
+    url: str
+    authtoken: str | None
+    connect_url: str | None
+    connect_cas: str | None
+    name: str
+    description: str
+    metadata: str
+    pooling_enabled: bool
+    upstream_proxy_protocol: str | None
+    upstream_tls_verify: bool
+    upstream_tls_verify_cas: Path | None
+    log: str | None
+    log_format: str
+    log_level: str
+
+
+def _shared(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that http, tcp and tls have in common, in the order of their help."""
+    options = [
+        click.option("--url", default="", help="Public URL to ask for; empty means a random one."),
+        click.option("--authtoken", metavar="TOKEN", help="Authtoken.  [PORTWAY_AUTHTOKEN, NGROK_AUTHTOKEN]"),
+        click.option(
+            "--connect-url", metavar="HOST:PORT", help="Address of the service.  [PORTWAY_CONNECT_URL]"
+        ),
+        click.option(
+            "--connect-cas",
+            metavar="FILE",
+            help="CA certificates of the service: a PEM file, or `host` for those of this machine.  "
+            "[PORTWAY_CONNECT_CAS]",
+        ),
+        click.option("--name", default="", help="Name of the endpoint."),
+        click.option("--description", default="", help="What the endpoint is for; at most 255 characters."),
+        click.option("--metadata", default="", help="Text of your own, at most 4096 bytes."),
+        click.option(
+            "--pooling-enabled", is_flag=True, help="Share the URL with other endpoints that say so."
+        ),
+        click.option(
+            "--upstream-proxy-protocol",
+            type=click.Choice(["1", "2"]),
+            help="Tell the upstream the visitor's address by a PROXY header.",
+        ),
+        click.option(
+            "--upstream-tls-verify/--no-upstream-tls-verify",
+            default=False,
+            help="Verify the certificate of an https or tls upstream.",
+        ),
+        click.option(
+            "--upstream-tls-verify-cas",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="CA certificates for that, a PEM file.",
+        ),
+        click.option("--log", metavar="stdout|stderr|false|FILE", help="Where log lines go."),
+        click.option("--log-format", type=click.Choice(FORMATS), default="term", show_default=True),
+        click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command(
+    short_help="Put a local HTTP service on a public URL.",
+    epilog="""\b
+Examples:
+  portway http 8080
+  portway http 8080 --url http://app.portway.localhost
+  portway http https://192.168.1.7:8443 --upstream-tls-verify""",
+)
+@click.argument("address", default="80")
+@_shared
+def http(**values: object) -> None:
+    """Put a local HTTP service on a public https (or http) URL.
+
+    ADDRESS is a port, host:port, or an http:// or https:// URL. [default: 80]
+    """
+    _main("http", values)
+
+
+@click.command(
+    short_help="Put a local TCP service on a public address.",
+    epilog="""\b
+Examples:
+  portway tcp 22
+  portway tcp 192.168.1.2:5432 --url tcp://localhost:20011""",
+)
+@click.argument("address")
+@_shared
+def tcp(**values: object) -> None:
+    """Put any local TCP service on a public address.
+
+    ADDRESS is a port, host:port, or a tcp:// or tls:// URL.
+    """
+    _main("tcp", values)
+
+
+@click.command(
+    short_help="Put a local TLS service on a public name.",
+    epilog="""\b
+Examples:
+  portway tls 443
+  portway tls 8443 --url tls://db.portway.localhost""",
+)
+@click.argument("address")
+@_shared
+def tls(**values: object) -> None:
+    """Put a local TLS service on a public name; the bytes pass through encrypted.
+
+    ADDRESS is a port, host:port, or a tcp:// or tls:// URL.
+    """
+    _main("tls", values)
+
+
+def _main(proto: str, values: dict[str, object]) -> None:
+    from portway.net.loop import run
+
+    options = Options(proto=proto, **values)  # pyright: ignore[reportArgumentType] -- click has checked them
+    run(_run(options))
+
+
+async def _run(options: Options) -> None:
+    from portway import Agent, __version__
+    from portway.cli.status import Status
+    from portway.cli.watch import Watcher
+    from portway.net.tasks import Tasks
+
+    async with contextlib.AsyncExitStack() as stack:
+        screen_wanted = options.log in (None, "false") and sys.stdout.isatty()
+        lines = _log_lines(options, screen_wanted, stack)
+        watcher = Watcher(Status(version=__version__, http=options.proto == "http"), lines)
+        agent = Agent(
+            authtoken=options.authtoken,
+            connect_url=options.connect_url,
+            connect_cas=options.connect_cas,
+            event_handlers=[watcher],
+        )
+        tasks = await stack.enter_async_context(Tasks())
+        watcher.status.connect_url = agent.connect_url
+        if screen_wanted:
+            screen = stack.enter_context(_screen(watcher))
+            tasks.start(_redraw(screen), name="redraw")
+        try:
+            async with agent, _stopped_by_signals():
+                forwarder = await _online(agent, options)
+                watcher.started(options.name, str(forwarder.upstream_url), str(forwarder.url))
+                await forwarder.wait()
+        except asyncio.CancelledError:
+            watcher.ended()
+
+
+async def _redraw(screen: "Screen") -> None:
+    while True:
+        await asyncio.sleep(REDRAW)
+        screen.refresh()
+
+
+async def _online(agent: "Agent", options: Options) -> "EndpointForwarder":
+    """Connect, however long the service takes to be there, and put the endpoint online."""
+    from portway import Upstream
+
+    upstream = Upstream(
+        options.address,
+        proxy_protocol=options.upstream_proxy_protocol,
+        tls_context=_upstream_tls(options),
+    )
+    await agent.connect(timeout=math.inf)
+    return await agent.forward(
+        upstream,
+        url=options.url,
+        proto=None if options.proto == "http" else options.proto,
+        name=options.name,
+        description=options.description,
+        metadata=options.metadata,
+        pooling_enabled=options.pooling_enabled,
+    )
+
+
+def _upstream_tls(options: Options) -> ssl.SSLContext:
+    """Verification is off unless asked for: the upstream is the user's own machine."""
+    if options.upstream_tls_verify or options.upstream_tls_verify_cas:
+        cas = options.upstream_tls_verify_cas
+        return ssl.create_default_context(cafile=str(cas) if cas else None)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _log_lines(options: Options, screen: bool, stack: contextlib.AsyncExitStack) -> LogLines | None:
+    """Choose where log lines go: with a screen nowhere unless told, else to standard output."""
+    target = options.log or ("false" if screen else "stdout")
+    if target == "false":
+        return None
+    stream: TextIO
+    if target in ("stdout", "stderr"):
+        stream = sys.stdout if target == "stdout" else sys.stderr
+    else:
+        try:
+            stream = stack.enter_context(Path(target).open("a", encoding="utf-8"))  # noqa: SIM115 -- the stack closes it
+        except OSError as error:
+            raise ConfigError(f"--log: cannot write {target}: {error.strerror}") from error
+    form = options.log_format
+    if form == "term" and not stream.isatty():
+        form = "logfmt"
+    return LogLines(stream, form, options.log_level, lambda: datetime.now(UTC))
+
+
+def _screen(watcher: "Watcher") -> "Screen":
+    from portway.cli.console import Screen
+
+    return Screen(watcher.status, watcher.clock)
+
+
+@contextlib.asynccontextmanager
+async def _stopped_by_signals() -> AsyncGenerator[None]:
+    """Let Ctrl+C and SIGTERM cancel what is inside, once: it ends in order, by its own clean-up."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
