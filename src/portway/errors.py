@@ -13,6 +13,7 @@
     ├── SessionClosed              the session is over
     ├── ListenerClosed             the endpoint is over, nothing more can be accepted
     ├── NotConnected               the agent has no session and may not make one
+    ├── AlreadyConnected           connect() was called on an agent that is connected
     ├── ConnectError               a connection could not be made; says at which step
     └── ConfigError                an option, a flag, a variable or a file is wrong
 
@@ -114,6 +115,10 @@ class ListenerClosed(PortwayError):
 
 class NotConnected(PortwayError):
     """The agent has no session, and may not or could not make one."""
+
+
+class AlreadyConnected(PortwayError):
+    """``connect()`` was called on an agent that is connected: one agent has one session."""
 
 
 class ConnectError(PortwayError):

@@ -20,7 +20,7 @@ form                   on http and https endpoints    on tcp and tls endpoints
 
 import ssl
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -32,15 +32,11 @@ SCHEMES = ("http", "https", "tcp", "tls")
 Protocol = Literal["http1", "http2"]
 
 
-class ProxyProtocol(str, Enum):
+class ProxyProtocol(StrEnum):
     """The version of the PROXY header that goes ahead of a visitor's bytes."""
 
     V1 = "v1"
     V2 = "v2"
-
-    def __str__(self) -> str:
-        """Return ``v1`` or ``v2``."""
-        return self.value
 
 
 def read_proxy_protocol(value: "ProxyProtocol | str | int | None") -> ProxyProtocol | None:
@@ -143,9 +139,14 @@ class Target:
         return self.scheme in ("https", "tls")
 
 
+def spec_of(upstream: Upstream) -> Spec:
+    """Return what an upstream was given; for the agent only."""
+    return upstream._spec  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - opaque to others only
+
+
 def resolve(upstream: Upstream, endpoint_scheme: str) -> Target:
     """Return what ``upstream`` means on an endpoint of this scheme. Raises `ConfigError`."""
-    spec = upstream._spec  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  opaque to others only
+    spec = spec_of(upstream)
     http = endpoint_scheme in ("http", "https")
     scheme, host, port = _url(spec.addr, http) if "://" in spec.addr else _bare(spec.addr, http)
     return Target(scheme, host, port, spec)

@@ -1,0 +1,296 @@
+"""The agent as a library: connect to a service, make endpoints, forward to upstreams.
+
+    async with Agent() as agent:
+        forwarder = await agent.forward("localhost:8080")
+        print(forwarder.url)
+        await forwarder.wait()
+
+Nothing happens on the network before the first `connect`, `listen` or `forward`. An agent belongs to
+the event loop on which it connected; when that loop ends, so does its session, and the agent may be
+used afresh on another.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import random
+import ssl
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from portway.agent.discovery import discover
+from portway.agent.emitter import Emitter
+from portway.agent.endpoint import Endpoint, EndpointListener
+from portway.agent.events import EventHandler
+from portway.agent.forwarder import EndpointForwarder, tls_context
+from portway.agent.info import AgentSession
+from portway.agent.options import (
+    HEARTBEAT_INTERVAL,
+    HEARTBEAT_TOLERANCE,
+    AgentOptions,
+    ClientInfo,
+    Proto,
+    app_address,
+    endpoint_options,
+    seconds,
+)
+from portway.agent.reconnect import Keeper, is_final
+from portway.agent.upstream import ProxyProtocol, Upstream, read_proxy_protocol, resolve, spec_of
+from portway.errors import AlreadyConnected, ConfigError, ConnectError, Error, NotConnected, PortwayError
+from portway.net.backoff import Backoff
+from portway.paths import bootstrap_file, default_data_dir
+
+
+class Agent:
+    """One agent: an account's token, at most one session at a time, any number of endpoints."""
+
+    def __init__(
+        self,
+        *,
+        authtoken: str | None = None,
+        connect_url: str | None = None,
+        connect_cas: str | bytes | Path | ssl.SSLContext | None = None,
+        metadata: str = "",
+        description: str = "",
+        heartbeat_interval: float | timedelta = HEARTBEAT_INTERVAL,
+        heartbeat_tolerance: float | timedelta = HEARTBEAT_TOLERANCE,
+        auto_connect: bool = True,
+        client_info: ClientInfo | Sequence[ClientInfo] = (),
+        event_handlers: Iterable[EventHandler] = (),
+        logger: logging.Logger | None = None,
+    ) -> None:
+        """Take the options; no network activity.
+
+        ``connect_url`` is the service's ``host:port``; ``connect_cas`` the authorities that its
+        certificate must chain to, a PEM file or PEM bytes, "host" for those of this machine, or a
+        whole ``ssl.SSLContext``. What is None comes from the environment or from a service of the
+        same user (`portway.agent.discovery`), at the time of connecting.
+
+        ``metadata`` and ``description`` are shown beside the session in the service's API. Heartbeat
+        times are seconds; a session without an answer for interval + tolerance is given up.
+        ``auto_connect`` lets `listen` and `forward` connect. ``client_info`` names the programs that
+        use this agent, the outermost first. Event handlers are called inline (`portway.agent.events`).
+
+        Raises `ConfigError` for a value that no service could accept.
+        """
+        self.options = AgentOptions(
+            authtoken=authtoken,
+            connect_url=connect_url,
+            connect_cas=connect_cas,
+            metadata=metadata,
+            description=description,
+            heartbeat_interval=seconds(heartbeat_interval, HEARTBEAT_INTERVAL, "heartbeat_interval"),
+            heartbeat_tolerance=seconds(heartbeat_tolerance, HEARTBEAT_TOLERANCE, "heartbeat_tolerance"),
+            auto_connect=auto_connect,
+            client_info=(client_info,) if isinstance(client_info, ClientInfo) else tuple(client_info),
+        )
+        self.logger = logger or logging.getLogger("portway.agent")
+        self._emitter = Emitter(self, list(event_handlers), self.logger)
+        self._keeper: Keeper | None = None
+
+    def __repr__(self) -> str:
+        """Show the session and the number of endpoints."""
+        keeper = self._keeper
+        if keeper is None or keeper.session is None:
+            return "<Agent not connected>"
+        state = "" if keeper.connected else " reconnecting"
+        return f"<Agent {keeper.session.id}{state} endpoints={len(keeper.table)}>"
+
+    # -- session
+
+    async def connect(self, timeout: float | None = None) -> None:
+        """Connect to the service and authenticate.
+
+        Without a timeout one attempt is made. With one, in seconds, failures to reach the service are
+        repeated, backing off, until it has passed; ``math.inf`` repeats for ever. A refusal that
+        cannot heal is raised at once in any case.
+
+        Raises `Error` when the service refuses, `ConnectError` when it cannot be reached,
+        `ConfigError` when no service is known, `AlreadyConnected`. Calls at the same time share one
+        attempt. When cancelled, nothing stays open unless another call still waits.
+        """
+        if self._established() is not None:
+            raise AlreadyConnected("the agent is already connected")
+        if timeout is None:
+            await self._connect()
+        else:
+            await self._connect_until(timeout)
+
+    async def disconnect(self) -> None:
+        """End the session; all its endpoints end first. Idempotent."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None and keeper.loop is asyncio.get_running_loop():
+            await keeper.close()
+
+    @property
+    def session(self) -> AgentSession:
+        """Return the current session; while reconnecting the one that was lost.
+
+        Raises `NotConnected` before the first connect and after the end.
+        """
+        keeper = self._keeper
+        if keeper is None or keeper.session is None:
+            raise NotConnected("the agent is not connected")
+        return keeper.session
+
+    @property
+    def connected(self) -> bool:
+        """Whether a session stands right now."""
+        return self._keeper is not None and self._keeper.connected
+
+    @property
+    def connect_url(self) -> str:
+        """Return the service's ``host:port`` as far as it is known now, else ""."""
+        try:
+            return str(discover(self.options, os.environ, bootstrap_file(default_data_dir())))
+        except ConfigError:
+            return ""
+
+    async def __aenter__(self) -> Self:
+        """Return itself; the connection is made by the first call that needs it."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect."""
+        await self.disconnect()
+
+    # -- endpoints
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints that stand, oldest first; a copy."""
+        return [] if self._keeper is None else [bound.endpoint for bound in self._keeper.table]
+
+    async def listen(
+        self,
+        url: str = "",
+        *,
+        proto: Proto | None = None,
+        name: str = "",
+        description: str = "",
+        metadata: str = "",
+        bindings: str | Sequence[str] = (),
+        pooling_enabled: bool = False,
+        traffic_policy: str = "",
+        proxy_protocol: ProxyProtocol | str | int | None = None,
+    ) -> EndpointListener:
+        """Make an endpoint whose connections are taken with `EndpointListener.accept`.
+
+        ``url`` may be empty (a random https URL), a scheme (``tcp://``: random of that protocol), a
+        host (https) or a whole URL; ``proto`` says the scheme where the URL has none. ``bindings`` is
+        "public", "internal" or "kubernetes". ``traffic_policy`` is YAML or JSON text. With
+        ``proxy_protocol`` the first bytes of each connection are a PROXY header.
+
+        Raises what `connect` raises, `Error` when the service refuses the endpoint, `NotConnected`
+        when there is no session and ``auto_connect`` is off. When cancelled, no endpoint is left.
+        """
+        options = endpoint_options(
+            url,
+            proto=proto,
+            name=name,
+            description=description,
+            metadata=metadata,
+            bindings=bindings,
+            pooling_enabled=pooling_enabled,
+            traffic_policy=traffic_policy,
+            proxy_protocol=read_proxy_protocol(proxy_protocol),
+        )
+        keeper = await self._ready()
+        return await keeper.bind(EndpointListener, options, options.bind(app_address()))
+
+    async def forward(
+        self,
+        upstream: Upstream | str | int,
+        *,
+        url: str = "",
+        proto: Proto | None = None,
+        name: str = "",
+        description: str = "",
+        metadata: str = "",
+        bindings: str | Sequence[str] = (),
+        pooling_enabled: bool = False,
+        traffic_policy: str = "",
+    ) -> EndpointForwarder:
+        """Make an endpoint that forwards each connection to ``upstream`` until it is closed.
+
+        ``upstream`` is an `Upstream`, or an address where no option of it is needed. The others are
+        as in `listen`, and so is what is raised; in addition `ConfigError` for an upstream that makes
+        no sense on this endpoint, before any network activity.
+        """
+        to = upstream if isinstance(upstream, Upstream) else Upstream(upstream)
+        options = endpoint_options(
+            url,
+            proto=proto,
+            name=name,
+            description=description,
+            metadata=metadata,
+            bindings=bindings,
+            pooling_enabled=pooling_enabled,
+            traffic_policy=traffic_policy,
+            proxy_protocol=spec_of(to).proxy_protocol,
+        )
+        target = resolve(to, options.scheme)
+        context = tls_context(target)
+        keeper = await self._ready()
+        request = options.bind(str(target.url), target.spec.protocol)
+        return await keeper.bind(lambda bound: EndpointForwarder(bound, target, context), options, request)
+
+    def add_event_handler(self, handler: EventHandler) -> None:
+        """Call this handler too, from the next event on."""
+        self._emitter.handlers.append(handler)
+
+    # -- inside
+
+    def _established(self) -> Keeper | None:
+        """Return the life that stands, on this loop. Raises `NotConnected` if it is another loop's."""
+        keeper = self._keeper
+        if keeper is None or keeper.over or not keeper.established:
+            return None
+        if keeper.loop is not asyncio.get_running_loop():
+            if keeper.loop.is_closed():
+                return None
+            raise NotConnected("the agent is connected on another event loop; use one agent for each loop")
+        return keeper
+
+    async def _ready(self) -> Keeper:
+        """Return the life in which endpoints are made; connect first if that is allowed."""
+        keeper = self._established()
+        if keeper is None:
+            if not self.options.auto_connect:
+                raise NotConnected("the agent is not connected: call connect() first")
+            await self._connect()
+            keeper = self._established()
+        if keeper is None:
+            raise NotConnected("the agent was disconnected while it connected")
+        return keeper
+
+    async def _connect(self) -> None:
+        """Make one attempt, or share the one under way."""
+        keeper = self._keeper
+        if keeper is None or keeper.over or keeper.loop is not asyncio.get_running_loop():
+            keeper = self._keeper = Keeper(self, self.options, self._emitter)
+        await keeper.connect()
+
+    async def _connect_until(self, timeout: float) -> None:
+        """Repeat attempts that may heal, until one succeeds or the time has passed."""
+        loop = asyncio.get_running_loop()
+        backoff = Backoff()
+        last: PortwayError = ConnectError("tcp", f"the service does not answer within {timeout:g} s")
+        try:
+            async with asyncio.timeout(timeout if timeout < math.inf else None):
+                while True:
+                    try:
+                        return await self._connect()
+                    except (Error, ConnectError) as error:
+                        if is_final(error):
+                            raise
+                        last = error
+                    await asyncio.sleep(backoff.next(loop.time(), random.random()))
+        except TimeoutError:
+            raise last from None

@@ -1,0 +1,84 @@
+"""An endpoint seen from inside: what was asked and answered, and the calls that only the agent makes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from portway.agent.emitter import Emitter
+from portway.agent.options import EndpointOptions
+from portway.pipe import Pipe, Sink
+from portway.wire.messages import Bind, BindResp, ProxyHeader
+
+if TYPE_CHECKING:
+    from portway.agent.agent import Agent
+    from portway.agent.endpoint import Endpoint
+
+Taker = Callable[[ProxyHeader, Pipe], Sink | None]
+
+
+class Bound:
+    """One bind of an agent: the inner side of an `Endpoint`."""
+
+    endpoint: "Endpoint"
+    """The public side; set as soon as it is made."""
+
+    def __init__(
+        self,
+        *,
+        agent: "Agent",
+        emitter: Emitter,
+        options: EndpointOptions,
+        request: Bind,
+        answer: BindResp,
+        session_id: str,
+        unbind: Callable[["Bound"], Awaitable[None]],
+        start: Callable[[Coroutine[object, object, None]], object],
+    ) -> None:
+        """Keep what was asked and what the service answered."""
+        self.agent = agent
+        self.emitter = emitter
+        self.options = options
+        self.request = request
+        self.answer = answer
+        self.session_id = session_id
+        self.unbind = unbind
+        self.start = start
+        self.over = asyncio.Event()
+        self.error: Exception | None = None
+        self._take: Taker | None = None
+        self._on_over: Callable[[], None] | None = None
+
+    @property
+    def id(self) -> str:
+        """Return the bind id: the service's name for the endpoint."""
+        return self.answer.id
+
+    def serve(self, take: Taker, on_over: Callable[[], None] | None = None) -> None:
+        """Say who takes visitors' connections (None refuses one), and who is told of the end."""
+        self._take = take
+        self._on_over = on_over
+
+    def take(self, header: ProxyHeader, pipe: Pipe) -> Sink | None:
+        """Hand over a visitor's connection; None refuses it. Never blocks."""
+        return self._take(header, pipe) if self._take is not None and not self.over.is_set() else None
+
+    def finish(self, error: Exception | None) -> None:
+        """End it on our side, once; ``error`` is None for an end of our own."""
+        if self.over.is_set():
+            return
+        self.error = error
+        self.over.set()
+        if self._on_over is not None:
+            self._on_over()
+
+    def rebind(self) -> Bind:
+        """Return the request that binds it again: id, token and options of the first answer."""
+        return msgspec.structs.replace(
+            self.request,
+            id=self.answer.id,
+            proto=self.answer.proto,
+            opts=self.answer.opts or self.request.opts,
+            extra=msgspec.structs.replace(self.request.extra, token=self.answer.extra.token),
+        )

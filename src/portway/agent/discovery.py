@@ -1,0 +1,95 @@
+"""Which service an agent connects to, and as whom.
+
+The address, the authtoken and the certificate authorities are each the first that is found of: the
+agent's option; the environment (``PORTWAY_CONNECT_URL``, ``PORTWAY_AUTHTOKEN`` and then
+``NGROK_AUTHTOKEN``, ``PORTWAY_CONNECT_CAS``); ``bootstrap.json``, which a service of the same user
+leaves in its data folder. Everything is read at the time of connecting; an empty variable counts as
+unset. portway contacts no host that is not named in one of these places.
+
+What `bootstrap.json` says of the authtoken and the authorities belongs to the service that wrote it:
+they are used only when the address is that service's, so that they never reach another host.
+"""
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from portway.agent.options import AgentOptions
+from portway.agent.url import join_host_port, split_host_port
+from portway.errors import ConfigError
+
+CONNECT_PORT = 443
+"""The port of a connect URL that names none."""
+
+SYSTEM_CAS = "host"
+"""In place of a file of authorities: those of this machine."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where to connect, whom to trust and what to say there. ``authtoken`` may be ""."""
+
+    host: str
+    port: int
+    authtoken: str = field(repr=False)
+    cas: str | bytes | Path | ssl.SSLContext | None = field(repr=False)
+
+    def __str__(self) -> str:
+        """Return ``host:port``."""
+        return join_host_port(self.host, self.port)
+
+
+def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path) -> Service:
+    """Return the service to connect to.
+
+    Raises `ConfigError` when no address is known, or what is known cannot be read.
+    """
+    known = _read_bootstrap(bootstrap)
+    address = options.connect_url or environ.get("PORTWAY_CONNECT_URL") or known.get("connect_url")
+    if not address:
+        raise ConfigError(
+            "no service to connect to: set PORTWAY_CONNECT_URL to its host:port (or connect_url=… in code)"
+            f", or start one on this machine with `portway serve` (it would leave {bootstrap})"
+        )
+    host, port = _split(address)
+    own = "connect_url" in known and _same(_split(known["connect_url"]), (host, port))
+    token = options.authtoken
+    if token is None:
+        token = token_from_env(environ) or (known.get("authtoken") if own else None)
+    cas = options.connect_cas or environ.get("PORTWAY_CONNECT_CAS") or (known.get("ca_cert") if own else None)
+    return Service(host, port, (token or "").strip(), None if cas == SYSTEM_CAS else cas)
+
+
+def token_from_env(environ: Mapping[str, str]) -> str:
+    """Return the authtoken of the environment alone, or ""."""
+    return environ.get("PORTWAY_AUTHTOKEN") or environ.get("NGROK_AUTHTOKEN") or ""
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, port = split_host_port(address.strip(), "the connect URL")
+    return host, port or CONNECT_PORT
+
+
+def _same(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    if one[0] in _LOOPBACK and other[0] in _LOOPBACK:
+        return one[1] == other[1]
+    return one == other
+
+
+def _read_bootstrap(path: Path) -> dict[str, str]:
+    """Return the texts in ``bootstrap.json``; nothing when there is none."""
+    try:
+        loaded: object = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path} cannot be read: it is no JSON object")
+    items = cast("dict[str, object]", loaded).items()
+    return {key: value for key, value in items if isinstance(value, str) and value}

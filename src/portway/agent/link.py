@@ -1,0 +1,165 @@
+"""One session with the service, from the dial to its end, as the agent uses it.
+
+A `Link` dials, waits for TLS, starts the heartbeats and authenticates; then it binds and unbinds. What
+the service starts on its own goes to the link's owner, except commands: an agent that has no handler
+for Stop, Restart and Update says so and goes on.
+"""
+
+import asyncio
+import ssl
+from typing import Protocol
+
+from portway.agent.discovery import Service
+from portway.agent.options import AgentOptions
+from portway.errors import ConnectError, Error, PortwayError, SessionClosed
+from portway.net.dial import dial
+from portway.net.tls import agent_context
+from portway.pipe import Pipe, Sink
+from portway.session import Role, Session, StreamType, authenticate
+from portway.wire.messages import (
+    NO_CALLBACK,
+    AuthResp,
+    Bind,
+    BindResp,
+    CommandResp,
+    ProxyHeader,
+    StopTunnel,
+    Unbind,
+    UnbindResp,
+    decode,
+    encode,
+)
+
+DIAL_TIMEOUT = 10.0
+"""Seconds that the TCP connection to the service may take."""
+AUTH_TIMEOUT = 15.0
+"""Seconds that TLS and the answer to Auth may take together."""
+
+COMMANDS = (StreamType.STOP, StreamType.RESTART, StreamType.UPDATE)
+
+
+class Owner(Protocol):
+    """Whom a link tells what the service started."""
+
+    def visitor(self, header: ProxyHeader, pipe: Pipe) -> Sink | None:
+        """Take a visitor's connection; None ends it."""
+        ...
+
+    def stopped(self, order: StopTunnel) -> None:
+        """The service has taken an endpoint away."""
+        ...
+
+    def heartbeat(self, link: "Link", latency: float) -> None:
+        """A heartbeat was answered after so many seconds."""
+        ...
+
+
+class Link:
+    """A connection to the service. Make it, `open` it, `close` it; `wait_closed` tells its end."""
+
+    def __init__(self, owner: Owner) -> None:
+        """Make a link that is not open yet."""
+        self._owner = owner
+        self._session: Session | None = None
+        self.latency: float | None = None
+        loop = asyncio.get_running_loop()
+        self._closed: asyncio.Future[PortwayError | None] = loop.create_future()
+
+    async def open(
+        self, service: Service, options: AgentOptions, *, client_id: str = "", cookie: str = ""
+    ) -> AuthResp:
+        """Connect and authenticate; id and cookie are those of the session to resume.
+
+        Raises ConnectError for what the network or TLS did, Error for a refusal by the service and
+        ConfigError for authorities that cannot be read. In these cases, and when cancelled, nothing
+        stays open.
+        """
+        context = service.cas if isinstance(service.cas, ssl.SSLContext) else agent_context(service.cas)
+        _, session = await dial(
+            service.host,
+            service.port,
+            lambda: Session(Role.AGENT, self, context, server_hostname=service.host),
+            timeout=DIAL_TIMEOUT,
+        )
+        self._session = session
+        try:
+            return await authenticate(
+                session, options.auth(service.authtoken, client_id, cookie), AUTH_TIMEOUT
+            )
+        except SessionClosed as error:
+            raise ConnectError(
+                "muxado", f"{service} closed the connection: {session.cause or error}"
+            ) from error
+        except BaseException:
+            session.abort(SessionClosed("the connection was given up"))
+            raise
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session has ended."""
+        return self._closed.done()
+
+    async def wait_closed(self) -> PortwayError | None:
+        """Wait for the session's end; return its cause. Cancelling leaves it as it is."""
+        await asyncio.wait({self._closed})
+        return self._closed.result()
+
+    async def bind(self, request: Bind) -> BindResp:
+        """Bind an endpoint. Raises Error when it is refused, SessionClosed when the session ends."""
+        answer = decode(BindResp, await self._live().call(StreamType.BIND, encode(request)))
+        if answer.error:
+            raise Error.parse(answer.error)
+        return answer
+
+    async def unbind(self, bind_id: str) -> None:
+        """Give up an endpoint. Raises Error if the service objects; a session that ends is no fault."""
+        try:
+            body = await self._live().call(StreamType.UNBIND, encode(Unbind(id=bind_id)))
+        except SessionClosed:
+            return
+        answer = decode(UnbindResp, body)
+        if answer.error:
+            raise Error.parse(answer.error)
+
+    async def close(self) -> None:
+        """End the session properly (GOAWAY last) and wait until it is over."""
+        if self._session is not None:
+            self._session.close()
+            await self.wait_closed()
+
+    def abort(self) -> None:
+        """Cut the session now."""
+        if self._session is not None:
+            self._session.abort(SessionClosed("the session was given up"))
+
+    def _live(self) -> Session:
+        if self._session is None or self.closed:
+            raise SessionClosed("the session has ended")
+        return self._session
+
+    # -- what the session tells
+
+    def on_ready(self, session: Session) -> None:
+        """TLS stands; `open` goes on by itself."""
+
+    async def on_request(self, session: Session, kind: int, body: bytes) -> bytes | None:
+        """Answer a request of the service."""
+        if kind == StreamType.STOP_TUNNEL:
+            self._owner.stopped(decode(StopTunnel, body))
+        if kind in COMMANDS:
+            return encode(CommandResp(error=NO_CALLBACK))
+        return None  # unknown: ended without an answer
+
+    def on_proxy(self, session: Session, header: ProxyHeader, stream: Pipe) -> Sink | None:
+        """A visitor's connection."""
+        return self._owner.visitor(header, stream)
+
+    def on_heartbeat(self, session: Session, latency: float) -> None:
+        """A heartbeat of ours was answered."""
+        self.latency = latency
+        self._owner.heartbeat(self, latency)
+
+    def on_closed(self, session: Session, cause: PortwayError | None) -> None:
+        """The session is over."""
+        if not self._closed.done():
+            self._closed.set_result(cause)

@@ -1,0 +1,246 @@
+"""What an agent and an endpoint are told, and how that is said to the service.
+
+Values are checked here only as far as no service could accept them; lengths and rights are the
+service's to judge, so that its codes reach the caller.
+"""
+
+import logging
+import os
+import platform
+import re
+import ssl
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from portway.agent.events import EventHandler
+from portway.agent.upstream import ProxyProtocol
+from portway.errors import ConfigError, Error
+from portway.wire.messages import NO_CALLBACK, SECOND, Auth, AuthExtra, Bind, BindExtra, new_opts
+
+HEARTBEAT_INTERVAL = 10.0
+"""Seconds between two heartbeats, unless said otherwise."""
+HEARTBEAT_TOLERANCE = 15.0
+"""Seconds that the answer to a heartbeat may take, unless said otherwise."""
+
+PRODUCT = "portway"
+VERSION = version(PRODUCT)
+
+Binding = Literal["public", "internal", "kubernetes"]
+Proto = Literal["http", "https", "tcp", "tls"]
+PROTOS = ("http", "https", "tcp", "tls")
+
+_NOT_TOKEN = re.compile(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
+_SYSTEMS = {"win32": "windows", "cygwin": "windows"}
+_MACHINES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "i386": "386",
+    "i686": "386",
+    "armv7l": "arm",
+    "armv6l": "arm",
+}
+
+
+class ClientInfo:
+    """A program that uses the agent: its product name, its version and comments on it.
+
+    Characters that a product token cannot hold are replaced in ``type`` and ``version``; comments
+    go as they are, and the service refuses ill-formed ones (ERR_NGROK_124).
+    """
+
+    __slots__ = ("comments", "type", "version")
+
+    def __init__(self, type: str, version: str = "", *comments: str) -> None:  # noqa: A002 - as in ngrok-go
+        """Keep the three parts."""
+        self.type = type
+        self.version = version
+        self.comments = comments
+
+    def __str__(self) -> str:
+        """Return ``type/version (comment; comment)``."""
+        product = _token(self.type)
+        if self.version:
+            product += f"/{_token(self.version)}"
+        return f"{product} ({'; '.join(self.comments)})" if self.comments else product
+
+
+def _token(text: str) -> str:
+    return _NOT_TOKEN.sub("#", text.replace("/", "-"))
+
+
+OURSELVES = ClientInfo(PRODUCT, VERSION)
+
+
+def seconds(value: float | timedelta, default: float, what: str) -> float:
+    """Return a duration in seconds; 0 means the default. Raises `ConfigError`, naming ``what``."""
+    number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if not 0 <= number <= 86_400:
+        raise ConfigError(f"{what} is {number:g} s: it must lie between 0 and a day")
+    return number or default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOptions:
+    """Everything an `Agent` was told. None: not said, so that the environment may say it."""
+
+    authtoken: str | None = field(default=None, repr=False)
+    connect_url: str | None = None
+    connect_cas: str | bytes | Path | ssl.SSLContext | None = None
+    metadata: str = ""
+    description: str = ""
+    heartbeat_interval: float = HEARTBEAT_INTERVAL
+    heartbeat_tolerance: float = HEARTBEAT_TOLERANCE
+    auto_connect: bool = True
+    client_info: tuple[ClientInfo, ...] = ()
+
+    def auth(self, authtoken: str, client_id: str = "", cookie: str = "") -> Auth:
+        """Return the first request of a session; id and cookie are those of the one to resume."""
+        products = (*self.client_info, OURSELVES)
+        return Auth(
+            client_id=client_id,
+            extra=AuthExtra(
+                os=_SYSTEMS.get(sys.platform, sys.platform),
+                arch=_MACHINES.get(platform.machine().lower(), platform.machine().lower()),
+                authtoken=authtoken,
+                version=products[0].version,
+                user_agent=" ".join(map(str, products)),
+                metadata=self.metadata,
+                description=self.description,
+                cookie=cookie,
+                heartbeat_interval=round(self.heartbeat_interval * SECOND),
+                heartbeat_tolerance=round(self.heartbeat_tolerance * SECOND),
+                update_unsupported_error=NO_CALLBACK,
+                stop_unsupported_error=NO_CALLBACK,
+                restart_unsupported_error=NO_CALLBACK,
+                custom_cas=self.connect_cas is not None,
+                client_type=products[0].type,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointOptions:
+    """Everything an endpoint was told. ``scheme`` is the URL's, or what stands for it."""
+
+    url: str = ""
+    scheme: str = "https"
+    name: str = ""
+    description: str = ""
+    metadata: str = ""
+    bindings: tuple[str, ...] = ()
+    pooling_enabled: bool = False
+    traffic_policy: str = ""
+    proxy_protocol: ProxyProtocol | None = None
+
+    def bind(self, forwards_to: str, forwards_proto: str = "") -> Bind:
+        """Return the request for a new endpoint."""
+        return Bind(
+            proto=self.scheme,
+            forwards_to=forwards_to,
+            forwards_proto=forwards_proto,
+            opts=new_opts(
+                self.scheme,
+                {
+                    "URL": self.url,
+                    "ProxyProto": {None: 0, ProxyProtocol.V1: 1, ProxyProtocol.V2: 2}[self.proxy_protocol],
+                    "TrafficPolicy": self.traffic_policy,
+                },
+            ),
+            extra=BindExtra(
+                name=self.name,
+                description=self.description,
+                metadata=self.metadata,
+                bindings=self.bindings or None,
+                pooling_enabled=self.pooling_enabled,
+            ),
+        )
+
+
+def endpoint_options(
+    url: str,
+    *,
+    proto: str | None = None,
+    name: str = "",
+    description: str = "",
+    metadata: str = "",
+    bindings: str | Sequence[str] = (),
+    pooling_enabled: bool = False,
+    traffic_policy: str = "",
+    proxy_protocol: ProxyProtocol | None = None,
+) -> EndpointOptions:
+    """Read the options of an endpoint.
+
+    ``url`` goes to the service as it is, and the service judges it; only its scheme is needed here.
+    Without one it is ``proto``, or https. Raises `Error` 9036 for a scheme that no endpoint has.
+    """
+    spec = str(url).strip()
+    scheme = spec.partition("://")[0].lower() if "://" in spec else (proto or "https").lower()
+    if scheme not in PROTOS:
+        raise Error(f"unsupported endpoint URL scheme: {scheme}", 9036)
+    if proto and "://" not in spec:
+        spec = f"{scheme}://{spec}"
+    elif proto and scheme != proto.lower():
+        raise ConfigError(f"proto={proto!r} contradicts the URL {spec!r}")
+    return EndpointOptions(
+        url=spec,
+        scheme=scheme,
+        name=name,
+        description=description,
+        metadata=metadata,
+        bindings=(bindings,) if isinstance(bindings, str) else tuple(bindings),
+        pooling_enabled=pooling_enabled,
+        traffic_policy=traffic_policy,
+        proxy_protocol=proxy_protocol,
+    )
+
+
+class EndpointKeywords(TypedDict, total=False):
+    """The keyword options of `Agent.forward`; its docstring says what they mean."""
+
+    url: str
+    proto: Proto | None
+    name: str
+    description: str
+    metadata: str
+    bindings: str | Sequence[str]
+    pooling_enabled: bool
+    traffic_policy: str
+
+
+class ListenKeywords(TypedDict, total=False):
+    """The keyword options of `Agent.listen` beside the URL; its docstring says what they mean."""
+
+    proto: Proto | None
+    name: str
+    description: str
+    metadata: str
+    bindings: str | Sequence[str]
+    pooling_enabled: bool
+    traffic_policy: str
+    proxy_protocol: ProxyProtocol | str | int | None
+
+
+class AgentKeywords(TypedDict, total=False):
+    """The options of `Agent`; its docstring says what they mean."""
+
+    authtoken: str | None
+    connect_url: str | None
+    connect_cas: str | bytes | Path | ssl.SSLContext | None
+    metadata: str
+    description: str
+    heartbeat_interval: float | timedelta
+    heartbeat_tolerance: float | timedelta
+    auto_connect: bool
+    client_info: ClientInfo | Sequence[ClientInfo]
+    event_handlers: Iterable[EventHandler]
+    logger: logging.Logger | None
+
+
+def app_address() -> str:
+    """Return what a listener says it forwards to: ``app://HOST/PROGRAM?pid=N``."""
+    return f"app://{platform.node()}/{sys.argv[0] if sys.argv else ''}?pid={os.getpid()}"

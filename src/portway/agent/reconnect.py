@@ -1,0 +1,350 @@
+"""What keeps an agent connected: the first connect, what to restore after a loss, when to give up.
+
+A `Keeper` is one life of an agent, from its first connect to its disconnect or to a refusal that
+cannot heal. Its endpoints live in it; over its links they are bound again with their id, token and
+options. Between attempts it backs off (0.5 s doubling to 2 s in the first minute of an outage, then
+to 30 s, jittered); the session's client id and cookie make the service take the new session for the
+old one, so that random addresses stay.
+
+A refused rebind does not disturb the others: it is tried again, backing off, while the session
+stands. An endpoint that the service stopped is not bound again. A link is only used by the loop on
+which it was opened; when that loop ends, so does the life.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from portway.agent.bound import Bound
+from portway.agent.discovery import discover
+from portway.agent.emitter import Emitter
+from portway.agent.endpoint import Endpoint
+from portway.agent.info import AgentSession, session_info
+from portway.agent.link import Link
+from portway.agent.options import PROTOS, AgentOptions, EndpointOptions
+from portway.agent.table import Table
+from portway.errors import ConnectError, Error, NotConnected, PortwayError, SessionClosed
+from portway.net.backoff import Backoff
+from portway.net.tasks import Tasks
+from portway.paths import bootstrap_file, default_data_dir
+from portway.pipe import Pipe, Sink
+from portway.wire.messages import Bind, BindResp, ProxyHeader, StopTunnel
+
+if TYPE_CHECKING:
+    from portway.agent.agent import Agent
+
+E = TypeVar("E", bound=Endpoint)
+Make = Callable[[Bound], E]
+
+FINAL = frozenset(
+    f"ERR_NGROK_{code}"
+    for code in (
+        # the credentials
+        *(105, 106, 107, 300, 4018, 15014, 206),
+        # what this agent says of itself
+        *(100, 109, 110, 111, 112, 119, 120, 121, 124, 125),
+        # the account or its owner's rules
+        *(102, 103, 115, 116, 118, 122, 123, 127, 8014, 9040),
+    )
+)
+"""Refusals of Auth that no repetition heals. All others, session limits among them, may."""
+
+
+BY_US = "not reconnecting, session closed by the agent"
+
+
+def is_final(error: Exception) -> bool:
+    """Return whether trying again cannot help: the service said so by its code."""
+    return isinstance(error, Error) and error.code in FINAL
+
+
+class Keeper:
+    """One life of an agent. Made on the loop on which it lives."""
+
+    def __init__(self, agent: "Agent", options: AgentOptions, emitter: Emitter) -> None:
+        """Begin a life for this agent."""
+        self.agent = agent
+        self.backoff: Callable[[], Backoff] = Backoff
+        self._options = options
+        self._emitter = emitter
+        self.loop = asyncio.get_running_loop()
+        self.table = Table()
+        self.session: AgentSession | None = None
+        self.over = False
+        self._tasks = Tasks()
+        self._link: Link | None = None
+        self._up = asyncio.Event()
+        self._first: asyncio.Task[Exception | None] | None = None
+        self._waiting = 0
+        self._client_id = ""
+        self._cookie = ""
+        self._log = emitter.logger
+
+    @property
+    def connected(self) -> bool:
+        """Whether a session stands right now."""
+        return self._up.is_set()
+
+    @property
+    def established(self) -> bool:
+        """Whether the first connect has succeeded; the session may be lost for the moment."""
+        return self.session is not None
+
+    # -- the first connect
+
+    async def connect(self) -> None:
+        """Make the first connection, or share an attempt that is under way.
+
+        One attempt only. Raises what refused or prevented it. When the last of those who wait is
+        cancelled, the attempt is given up and nothing stays open.
+        """
+        if self._first is None or self._first.done():
+            self._first = self._tasks.start(self._connect(), name="agent connect")
+        first = self._first
+        self._waiting += 1
+        try:
+            await asyncio.wait({first})
+        finally:
+            self._waiting -= 1
+            if not self._waiting and not first.done():
+                first.cancel()
+                await asyncio.wait({first})
+        if first.cancelled():
+            raise NotConnected("the agent was disconnected while it connected")
+        error = first.result()
+        if error is not None:
+            raise error.with_traceback(None)
+
+    async def _connect(self) -> Exception | None:
+        """Return what went wrong: several may wait for it, and none of them need be left."""
+        try:
+            link, session = await self._open()
+        except PortwayError as error:
+            self._emitter.disconnected(None, error)
+            return error
+        self._adopt(link, session)
+        self._emitter.connected(session)
+        self._tasks.start(self._keep(link), name="agent session")
+        return None
+
+    async def _open(self) -> tuple[Link, AgentSession]:
+        """Open one session. Raises PortwayError; leaves nothing open then."""
+        options = self._options
+        service = discover(options, os.environ, bootstrap_file(default_data_dir()))
+        link = Link(self)
+        answer = await link.open(service, options, client_id=self._client_id, cookie=self._cookie)
+        self._client_id, self._cookie = answer.client_id, answer.extra.cookie
+        return link, session_info(self.agent, answer, datetime.now(UTC))
+
+    def _adopt(self, link: Link, session: AgentSession) -> None:
+        self._link, self.session = link, session
+        session.latency = link.latency
+        self._up.set()
+        self._log.info("session established", extra={"session": session.id, "region": session.region})
+        for warning in session.warnings:
+            self._log.warning("%s", warning)
+
+    # -- the rest of the life
+
+    async def _keep(self, link: Link) -> None:
+        """Wait for losses and heal them, until that is impossible or the task is cancelled."""
+        final: Exception | None = None
+        try:
+            while final is None:
+                cause = await link.wait_closed()
+                self._up.clear()
+                self._link = None
+                self._lost(cause or SessionClosed("the session was closed"))
+                outcome = await self._reconnect()
+                if isinstance(outcome, Exception):
+                    final = outcome
+                else:
+                    link = outcome
+        finally:
+            self._end(final)
+
+    async def _reconnect(self) -> Link | Exception:
+        """Try until a session stands and is restored, or the service refuses for good."""
+        backoff = self.backoff()
+        while True:
+            delay = backoff.next(self.loop.time(), random.random())
+            self._log.debug("reconnecting in %.1f s", delay)
+            await asyncio.sleep(delay)
+            try:
+                link, session = await self._open()
+            except PortwayError as error:
+                self._lost(error)
+                if is_final(error):
+                    self._log.error("the service refuses this agent for good: %s", error)
+                    return error
+                continue
+            if await self._restore(link):
+                self._adopt(link, session)
+                self._emitter.connected(session)
+                return link
+            self._lost(await link.wait_closed() or SessionClosed("the session was closed"))
+
+    def _lost(self, error: PortwayError) -> None:
+        session = self.session.id if self.session else ""
+        self._log.warning("session lost: %s", error, extra={"session": session})
+        self._emitter.disconnected(self.session, error)
+
+    async def _restore(self, link: Link) -> bool:
+        """Bind every endpoint again; False when the link broke over it."""
+        try:
+            refused = [bound for bound in self.table if not await self._rebind(link, bound)]
+        except BaseException as error:
+            link.abort()
+            if isinstance(error, SessionClosed):
+                return False
+            raise
+        if refused:
+            self._tasks.start(self._insist(link, refused), name="agent rebind")
+        return True
+
+    async def _rebind(self, link: Link, bound: Bound) -> bool:
+        """Bind one endpoint again; False when the service refuses. Raises SessionClosed."""
+        if bound.over.is_set():
+            return True
+        try:
+            await link.bind(bound.rebind())
+        except Error as error:
+            self._log.warning("%s cannot be bound again yet: %s", bound.answer.url, error)
+            return False
+        if bound.over.is_set():  # closed in the meantime
+            await link.unbind(bound.id)
+        return True
+
+    async def _insist(self, link: Link, refused: list[Bound]) -> None:
+        """Repeat refused binds for as long as the session stands."""
+        backoff = self.backoff()
+        try:
+            while refused:
+                await asyncio.sleep(backoff.next(self.loop.time(), random.random()))
+                refused = [bound for bound in refused if not await self._rebind(link, bound)]
+        except SessionClosed:
+            pass  # the next session begins with all of them
+
+    async def close(self) -> None:
+        """End this life by our own will: the endpoints first, then the session."""
+        link, self._link = self._link, None
+        established = self.established
+        self._end(None)
+        if established:
+            self._emitter.disconnected(
+                self.session, SessionClosed("not reconnecting, session closed by the agent")
+            )
+            self._emitter.disconnected(self.session, None)
+        await self._tasks.close()
+        if link is not None:
+            await link.close()
+
+    def _end(self, error: Exception | None) -> None:
+        """Finish, once, all that hangs on this life."""
+        if self.over:
+            return
+        self.over = True
+        self._up.clear()
+        for bound in self.table.clear():
+            bound.finish(error)
+        if self._link is not None:
+            self._link.abort()
+            self._link = None
+
+    # -- endpoints
+
+    async def bind(self, make: Make[E], options: EndpointOptions, request: Bind) -> E:
+        """Make an endpoint on the session, or on the next one while there is none.
+
+        Raises Error when the service refuses, SessionClosed when the session ends over it. When
+        cancelled, an endpoint that the service makes all the same is given up.
+        """
+        task = self._tasks.start(self._bind(make, options, request), name="agent bind")
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.add_done_callback(self._forget)
+            raise
+        if task.cancelled():
+            raise NotConnected("the agent was disconnected")
+        result = task.result()
+        if isinstance(result, Exception):
+            raise result.with_traceback(None)
+        return result
+
+    async def _bind(self, make: Make[E], options: EndpointOptions, request: Bind) -> E | Exception:
+        await self._up.wait()
+        link, session = self._link, self.session
+        if link is None or session is None:
+            return NotConnected("the agent was disconnected")
+        with self.table.binding():
+            try:
+                answer = await link.bind(request)
+                _check(answer)
+            except PortwayError as error:
+                return error
+            bound = Bound(
+                agent=self.agent,
+                emitter=self._emitter,
+                options=options,
+                request=request,
+                answer=answer,
+                session_id=session.id,
+                unbind=self._unbind,
+                start=self._start,
+            )
+            endpoint = make(bound)
+            self.table.add(bound)
+        self._log.info("endpoint online", extra={"url": str(endpoint.url), "id": endpoint.id})
+        return endpoint
+
+    def _forget(self, task: "asyncio.Task[E | Exception]") -> None:
+        """Give up what a cancelled caller will never hold."""
+        if task.cancelled() or self.over:
+            return
+        result = task.result()
+        if isinstance(result, Endpoint):
+            self._tasks.start(self._give_up(result), name="agent unbind")
+
+    async def _give_up(self, endpoint: Endpoint) -> None:
+        try:
+            await endpoint.close()
+        except Error as error:
+            self._log.warning("%s could not be given up: %s", endpoint.url, error)
+
+    async def _unbind(self, bound: Bound) -> None:
+        """Tell the service that an endpoint is closed. Without a session there is nobody to tell."""
+        if self.table.remove(bound) and self._link is not None:
+            await self._link.unbind(bound.id)
+
+    def _start(self, work: Coroutine[object, object, None]) -> object:
+        return self._tasks.start(work, name="upstream dial")
+
+    # -- what the link tells
+
+    def visitor(self, header: ProxyHeader, pipe: Pipe) -> Sink | None:
+        """Find the endpoint of a visitor's connection."""
+        return self.table.take(header, pipe)
+
+    def stopped(self, order: StopTunnel) -> None:
+        """End an endpoint that the service took away; it is not bound again."""
+        bound = self.table.get(order.id)
+        if bound is not None:
+            self.table.remove(bound)
+            self._log.warning("%s was stopped by the service: %s", bound.answer.url, order.message)
+            bound.finish(Error(order.message, order.error_code))
+
+    def heartbeat(self, link: Link, latency: float) -> None:
+        """Note the latency and pass the news on."""
+        if link is self._link and self.session is not None:
+            self.session.latency = latency
+            self._emitter.heartbeat(self.session, latency)
+
+
+def _check(answer: BindResp) -> None:
+    """Refuse an answer that we could not serve."""
+    if answer.proto not in PROTOS or not answer.url:
+        raise ConnectError("muxado", f"the service answered a bind with proto {answer.proto!r}")

@@ -1,0 +1,303 @@
+"""The SDK without ``await``: the same agent, for scripts and threads.
+
+    with portway.SyncAgent() as agent:
+        forwarder = agent.forward("localhost:8080")
+        print(forwarder.url)
+        forwarder.wait()
+
+All synchronous agents share one event loop in a daemon thread. It is started by the first call and
+stopped when the program ends, after every agent has said goodbye, so that addresses are free at once.
+The calls may come from any thread, except from a callback that runs on that loop: event handlers do,
+and so must not call back.
+"""
+
+import asyncio
+import atexit
+import socket
+import threading
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Generic, Self, TypeVar, Unpack
+
+from portway.agent.agent import Agent
+from portway.agent.connection import Connection
+from portway.agent.endpoint import Endpoint, EndpointListener
+from portway.agent.forwarder import EndpointForwarder
+from portway.agent.info import AgentSession
+from portway.agent.options import AgentKeywords, EndpointKeywords, ListenKeywords
+from portway.agent.upstream import Upstream
+from portway.agent.url import URL
+from portway.net.loop import new_loop_factory
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Endpoint)
+
+FAREWELL = 1.0
+"""Seconds that the agents' goodbyes may take when the program ends."""
+
+
+class LoopThread:
+    """An event loop in a daemon thread, started by its first use."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the loop runs."""
+        return self._loop is not None
+
+    def run(self, work: Coroutine[object, object, T]) -> T:
+        """Run ``work`` on the loop and return what it returns. Ctrl-C cancels it.
+
+        Raises RuntimeError when called on the loop itself: that could never end.
+        """
+        loop = self._start()
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError("a synchronous call from the agent's own event loop would wait for itself")
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """Stop the loop and wait for its thread. A later `run` starts a new one."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(FAREWELL)
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = new_loop_factory()()
+                self._thread = threading.Thread(
+                    target=_serve, args=(self._loop,), name="portway", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+LOOP = LoopThread()
+"""The one that all synchronous agents share."""
+
+_agents: set["SyncAgent"] = set()
+
+
+class SyncAgent:
+    """An `Agent` whose calls wait for their result."""
+
+    def __init__(self, **options: Unpack[AgentKeywords]) -> None:
+        """Take the options of `Agent`; no network activity."""
+        self.agent = Agent(**options)
+
+    def __repr__(self) -> str:
+        """Show the agent."""
+        return f"<Sync{repr(self.agent)[1:]}"
+
+    def connect(self, timeout: float | None = None) -> None:
+        """Connect; see `Agent.connect`."""
+        _agents.add(self)
+        LOOP.run(self.agent.connect(timeout))
+
+    def disconnect(self) -> None:
+        """End the session and its endpoints; see `Agent.disconnect`."""
+        _agents.discard(self)
+        if LOOP.started:
+            LOOP.run(self.agent.disconnect())
+
+    @property
+    def session(self) -> AgentSession:
+        """Return the session; see `Agent.session`."""
+        return self.agent.session
+
+    @property
+    def connected(self) -> bool:
+        """Whether a session stands right now."""
+        return self.agent.connected
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Return the endpoints that stand; see `Agent.endpoints`."""
+        return self.agent.endpoints
+
+    def listen(self, url: str = "", **options: Unpack[ListenKeywords]) -> "SyncListener":
+        """Make an endpoint whose connections are taken one by one; see `Agent.listen`."""
+        _agents.add(self)
+        return SyncListener(LOOP.run(self.agent.listen(url, **options)))
+
+    def forward(self, upstream: Upstream | str | int, **options: Unpack[EndpointKeywords]) -> "SyncForwarder":
+        """Make an endpoint that forwards to ``upstream``; see `Agent.forward`."""
+        _agents.add(self)
+        return SyncForwarder(LOOP.run(self.agent.forward(upstream, **options)))
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect."""
+        self.disconnect()
+
+
+class SyncEndpoint(Generic[E]):
+    """An endpoint whose calls wait for their result. ``endpoint`` is the asynchronous one."""
+
+    def __init__(self, endpoint: E) -> None:
+        """Made by `SyncAgent.listen` and `SyncAgent.forward` only."""
+        self.endpoint = endpoint
+
+    def __repr__(self) -> str:
+        """Show the endpoint."""
+        return f"<Sync{repr(self.endpoint)[1:]}"
+
+    @property
+    def url(self) -> URL:
+        """Return where visitors reach it; may be called as well, ``url()``."""
+        return self.endpoint.url
+
+    @property
+    def id(self) -> str:
+        """Return the service's name for it."""
+        return self.endpoint.id
+
+    @property
+    def protocol(self) -> str:
+        """Return the scheme of its URL."""
+        return self.endpoint.protocol
+
+    @property
+    def error(self) -> Exception | None:
+        """Return why it ended; None while it stands and after an end of our own."""
+        return self.endpoint.error
+
+    def done(self) -> bool:
+        """Return whether it has ended."""
+        return self.endpoint.done()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended, at most ``timeout`` seconds; return whether it has."""
+        try:
+            LOOP.run(asyncio.wait_for(self.endpoint.wait(), timeout))
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self, timeout: float | None = None) -> None:
+        """Take it offline; see `Endpoint.close`."""
+        LOOP.run(self.endpoint.close(timeout))
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+class SyncForwarder(SyncEndpoint[EndpointForwarder]):
+    """An endpoint whose connections go to an upstream, in the background."""
+
+    @property
+    def upstream_url(self) -> URL:
+        """Return where connections go, normalised."""
+        return self.endpoint.upstream_url
+
+
+class SyncListener(SyncEndpoint[EndpointListener]):
+    """An endpoint whose connections the application takes one by one."""
+
+    def accept(self, timeout: float | None = None) -> "SyncConnection":
+        """Return the next visitor's connection.
+
+        Raises TimeoutError after so many seconds, and what `EndpointListener.accept` raises.
+        """
+        return SyncConnection(LOOP.run(asyncio.wait_for(self.endpoint.accept(), timeout)))
+
+
+class SyncConnection:
+    """A visitor's connection with the calls of a socket, as far as a byte stream has them."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Made by `SyncListener.accept` only."""
+        self.connection = connection
+
+    @property
+    def remote_addr(self) -> str:
+        """Return the visitor's ``ip:port``."""
+        return self.connection.remote_addr
+
+    def recv(self, size: int) -> bytes:
+        """Return up to ``size`` bytes as soon as there are any, b"" at the visitor's end."""
+        return LOOP.run(self.connection.reader.read(size))
+
+    def sendall(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of it; returns when most of it is under way."""
+        LOOP.run(self._send(data))
+
+    def shutdown(self, how: int) -> None:
+        """End our direction for SHUT_WR, both for SHUT_RDWR; SHUT_RD changes nothing."""
+        if how == socket.SHUT_WR:
+            LOOP.run(self._end())
+        elif how == socket.SHUT_RDWR:
+            self.close()
+
+    def close(self) -> None:
+        """Send what was written, then end it."""
+        LOOP.run(self.connection.close())
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    async def _send(self, data: bytes | bytearray | memoryview) -> None:
+        self.connection.writer.write(data)
+        await self.connection.writer.drain()
+
+    async def _end(self) -> None:
+        self.connection.writer.write_eof()
+
+
+@atexit.register
+def farewell() -> None:
+    """Disconnect every synchronous agent and stop their loop: the program ends."""
+    if not LOOP.started:
+        return
+    try:
+        LOOP.run(asyncio.wait_for(_disconnect_all(), FAREWELL))
+    except TimeoutError:
+        pass  # the service will notice by itself
+    LOOP.stop()
+
+
+async def _disconnect_all() -> None:
+    await asyncio.gather(*(each.agent.disconnect() for each in _agents))
+    _agents.clear()
