@@ -56,7 +56,10 @@ class TlsLeg(Leg):
         """React to the completed handshake. `join` may be called here."""
 
     def on_insecure(self, error: ConnectError) -> None:
-        """React to a failed handshake; the leg ends itself afterwards."""
+        """React to a failed handshake; the leg ends itself afterwards.
+
+        If this calls `refuse`, only the socket ends: the Pipe gets that answer instead of an abort.
+        """
 
     # -- the socket's protocol
 
@@ -86,7 +89,10 @@ class TlsLeg(Leg):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the handshake's clock; then as for a plain leg."""
         self._stop_clock()
-        super().connection_lost(exc)
+        if not (self.pump.secure or self._over or self._refused):
+            self._failed(ConnectError("tls", "the connection was lost during the TLS handshake"))
+        if not self._refused:
+            super().connection_lost(exc)
 
     # -- inside
 
@@ -185,6 +191,9 @@ class TlsLeg(Leg):
         self._stop_clock()
         if not self.pump.secure:
             self.on_insecure(error)
+        if self._refused:
+            self._let_go()
+            return
         self._over = True
         self._held = None
         if self.pipe is not None:
@@ -192,6 +201,15 @@ class TlsLeg(Leg):
         self._flush()
         if self._transport is not None:
             self._transport.close()  # not reset: the peer shall read the alert
+
+    def _let_go(self) -> None:
+        """Part with the socket; the leg lives on until the Pipe has had its answer and has ended."""
+        self._flush()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+        if self._ended and self._finished:
+            self._close()
 
     def _too_slow(self) -> None:
         self._deadline = None
