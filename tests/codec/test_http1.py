@@ -68,6 +68,13 @@ def test_a_bare_line_feed_is_refused_before_the_end_comes(raw: bytes) -> None:
             find_head(buffer, looked)
 
 
+def test_what_is_not_http_is_refused_at_its_first_byte() -> None:
+    for raw in (b"\x16\x03\x01", b" GET", b"<"):
+        with pytest.raises(HttpError, match="not HTTP"):
+            find_head(raw)
+    assert find_head(b"") == find_head(b"\r") == find_head(b"\r\nG") == -1
+
+
 def test_a_head_of_a_mebibyte_is_the_limit() -> None:
     frame = len(head("X: "))
     assert find_head(head("X: " + "v" * (MAX_HEAD - frame))) == MAX_HEAD

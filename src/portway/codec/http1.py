@@ -16,6 +16,7 @@ RFC 9112 is meant by every section number without another RFC in front.
 import re
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from portway.errors import HttpError
@@ -42,6 +43,8 @@ _REQUEST_LINE = re.compile(_TOKEN + rb"++ [!-~]++ HTTP/[0-9]\.[0-9]").fullmatch
 _LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
 _AUTHORITY = re.compile(rb"([a-z0-9_.\-]{1,255}|\[[0-9a-f:.]{2,45}\])(?::([0-9]{0,5}))?").fullmatch
 _ABSOLUTE = re.compile(rb"(?i:(https?)://)([^/?#]++)([^#]*+)").fullmatch
+_OURS = re.compile(rb"\n(?:ngrok|x[-_]forwarded|forwarded)").search
+_BEGINNING = re.compile(rb"\r|" + _TOKEN).match
 _BARE_LF = re.compile(rb"(?:^|[^\r])\n").search
 
 _SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding"))
@@ -142,21 +145,22 @@ class ResponseHead:
         return _pairs(self.special, self.plain)
 
 
-def find_head(buffer: bytes | bytearray, start: int = 0) -> int:
+def find_head(buffer: bytes | bytearray, start: int = 0, status: int = 400) -> int:
     """Return the position behind the first head in ``buffer``, or -1 while it is incomplete.
 
     ``start`` says how far earlier calls have looked, so that a dripped head costs linear time.
-    Raise HttpError(400) for an early sign that no head will come, 431 when it is too long.
+    Raise HttpError(``status``) for an early sign that no head will come, or when it is too long,
+    where 400 becomes 431.
     """
     end = buffer.find(b"\r\n\r\n", start - 3 if start > 3 else 0)
-    if end >= 0:
-        if end + 4 > MAX_HEAD:
-            raise HttpError(431, "The head of the message is larger than 1 MiB.")
+    if end >= 0 and end + 4 <= MAX_HEAD:
         return end + 4
     if len(buffer) >= MAX_HEAD:
-        raise HttpError(431, "The head of the message is larger than 1 MiB.")
+        raise HttpError(431 if status == 400 else status, "The head of the message is larger than 1 MiB.")
     if _BARE_LF(buffer, start - 1 if start > 1 else 0):
-        raise HttpError(400, "A line ends with a bare LF.")
+        raise HttpError(status, "A line ends with a bare LF.")
+    if not start and buffer and not _BEGINNING(buffer):
+        raise HttpError(status, "This is not HTTP.")
     return -1
 
 
@@ -184,7 +188,7 @@ def parse_request(head: bytes) -> RequestHead:
         scheme, target = _other_target(method, target, (host, port))
     elif b"#" in target:
         raise HttpError(400, "The request target holds a fragment.")
-    lower = blob.lower()
+    lower = head.lower()
     options = _options(special) if b"connection" in special else ()
     framing = NO_BODY
     if b"content-length" in special or b"transfer-encoding" in special:
@@ -203,7 +207,7 @@ def parse_request(head: bytes) -> RequestHead:
         b"expect" in special and _expects(special, minor, framing),
         special,
         plain,
-        b"\nngrok" in lower or lower.startswith(b"ngrok") or b"forwarded" in lower,
+        (b"\nx" in lower or b"\nn" in lower or b"\nf" in lower) and _OURS(lower) is not None,
         len(head),
     )
 
@@ -241,6 +245,7 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
     )
 
 
+@lru_cache(maxsize=4096)
 def parse_authority(authority: bytes) -> tuple[str, int | None]:
     """Split a Host value into lower-case name and port; raise HttpError(400) if it is malformed.
 

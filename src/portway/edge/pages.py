@@ -1,0 +1,192 @@
+"""Our own answers to visitors: what happened, what to do about it, and the error code.
+
+A browser gets a page that needs nothing from elsewhere; everyone else gets the same as plain text.
+The code travels in ``ngrok-error-code``, a field that only the service can set. Everything that came
+from outside is escaped, and nothing here tells more than a visitor may know.
+"""
+
+from dataclasses import dataclass
+from html import escape
+from http import HTTPStatus
+from typing import Final
+
+OFFLINE: Final = 3200
+INVALID_ANSWER: Final = 3004
+TIMEOUT: Final = 3005
+NOT_FORWARDED: Final = 3210
+UNREACHABLE: Final = 8012
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """What a page says. ``{host}`` is whom the visitor asked for."""
+
+    title: str
+    what: str
+    visitor: str
+    owner: str
+
+
+_BY_CODE: Final = {
+    OFFLINE: _Text(
+        "Endpoint offline",
+        "The endpoint {host} is not online.",
+        "Check the address for typing errors, or try again in a moment.",
+        "Start the agent that serves this address, and check that its URL is exactly this one.",
+    ),
+    INVALID_ANSWER: _Text(
+        "Invalid answer",
+        "The service behind {host} answered with something that is not complete, valid HTTP.",
+        "Try again in a moment. If it happens again, tell the owner of this site.",
+        "Check that the upstream really speaks HTTP on its port: an HTTPS one needs https:// in its address.",
+    ),
+    TIMEOUT: _Text(
+        "No answer in time",
+        "The service behind {host} took the request but did not answer in time.",
+        "Try again in a moment. If it happens again, tell the owner of this site.",
+        "Look at what the upstream was doing with the request, and at the idle limit of the service.",
+    ),
+    NOT_FORWARDED: _Text(
+        "Not forwarded",
+        "The agent that serves {host} could not take the request just now.",
+        "Try again in a moment.",
+        "The agent has just lost its session or has as many requests at once as it can bear.",
+    ),
+    UNREACHABLE: _Text(
+        "Service not reachable",
+        "The agent of {host} is online, but the service behind it did not answer the connection.",
+        "Try again in a moment. If it happens again, tell the owner of this site.",
+        "Start the service that the agent forwards to, and check the address and port given to the agent.",
+    ),
+}
+
+_BY_STATUS: Final = {
+    400: _Text(
+        "Bad request",
+        "The request cannot be understood.",
+        "If a browser sent it, clear the cookies of this site and try again.",
+        "The client sends HTTP that is malformed or ambiguous; it was not forwarded.",
+    ),
+    408: _Text(
+        "Request too slow",
+        "The request did not arrive in time.",
+        "Try again, perhaps over a faster connection.",
+        "The client stopped sending before its request was complete; it was not forwarded.",
+    ),
+    421: _Text(
+        "Wrong connection",
+        "This connection was made for another name than {host}.",
+        "Try again with a new connection.",
+        "The name in the TLS handshake or in the request target is not the one in the Host field.",
+    ),
+    431: _Text(
+        "Request head too large",
+        "The head of the request is larger than this service takes.",
+        "Clear the cookies of this site and try again.",
+        "A head may have 1 MiB and 500 fields. Cookies are what usually grows.",
+    ),
+    505: _Text(
+        "HTTP version not supported",
+        "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
+        "Use another client.",
+        "The client asked for a version of HTTP that is not served on this port.",
+    ),
+}
+
+_OTHER: Final = _Text(
+    "Not served",
+    "The request cannot be served.",
+    "Try again in a moment. If it happens again, tell the owner of this site.",
+    "The request was not forwarded.",
+)
+
+_STYLE: Final = (
+    ":root{color-scheme:light dark;--ink:#1d2433;--dim:#5b6578;--paper:#f6f7f9;--card:#fff;--line:#dfe3ea;"
+    "--mark:#b3261e}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e7eaf0;--dim:#9aa4b5;--paper:#12151b;--card:#1a1f28;"
+    "--line:#2c3442;--mark:#ff8a80}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px;background:var(--paper);"
+    "color:var(--ink);font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}"
+    "main{width:100%;max-width:620px;background:var(--card);border:1px solid var(--line);"
+    "border-radius:14px;padding:36px 40px}"
+    "p{margin:0;overflow-wrap:anywhere}"
+    "p.status{color:var(--mark);font-weight:600}"
+    "h1{margin:4px 0 12px;font-size:28px;line-height:1.2}"
+    "h2{margin:26px 0 4px;font-size:13px;letter-spacing:.06em;text-transform:uppercase;color:var(--dim)}"
+    "footer{margin-top:30px;padding-top:16px;border-top:1px solid var(--line);color:var(--dim);"
+    "font-size:14px;display:flex;justify-content:space-between;gap:16px;flex-wrap:wrap}"
+    "code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}"
+    "@media(max-width:480px){main{padding:26px 22px}}"
+)
+
+
+def wants_html(fields: list[tuple[bytes, bytes]]) -> bool:
+    """Say whether the visitor is a browser or the like: its Accept names text/html."""
+    return any(name.lower() == b"accept" and b"text/html" in value.lower() for name, value in fields)
+
+
+def error_page(
+    status: int,
+    code: int = 0,
+    *,
+    html: bool = False,
+    host: str = "",
+    detail: str = "",
+    body: bool = True,
+    keep_alive: bool = False,
+) -> bytes:
+    """Return a whole HTTP/1.1 answer.
+
+    ``code`` is n of ERR_NGROK_n, 0 for none; ``detail`` a safe sentence that replaces the general
+    one; ``body`` is False for the answer to HEAD, which states the length and ends with its head.
+    """
+    phrase = _phrase(status)
+    text = _BY_CODE.get(code) or _BY_STATUS.get(status, _OTHER)
+    what = detail or text.what.format(host=host or "this address")
+    label = f"ERR_NGROK_{code}" if code else ""
+    content = _html(status, phrase, text, what, label) if html else _plain(status, phrase, text, what, label)
+    lines = [
+        f"HTTP/1.1 {status} {phrase}",
+        f"Content-Type: text/{'html' if html else 'plain'}; charset=utf-8",
+        f"Content-Length: {len(content)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+    ]
+    if html:
+        lines.append("Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'")
+    if label:
+        lines.append(f"ngrok-error-code: {label}")
+    lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n")
+    head = "\r\n".join(lines).encode("ascii")
+    return head + content if body else head
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def _plain(status: int, phrase: str, text: _Text, what: str, label: str) -> bytes:
+    lines = [f"{status} {phrase}", "", what, "", f"Visitor: {text.visitor}", f"Owner: {text.owner}"]
+    if label:
+        lines += ["", label]
+    # A control character from outside could play with the visitor's terminal.
+    shown = "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+    return f"{shown}\n".encode()
+
+
+def _html(status: int, phrase: str, text: _Text, what: str, label: str) -> bytes:
+    footer = f"<code>{label}</code>" if label else "<span></span>"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta name="robots" content="noindex"><title>{escape(text.title)}</title>'
+        f"<style>{_STYLE}</style></head>"
+        f'<body><main><p class="status">{status} {escape(phrase)}</p><h1>{escape(text.title)}</h1>'
+        f"<p>{escape(what)}</p><h2>If you are visiting</h2><p>{escape(text.visitor)}</p>"
+        f"<h2>If this is your site</h2><p>{escape(text.owner)}</p>"
+        f"<footer>{footer}<span>portway</span></footer></main></body></html>\n"
+    ).encode()
