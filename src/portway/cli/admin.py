@@ -1,0 +1,185 @@
+"""``portway admin``: accounts, authtokens and API keys of the service on this machine."""
+
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from portway.cli.output import printable
+from portway.model.entities import Account, ApiKey, Credential
+from portway.paths import default_data_dir
+
+if TYPE_CHECKING:
+    from portway.server.admin import Context
+
+T = TypeVar("T")
+Key = Credential | ApiKey
+
+EXAMPLES = """\b
+Examples:
+  portway admin account add alice
+  portway admin token add --account alice --description laptop
+  portway admin token list
+  portway admin token revoke cr_…
+
+The commands work on the store in the data folder. A running service follows within a second:
+sessions of a revoked authtoken end."""
+
+
+class Target:
+    """Which store, and how to print."""
+
+    def __init__(self, data_dir: Path, *, as_json: bool) -> None:
+        """Take what the options of the group said."""
+        self.data_dir = data_dir
+        self.as_json = as_json
+
+    def run(self, work: "Callable[[Context], Awaitable[T]]") -> T:
+        """Do some work on the store. Raises PortwayError."""
+        # Importing the database library takes a second; help must not wait for it.
+        from portway.server import admin as server_admin
+
+        return server_admin.run(self.data_dir, work)
+
+    def show(self, rows: Sequence[dict[str, object]], nothing: str) -> None:
+        """Print rows: a table for a person, a JSON list for a program."""
+        if self.as_json:
+            click.echo(json.dumps(list(rows), indent=2))
+        elif not rows:
+            click.echo(nothing)
+        else:
+            _table(rows)
+
+    def show_issued(self, row: dict[str, object], token: str, what: str) -> None:
+        """Print a fresh key. A program gets one JSON object, a pipe the bare token."""
+        if self.as_json:
+            click.echo(json.dumps({**row, "token": token}, indent=2))
+        elif sys.stdout.isatty():
+            click.echo(f"{what} {row['id']} of account {row['account_id']}:\n\n  {token}\n")
+            click.echo("It is shown once; the store keeps only its hash.")
+        else:
+            click.echo(token)
+
+
+@click.group(
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    help="Data folder of the service. [default: $XDG_DATA_HOME/portway or ~/.local/share/portway;"
+    " variable: PORTWAY_DATA_DIR]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def admin(context: click.Context, data_dir: str | None, *, as_json: bool) -> None:
+    """Manage accounts, authtokens and API keys of a service."""
+    folder = Path(data_dir).expanduser().absolute() if data_dir else default_data_dir()
+    context.obj = Target(folder, as_json=as_json)
+
+
+@admin.group()
+def account() -> None:
+    """Accounts own authtokens, API keys and names."""
+
+
+@admin.group()
+def token() -> None:
+    """Authtokens let agents connect."""
+
+
+@admin.group("api-key")
+def api_key() -> None:
+    """API keys open the control API."""
+
+
+@account.command("add")
+@click.argument("name")
+@click.pass_obj
+def account_add(target: Target, name: str) -> None:
+    """Add an account."""
+    from portway.server import admin as doors
+
+    added = target.run(lambda context: doors.accounts.add(context, name))
+    target.show([_account(added)], "")
+
+
+@account.command("list")
+@click.pass_obj
+def account_list(target: Target) -> None:
+    """List all accounts."""
+    from portway.server import admin as doors
+
+    target.show([_account(each) for each in target.run(doors.accounts.listed)], "There is no account.")
+
+
+def _key_commands(group: click.Group, noun: str, module: str) -> None:
+    """Add the three commands that authtokens and API keys share."""
+
+    def doors():
+        from portway.server import admin as server_admin
+
+        return server_admin.credentials if module == "credentials" else server_admin.api_keys
+
+    @group.command("add", help=f"Make an {noun} and print it, once.")
+    @click.option("--account", metavar="ID|NAME", help="Whose. May be left out while there is only one.")
+    @click.option("--description", metavar="TEXT", default="", help="What it is for.")
+    @click.pass_obj
+    def add(target: Target, account: str | None, description: str) -> None:
+        issued = target.run(lambda context: doors().add(context, account, description))
+        target.show_issued(_key(issued.value), issued.token, noun)
+
+    @group.command("revoke", help=f"End an {noun}.")
+    @click.argument("identifier", metavar="ID")
+    @click.pass_obj
+    def revoke(target: Target, identifier: str) -> None:
+        target.show([_key(target.run(lambda context: doors().revoke(context, identifier)))], "")
+
+    @group.command("list", help=f"List every {noun}, without its secret.")
+    @click.option("--account", metavar="ID|NAME", help="Only those of one account.")
+    @click.pass_obj
+    def listed(target: Target, account: str | None) -> None:
+        rows = target.run(lambda context: doors().listed(context, account))
+        target.show([_key(each) for each in rows], f"There is no {noun}.")
+
+    _ = add, revoke, listed
+
+
+_key_commands(token, "authtoken", "credentials")
+_key_commands(api_key, "API key", "api_keys")
+
+
+def _account(row: Account) -> dict[str, object]:
+    return {"id": row.id, "name": row.name, "plan": row.plan, "created_at": _time(row.created_at)}
+
+
+def _key(row: Key) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "account_id": row.account_id,
+        "description": row.description,
+        "created_at": _time(row.created_at),
+        "revoked_at": _time(row.revoked_at),
+    }
+
+
+def _time(seconds: float | None) -> str | None:
+    """Return RFC 3339 in UTC."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _table(rows: Sequence[dict[str, object]]) -> None:
+    """Print columns as wide as they need to be."""
+    cells = [[printable(str(value)) if value else "–" for value in row.values()] for row in rows]
+    heads = [name.upper().replace("_", " ") for name in rows[0]]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    for number, line in enumerate([heads, *cells]):
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        click.echo(click.style(text, bold=True) if number == 0 else text)

@@ -1,0 +1,291 @@
+"""The data plane's end of the control plane: spawns the controller, asks it, starts it anew.
+
+`ControllerLink` is the edge's ``Control``. A call made while the controller is away waits for it, up
+to the deadline of calls; a call that was under way when it died fails with Error 128. Sessions that
+stand are not touched by any of this. What the store tells (revoked credentials) is followed by
+number, so nothing is missed while the controller was away.
+"""
+
+import asyncio
+import logging
+import random
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from portway.edge.ports import CertificatePem, Grant, Reservation, Revoked
+from portway.errors import ConfigError, Error, PortwayError
+from portway.net.tasks import Tasks
+from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, Channel, arguments, away
+from portway.server.config import ServeConfig
+
+T = TypeVar("T")
+
+FIRST_DELAY: Final = 0.1
+DELAY_CAP: Final = 5.0
+"""Seconds until a dead controller is started again: the first, doubled each time, jittered, the last."""
+START_TIMEOUT: Final = 60.0
+"""Seconds that a controller may take until it answers: a migration may be long."""
+STOP_TIMEOUT: Final = 3.0
+"""Seconds that a controller may take to end once its channel is closed."""
+EX_CONFIG: Final = 78
+
+_log = logging.getLogger(__name__)
+
+
+class Secrets(msgspec.Struct):
+    """The secrets of the bootstrap file; None: nobody knows them any more."""
+
+    authtoken: str | None = None
+    api_key: str | None = None
+    fresh: bool = False
+
+    def __repr__(self) -> str:
+        """Tell what is there, never the secrets."""
+        return f"Secrets(authtoken={bool(self.authtoken)}, api_key={bool(self.api_key)}, fresh={self.fresh})"
+
+
+class _Following(msgspec.Struct):
+    seq: int
+
+
+class _Grant(msgspec.Struct):
+    account_id: str
+    account_name: str
+    plan: str
+    credential_id: str
+
+
+class _Reservation(msgspec.Struct):
+    url: str
+    account_id: str
+    session_key: str
+    held_until: float | None
+
+
+class _Pem(msgspec.Struct):
+    chain: str
+    key: str
+
+
+class _RevokedNote(msgspec.Struct):
+    seq: int
+    credential_id: str
+
+
+class ControllerLink:
+    """The control plane as the data plane sees it. ``start`` and ``stop`` it once each."""
+
+    def __init__(self, config: ServeConfig) -> None:
+        """Take the configuration; nothing runs before ``start``."""
+        self._config = config
+        self._tasks = Tasks()
+        self._channel: Channel | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._up = asyncio.Event()
+        self._ready: asyncio.Future[None] | None = None
+        self._waiting = 0
+        self._seq: int | None = None
+        self._callbacks: list[Callable[[Revoked], None]] = []
+        self.starts = 0
+        self.pid = 0
+
+    def __repr__(self) -> str:
+        """Show whether the controller answers."""
+        state = "up" if self._up.is_set() else "away"
+        return f"<ControllerLink {state} pid={self.pid} starts={self.starts} waiting={self._waiting}>"
+
+    def start(self) -> None:
+        """Start the controller; it is not waited for."""
+        self._ready = asyncio.get_running_loop().create_future()
+        self._running = self._tasks.start(self._keep_running(), name="controller")
+
+    async def stop(self) -> None:
+        """End the controller: what was sent is done first. Nothing happens if it was never started."""
+        self._stopping = True
+        if self._channel is not None and self._running is not None:
+            await self._channel.close()
+            await asyncio.wait({self._running}, timeout=STOP_TIMEOUT + 1)
+        await self._tasks.close()
+        if self._ready is not None and not self._ready.cancel() and not self._ready.cancelled():
+            self._ready.exception()  # it may be that nobody asked
+
+    async def ready(self) -> None:
+        """Wait until the controller answers for the first time.
+
+        Raises ConfigError when the store cannot be used: starting it again would not help.
+        """
+        assert self._ready is not None, "the link was not started"
+        await asyncio.shield(self._ready)
+
+    # The edge's ``Control``.
+
+    async def authenticate(self, token: str, source: str) -> Grant:
+        """Check an authtoken. Raises Error 4018, 105, 107 or 128."""
+        found = await self._call("authenticate", {"token": token, "source": source}, _Grant)
+        return Grant(found.account_id, found.account_name, found.plan, found.credential_id)
+
+    async def reserve(self, url: str, account_id: str, session_key: str) -> None:
+        """Write down that a name is online. Raises Error."""
+        await self._do("reserve", {"url": url, "account_id": account_id, "session_key": session_key})
+
+    async def hold(self, url: str, until: float) -> None:
+        """Write down that a name is kept until then. Raises Error."""
+        await self._do("hold", {"url": url, "until": until})
+
+    async def release(self, url: str) -> None:
+        """Forget a name. Raises Error."""
+        await self._do("release", {"name": url})
+
+    async def reservations(self) -> list[Reservation]:
+        """Return all names that still stand. Raises Error."""
+        found = await self._call("reservations", {}, list[_Reservation])
+        return [Reservation(each.url, each.account_id, each.session_key, each.held_until) for each in found]
+
+    async def certificate(self, name: str) -> CertificatePem:
+        """Return a fresh certificate of the local authority. Raises Error."""
+        issued = await self._call("certificate", {"name": name}, _Pem)
+        return CertificatePem(issued.chain.encode(), issued.key.encode())
+
+    def on_revoked(self, callback: Callable[[Revoked], None]) -> None:
+        """Call back for every credential that ends."""
+        self._callbacks.append(callback)
+
+    # For the bootstrap.
+
+    async def bootstrap(self, authtoken: str | None, api_key: str | None) -> Secrets:
+        """Return the secrets for the bootstrap file, made if the store is empty. Raises Error."""
+        return await self._call("bootstrap", {"authtoken": authtoken, "api_key": api_key}, Secrets)
+
+    # Calls.
+
+    async def _do(self, do: str, args: Mapping[str, object]) -> None:
+        await self._call(do, args, type(None))
+
+    async def _call(self, do: str, args: Mapping[str, object], into: type[T]) -> T:
+        channel = self._channel if self._up.is_set() else await self._when_up()
+        if channel is None:
+            raise away()
+        return await channel.call(do, args, into)
+
+    async def _when_up(self) -> Channel | None:
+        """Wait for the controller, within the deadline and the bound of calls."""
+        if self._waiting >= PENDING_LIMIT:
+            raise away()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                await self._up.wait()
+        except TimeoutError:
+            raise away() from None
+        finally:
+            self._waiting -= 1
+        return self._channel
+
+    def _noted(self, do: str, args: msgspec.Raw) -> None:
+        if do != "revoked":
+            return
+        note = arguments(args, _RevokedNote)
+        self._seq = note.seq
+        for callback in self._callbacks:
+            callback(Revoked(credential_id=note.credential_id))
+
+    # The process.
+
+    async def _keep_running(self) -> None:
+        """Run one controller after the other."""
+        delay = FIRST_DELAY
+        while not self._stopping:
+            status, answered = await self._run_once()
+            if self._stopping:
+                return
+            if status == EX_CONFIG and not answered and self._fail():
+                return
+            delay = FIRST_DELAY if answered else min(delay * 2, DELAY_CAP)
+            pause = delay * random.uniform(0.75, 1.25)
+            _log.error("controller ended with status %s; it starts again in %.1f s", status, pause)
+            await asyncio.sleep(pause)
+
+    def _fail(self) -> bool:
+        """Give up if no controller ever answered: the start fails and says why (it has been logged)."""
+        assert self._ready is not None
+        if self._ready.done():
+            return False
+        self._ready.set_exception(ConfigError("The store cannot be used; the controller's message says why."))
+        return True
+
+    async def _run_once(self) -> tuple[int | None, bool]:
+        """Run one controller to its end; return its exit status and whether it ever answered."""
+        lost = asyncio.Event()
+
+        def gone() -> None:
+            self._up.clear()  # calls made from now on wait for the next controller
+            lost.set()
+
+        channel = Channel(_nothing_to_answer, self._noted, gone)
+        try:
+            process = await self._spawn(channel)
+        except OSError as error:  # no process or descriptor to be had now: that passes
+            _log.error("the controller cannot be started: %s", error)
+            return None, False
+        answered = False
+        try:
+            answered = await self._join(channel, lost)
+            await lost.wait()
+        finally:
+            self._up.clear()
+            self._channel = None
+            await channel.close()
+            await _ended(process)
+        return process.returncode, answered
+
+    async def _join(self, channel: Channel, lost: asyncio.Event) -> bool:
+        """Wait until the controller follows changes; then let calls through."""
+        try:
+            following = await channel.call("follow", {"after": self._seq}, _Following, timeout=START_TIMEOUT)
+        except PortwayError:
+            lost.set()
+            return False
+        self._seq = following.seq
+        self._channel = channel
+        self._up.set()
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+        return True
+
+    async def _spawn(self, channel: Channel) -> asyncio.subprocess.Process:
+        ours, theirs = socket.socketpair()
+        log = self._config.log
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "portway.server.controller",
+                "--fd", str(theirs.fileno()), "--data-dir", str(self._config.data_dir),
+                "--log-format", log.format, "--log-level", log.level,
+                pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=ours)
+        self.starts += 1
+        self.pid = process.pid
+        return process
+
+
+async def _nothing_to_answer(do: str, _args: msgspec.Raw) -> object:
+    raise Error(f"The data plane knows no request {do!r}.")
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Wait for a process whose channel is closed; kill it if it lingers."""
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise

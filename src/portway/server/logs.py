@@ -1,0 +1,192 @@
+"""The service's log: one line a happening, for people or for machines.
+
+Everything comes here: records of stdlib ``logging``, and the values of ``model/event.py``. Two
+properties matter.
+
+- *It never blocks the data plane.* Events are gathered and written once per turn of the event loop.
+  Output goes only into a descriptor that says it has room; what a slow reader does not take is kept
+  up to a bound, then dropped and counted.
+- *It repeats no secret and no control character.* What looks like one of our tokens is hidden. In
+  text every unprintable character is escaped, so a visitor cannot forge a line; JSON is pure ASCII.
+
+How a line looks is the business of ``log_lines.py``.
+"""
+
+import asyncio
+import logging
+import os
+import re
+import select
+import stat
+import threading
+import time
+from collections import deque
+from typing import Final, cast
+
+from portway.model import event as events
+from portway.server import log_lines
+from portway.server.config import LogConfig
+
+BACKLOG_LIMIT: Final = 1 << 20
+"""Bytes that wait for a slow reader of the log. More are dropped, and a line says how many lines."""
+GATHERED_LIMIT: Final = 10_000
+"""Happenings of one turn of the loop; of more the oldest are dropped."""
+RETRY: Final = 0.05
+"""Seconds until a full descriptor is tried again."""
+FINISH_TIMEOUT: Final = 1.0
+"""Seconds that the end of the program waits for the reader of the log."""
+
+_TOKEN: Final = re.compile(r"(?<![0-9A-Za-z])[0-9A-Za-z]{27}_[0-9A-Za-z]{21}(?![0-9A-Za-z])")
+_ACCESS: Final = (events.HttpRequestComplete, events.TcpConnectionClosed)
+
+
+class Output:
+    """Writes bytes to a descriptor, never waiting for its reader. Any thread may call."""
+
+    def __init__(self, descriptor: int, limit: int = BACKLOG_LIMIT) -> None:
+        """Take a descriptor that stays open."""
+        self._descriptor = descriptor
+        self._limit = limit
+        self._kept = bytearray()
+        self._lock = threading.Lock()
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        # Room in a pipe means room for this much (POSIX); a file takes all at once.
+        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self._chunk = BACKLOG_LIMIT if plain else select.PIPE_BUF
+        self.dropped = 0
+
+    def write(self, data: bytes) -> bool:
+        """Write, keep or drop; return False when something is kept for later."""
+        with self._lock:
+            if len(self._kept) + len(data) > self._limit:
+                self.dropped += data.count(b"\n")
+            else:
+                self._kept += data
+            return self._flush()
+
+    def flush(self) -> bool:
+        """Try again; return False when something is still kept."""
+        with self._lock:
+            return self._flush()
+
+    def finish(self, timeout: float = FINISH_TIMEOUT) -> None:
+        """Give the reader a last chance, some seconds long."""
+        end = time.monotonic() + timeout
+        while not self.flush() and time.monotonic() < end:
+            self._poll.poll(20)
+
+    def _flush(self) -> bool:
+        while self._kept or self.dropped:
+            if not self._kept:
+                self._kept += (
+                    b"portway: %d log lines were dropped: the log is read too slowly\n" % self.dropped
+                )
+                self.dropped = 0
+            if not self._poll.poll(0):
+                return False
+            try:
+                written = os.write(self._descriptor, self._kept[: self._chunk])
+            except BlockingIOError:
+                return False
+            except OSError:  # the reader is gone: nobody is left to be told
+                self._kept.clear()
+                self.dropped = 0
+                return True
+            del self._kept[:written]
+        return True
+
+
+class Log:
+    """The one log of a process. It is the edge's event sink."""
+
+    def __init__(self, config: LogConfig, descriptor: int = 2) -> None:
+        """Take format, level and a descriptor (standard error)."""
+        self._output = Output(descriptor)
+        self._line = log_lines.make(config.format, colour=os.isatty(descriptor))
+        self._threshold = logging.getLevelNamesMapping()[config.level.upper()]
+        self._access = config.access
+        self._gathered: deque[tuple[float, str, str, log_lines.Fields]] = deque(maxlen=GATHERED_LIMIT)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._retrying = False
+
+    def __repr__(self) -> str:
+        """Show what waits."""
+        return f"<Log gathered={len(self._gathered)} dropped={self._output.dropped}>"
+
+    def emit(self, event: object) -> None:
+        """Take an event. Called on the event loop's thread; never blocks and never raises."""
+        if isinstance(event, _ACCESS) and not self._access:
+            return
+        level = log_lines.level_of(cast("events.Event", event))
+        if logging.getLevelNamesMapping()[level.upper()] >= self._threshold:
+            at, fields = log_lines.event_fields(cast("events.Event", event))
+            self._gather(at, level, cast("events.Event", event).line, fields)
+
+    def record(self, record: logging.LogRecord) -> None:
+        """Take a stdlib record, from any thread. Written at once: it may be the last."""
+        fields = log_lines.record_fields(record)
+        self._write([(record.created, record.levelname.lower(), record.getMessage(), fields)])
+
+    def finish(self) -> None:
+        """Write what is left, at the end of the program. Blocks, but not for long."""
+        self._turn()
+        self._output.finish()
+
+    def _gather(self, at: float, level: str, name: str, fields: log_lines.Fields) -> None:
+        if not self._gathered:
+            loop = _running_loop()
+            if loop is None:
+                self._write([(at, level, name, fields)])
+                return
+            self._loop = loop
+            loop.call_soon(self._turn)
+        self._gathered.append((at, level, name, fields))
+
+    def _turn(self) -> None:
+        """Write all that one turn of the loop has gathered."""
+        lines = list(self._gathered)
+        self._gathered.clear()
+        if lines and not self._write(lines) and not self._retrying and self._loop is not None:
+            self._retrying = True
+            self._loop.call_later(RETRY, self._again)
+
+    def _again(self) -> None:
+        self._retrying = not self._output.flush()
+        if self._retrying and self._loop is not None:
+            self._loop.call_later(RETRY, self._again)
+
+    def _write(self, lines: list[tuple[float, str, str, log_lines.Fields]]) -> bool:
+        text = "".join([self._line(*line) + "\n" for line in lines])
+        return self._output.write(_TOKEN.sub("[hidden]", text).encode())
+
+
+class _Handler(logging.Handler):
+    """Hands stdlib records on."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._log.record(record)
+        except Exception:  # noqa: BLE001 - stdlib's own rule: a record that cannot be written is no crash
+            self.handleError(record)
+
+
+def start(config: LogConfig, descriptor: int = 2) -> Log:
+    """Send all stdlib logging of this process to one log, and return it. Call ``finish`` at the end."""
+    log = Log(config, descriptor)
+    logging.basicConfig(level=config.level.upper(), handlers=[_Handler(log)], force=True)
+    logging.captureWarnings(capture=True)
+    for chatty in ("alembic", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    return log
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

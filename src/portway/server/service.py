@@ -1,0 +1,114 @@
+"""One whole service: data folder, data plane, controller, log; from the first listener to the end.
+
+Order, and why: the folder is locked and an old ``bootstrap.json`` put aside before the first bind;
+listeners come next, before anything slow, so that agents that try again find the service within a
+second; then the certificate and the controller. When all of them answer, ``bootstrap.json`` says so.
+At the end the data plane stops first and the controller last: names are still written down.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from typing import Final, TextIO
+
+from portway.errors import Error
+from portway.net.loop import run
+from portway.net.tls import service_context
+from portway.server import bootstrap, logs
+from portway.server.bootstrap import DataFolder, Ports
+from portway.server.config import ServeConfig
+from portway.server.link import ControllerLink, Secrets
+from portway.server.worker import Worker
+
+RETRY: Final = 0.2
+"""Seconds until a controller that died while the service started is asked again."""
+
+_log = logging.getLogger(__name__)
+
+
+def serve(config: ServeConfig, out: TextIO | None = None) -> int:
+    """Run a service until it is told to stop; return the exit status.
+
+    ``out`` (standard output) gets the lines for a person. Raises ConfigError when the service cannot
+    start. The first SIGINT or SIGTERM drains, a second one cuts.
+    """
+    log = logs.start(config.log)
+    try:
+        with DataFolder(config.data_dir) as folder:
+            return run(_Service(config, folder, log, out or sys.stdout).run())
+    except asyncio.CancelledError:
+        return 1
+    finally:
+        log.finish()
+
+
+class _Service:
+    """A service that runs."""
+
+    def __init__(self, config: ServeConfig, folder: DataFolder, log: logs.Log, out: TextIO) -> None:
+        self._config = config
+        self._folder = folder
+        self._log = log
+        self._out = out
+        self._worker = Worker(config.edge)
+        self._link = ControllerLink(config)
+        self._stop = asyncio.Event()
+        self._ready = False
+
+    async def run(self) -> int:
+        """Start, wait for a signal, stop."""
+        async with contextlib.AsyncExitStack() as stack:
+            self._hear_signals(stack)
+            await self._worker.open()
+            stack.push_async_callback(self._link.stop)
+            stack.push_async_callback(self._worker.stop)
+            chain, key = self._folder.certificate(self._config.edge.domain, time.time())
+            self._link.start()
+            self._worker.start(
+                self._link, self._log, secret=self._folder.secret(), context=service_context(chain, key)
+            )
+            await self._announce()
+            await self._stop.wait()
+            _log.info("stopping")
+        _log.info("stopped")
+        return 0
+
+    async def _announce(self) -> None:
+        """Say that the service is ready: to agents by the file, to a person by a few lines."""
+        secrets = await self._secrets(self._folder.kept_secrets())
+        ports = Ports(self._worker.agent_port, self._worker.http_port, self._worker.https_port)
+        content = bootstrap.bootstrap_content(self._config, ports, secrets)
+        self._folder.announce(content)
+        self._ready = True
+        with contextlib.suppress(OSError):  # nobody reads standard output: that is no reason to end
+            self._out.write(bootstrap.banner(content, secrets))
+            self._out.flush()
+        _log.info("ready")
+
+    async def _secrets(self, kept: Secrets) -> Secrets:
+        await self._link.ready()
+        while True:
+            try:
+                return await self._link.bootstrap(kept.authtoken, kept.api_key)
+            except Error as error:
+                _log.warning("the controller is asked again: %s", error.message)
+                await asyncio.sleep(RETRY)
+
+    def _hear_signals(self, stack: contextlib.AsyncExitStack) -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+
+        def told() -> None:
+            """Drain; cut when told again, or when there is nothing to drain yet."""
+            if self._stop.is_set() or not self._ready:
+                _log.warning("cutting what still runs")
+                task.cancel()
+            self._stop.set()
+
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, told)
+            stack.callback(loop.remove_signal_handler, each)
