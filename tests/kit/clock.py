@@ -55,7 +55,7 @@ def on_fake_clock(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, N
             loop.close()
 
     del run.__wrapped__  # or it would be taken for an async test
-    run.__signature__ = inspect.signature(test)  # the fixtures it asks for
+    setattr(run, "__signature__", inspect.signature(test))  # noqa: B010  the fixtures it asks for
     return run
 
 

@@ -42,6 +42,10 @@ class MemoryTransport(asyncio.Transport):
         self._peer = peer
         self._protocol.connection_made(self)
 
+    def join_silently(self, peer: "MemoryTransport") -> None:
+        """Connect with the other end without telling the protocol: the test writes by hand."""
+        self._peer = peer
+
     def get_write_buffer_size(self) -> int:
         """Return 0: writing never waits unless the test says so."""
         return 0
@@ -135,9 +139,9 @@ class MemoryTransport(asyncio.Transport):
             return
         if self._incoming:
             data = self._incoming.popleft()
-            view = self._protocol.get_buffer(-1)
+            view = cast("memoryview", self._protocol.get_buffer(-1))
             n = min(len(view), len(data))
-            cast("memoryview", view)[:n] = data[:n]
+            view[:n] = data[:n]
             if n < len(data):
                 self._incoming.appendleft(data[n:])
             self._protocol.buffer_updated(n)
@@ -207,10 +211,12 @@ def _nobody(stream: Stream) -> Sink | None:
 class Pair:
     """An agent's and a service's session, joined in memory, each with an owner that records."""
 
-    def __init__(self, certs: Certs, *, server_hostname: str = "localhost") -> None:
-        """Make both; `connect` follows."""
-        self.bell = Bell()
-        self.agent_owner = Owner(self.bell)
+    def __init__(
+        self, certs: Certs, *, server_hostname: str = "localhost", agent_owner: Owner | None = None
+    ) -> None:
+        """Make both; `join` or `secure` follows."""
+        self.agent_owner = agent_owner or Owner()
+        self.bell = self.agent_owner.bell
         self.service_owner = Owner(self.bell)
         self.agent = Session(Role.AGENT, self.agent_owner, certs.client, server_hostname=server_hostname)
         self.service = Session(Role.SERVICE, self.service_owner, certs.server)
@@ -301,6 +307,11 @@ class Peer(asyncio.BufferedProtocol):
         """Close the connection without a word."""
         assert self._transport is not None
         self._transport.close()
+
+    def close_notify(self) -> None:
+        """End TLS, and nothing else."""
+        self._pump.close_notify()
+        self._push()
 
     def of(self, stream: int) -> list[tuple[int, int, bytes]]:
         """Return type, flags and body of the frames of one stream."""

@@ -1,7 +1,6 @@
 """What the tests of sessions share."""
 
 import pytest
-
 from tests.kit.certs import Certs, make_certs
 
 

@@ -174,7 +174,7 @@ class Driver(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
         self._transport = transport
         transport.set_write_buffer_limits(HIGH_WATER)
         self.peername = _address(transport)

@@ -11,6 +11,7 @@ loop's clock, in seconds.
 """
 
 import secrets
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -53,9 +54,14 @@ class Heartbeat:
         tolerance: float,
         clock: Callable[[], float],
         on_latency: Callable[[float], None],
+        *,
         chance: Callable[[], bytes] = _four_random_bytes,
+        stopwatch: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Prepare; `on_latency` hears the seconds of each answered probe."""
+        """Prepare; `on_latency` hears the seconds of each answered probe.
+
+        The loop's clock is coarse (uvloop: 1 ms, read once a turn), so latency has a `stopwatch`.
+        """
         self.interval = interval
         self.tolerance = tolerance
         self.heard_at = 0.0
@@ -63,6 +69,8 @@ class Heartbeat:
         self._clock = clock
         self._on_latency = on_latency
         self._chance = chance
+        self._stopwatch = stopwatch
+        self._started = 0.0
         self._stream: Stream | None = None
         self._answered_at = clock()
         self._next_probe: float | None = None
@@ -98,6 +106,7 @@ class Heartbeat:
         self._probe = self._chance()
         self._answer = b""
         self._sent_at = now
+        self._started = self._stopwatch()
         if self._stream is not None:
             self._stream.send(self._probe)  # always has credit: one probe is under way at a time
 
@@ -116,7 +125,7 @@ class Heartbeat:
             now = self._clock()
             self._answered_at = now
             self._next_probe = max(self._sent_at + self.interval, now)
-            self._on_latency(now - self._sent_at)
+            self._on_latency(self._stopwatch() - self._started)
 
     def on_end(self) -> None:
         """The peer will not answer any more. Our side stays open: some agents cannot bear its end."""
@@ -146,6 +155,7 @@ class Echo:
         """Answer on this stream."""
         self._stream = stream
         self._waiting = bytearray()
+        self._split = 0  # bytes of the first waiting probe that have gone back already
         self._ended = False
 
     def on_data(self, view: memoryview) -> None:
@@ -158,12 +168,15 @@ class Echo:
         self._answer()
 
     def _answer(self) -> None:
-        whole = len(self._waiting) - len(self._waiting) % PROBE
-        if whole:
+        known = self._split + len(self._waiting)
+        whole = known - known % PROBE - self._split
+        if whole > 0:
             taken = self._stream.send(bytes(self._waiting[:whole]))
             del self._waiting[:taken]
+            self._split = (self._split + taken) % PROBE
             self._stream.consume(taken)
-        if self._ended and len(self._waiting) < PROBE:
+            whole -= taken
+        if self._ended and whole <= 0:
             self._stream.end()
 
     def on_end(self) -> None:

@@ -109,6 +109,7 @@ class Session(Driver):
         """
         super().__init__(role, self, context, server_hostname)
         self._handler = handler
+        self._told: asyncio.Future[None] = self._loop.create_future()
         self._tasks = Tasks()
         self._requests: set[asyncio.Task[None]] = set()
         self._notices: set[asyncio.TimerHandle] = set()
@@ -206,9 +207,10 @@ class Session(Driver):
             await asyncio.wait((self._gone,), timeout=min(DRAIN_LOOK, left))
 
     async def wait_closed(self) -> None:
-        """Wait until the socket is gone and no request runs any more."""
+        """Wait until the socket is gone, no request runs any more and the handler has heard."""
         await super().wait_closed()
         await self._tasks.close()
+        await asyncio.shield(self._told)
 
     # -- hooks of the driver
 
@@ -242,7 +244,11 @@ class Session(Driver):
         self.heartbeat = None
         for task in self._requests:
             task.cancel()
-        self._loop.call_soon(self._tell, self._handler.on_closed, self, self.cause)
+        self._loop.call_soon(self._say_closed)
+
+    def _say_closed(self) -> None:
+        self._tell(self._handler.on_closed, self, self.cause)
+        self._told.set_result(None)
 
     def _expire(self, notice: Notice) -> None:
         if not self.closed:
