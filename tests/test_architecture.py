@@ -191,7 +191,6 @@ def _is_zero(node: ast.Call) -> bool:
 
 NO_TEST_OF_ITS_OWN: dict[str, str] = {
     "__init__.py": "names only; tests/typing shows what they are",
-    "pipe.py": "Protocols only; tests/kit checks every implementation against them",
     "edge/ports.py": "Protocols and values only",
 }
 """Source files without a test file of their own, and why."""

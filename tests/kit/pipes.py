@@ -177,6 +177,8 @@ class PipeContract:
 
     #: Whether an abort's code reaches the other end as it was given.
     carries_codes = True
+    #: Whether an abort is an end, then a reset: an end that completes both directions hides the reset.
+    aborts_end_first = False
     #: Whether a reset that follows an end is only noticed by writing: nobody reads an ended socket.
     deaf_after_end = False
     #: Bytes after which a writer must be parked if its reader consumes nothing.
@@ -295,7 +297,10 @@ class PipeContract:
         ends.a.pipe.end()
         await ends.until(lambda: ends.b.sink.ends == 1)
         ends.b.pipe.abort()
-        await ends.until(lambda: bool(ends.a.sink.resets))
+        if self.aborts_end_first:
+            await ends.until(lambda: bool(ends.a.sink.ends or ends.a.sink.resets))
+        else:
+            await ends.until(lambda: bool(ends.a.sink.resets))
 
     async def test_ends_and_aborts_are_idempotent(self, ends: Ends) -> None:
         """Say anything twice, and in any order: the other end hears it once."""
