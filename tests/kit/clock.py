@@ -59,6 +59,18 @@ def on_fake_clock(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, N
     return run
 
 
+async def pass_time(seconds: float) -> None:
+    """Let so many seconds go by on the fake clock; in truth it takes no time."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, ClockLoop), "time passes by itself on a real clock: wait for what you want"
+    come: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(seconds, come.set_result, None)
+    try:
+        await come
+    finally:
+        timer.cancel()
+
+
 async def _without_leaks(test: Coroutine[Any, Any, None]) -> None:
     await test
     for _ in range(10):

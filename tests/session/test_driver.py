@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.kit.certs import Certs, make_certs
-from tests.kit.clock import on_fake_clock
+from tests.kit.clock import on_fake_clock, pass_time
 from tests.kit.pipes import Bell, Recorder
 from tests.kit.sessions import HEADER, MemoryTransport, Owner, Pair, Played, frame, typed
 
@@ -105,7 +105,7 @@ async def test_a_full_transport_parks_the_writers_and_keeps_memory_flat(certs: C
     taken = [stream.send(b"x" * 200_000) for stream in streams]
     assert sum(taken) < 600_000
     assert taken[-1] == 0
-    await asyncio.sleep(1)
+    await pass_time(1)
     assert played.session_end.written == before
     assert not any(sink.rooms for sink in sinks)
     played.session_end.empty()
@@ -124,7 +124,7 @@ async def test_a_peer_that_provokes_answers_and_reads_none_is_not_read(certs: Ce
     for number in range(3, 33, 2):
         played.peer.send(frame(1, 2, number, typed(StreamType.HEARTBEAT)))
         played.peer.send(*(frame(1, 0, number, bytes(4096)) for _ in range(8)))
-    await asyncio.sleep(1)
+    await pass_time(1)
     assert not played.session_end.is_reading()
     assert played.session.connection.output.answers < 65_536 + 262_144
     played.session_end.empty()
@@ -334,6 +334,6 @@ async def test_a_timer_is_kept_while_it_fires_early_enough(certs: Certs) -> None
     armed = len(loop._scheduled)
     for _ in range(100):
         played.peer.send(frame(1, 0, 3, b"beat"))
-        await asyncio.sleep(0.01)
+        await pass_time(0.01)
     assert len(loop._scheduled) <= armed + 1
     await played.close()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from tests.kit.certs import Certs
-from tests.kit.clock import on_fake_clock
+from tests.kit.clock import on_fake_clock, pass_time
 from tests.kit.sessions import Pair, Played, frame, typed
 
 from portway.errors import ConnectError, Error, SessionClosed
@@ -47,7 +47,7 @@ async def test_an_agent_authenticates(certs: Certs) -> None:
     answer = await authenticate(pair.agent, agent_auth())
     assert answer.client_id == "c1"
     assert pair.agent.connection.profile is pair.service.connection.profile is PORTWAY
-    await asyncio.sleep(AUTH_TIMEOUT * 10)
+    await pass_time(AUTH_TIMEOUT * 10)
     assert not pair.agent.closed
     assert not pair.service.closed
     assert len(pair.agent_owner.latencies) > 10
@@ -152,7 +152,7 @@ async def test_a_session_that_never_authenticates_is_closed(certs: Certs) -> Non
     await played.secure()
     played.peer.send(frame(1, 2, 3, typed(StreamType.HEARTBEAT)))
     for second in range(14):
-        await asyncio.sleep(1)
+        await pass_time(1)
         played.peer.send(frame(1, 2, 5 + 2 * second, typed(StreamType.SRV_INFO, b"{}")))
     assert not played.session.closed
     await played.until(lambda: bool(played.owner.closed))

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 from tests.kit.certs import Certs
-from tests.kit.clock import on_fake_clock
+from tests.kit.clock import on_fake_clock, pass_time
 from tests.kit.sessions import Pair, Played, frame, typed
 
 from portway.errors import SessionClosed
@@ -209,7 +209,7 @@ async def test_both_ends_probe_and_answer_for_as_long_as_they_live(certs: Certs)
     await pair.secure()
     pair.agent.start_heartbeats(10, 15)
     pair.service.start_heartbeats(10, 15)
-    await asyncio.sleep(1000)
+    await pass_time(1000)
     assert not pair.agent.closed
     assert not pair.service.closed
     assert len(pair.agent_owner.latencies) == len(pair.service_owner.latencies) == 100
@@ -226,7 +226,7 @@ async def test_an_agent_ends_a_session_without_answers(certs: Certs) -> None:
     start = loop.time()
     played.session.start_heartbeats(1, 2)
     for number in range(2, 12, 2):
-        await asyncio.sleep(0.5)
+        await pass_time(0.5)
         played.peer.send(frame(1, 2, number, BEAT), frame(1, 0, number, b"ping"))
     await played.until(lambda: bool(played.owner.closed))
     assert loop.time() == pytest.approx(start + 3.0, abs=0.01)
@@ -246,7 +246,7 @@ async def test_a_service_ends_a_session_without_any_frame(certs: Certs) -> None:
     played.session.admit(Auth(extra=extra))
     played.peer.send(frame(1, 2, 3, BEAT))
     for _ in range(20):
-        await asyncio.sleep(1)
+        await pass_time(1)
         played.peer.send(frame(1, 0, 3, b"ping"))
     last = loop.time()
     assert not played.session.closed
@@ -264,9 +264,9 @@ async def test_without_times_in_auth_the_defaults_hold(certs: Certs) -> None:
     await played.secure()
     played.session.admit(Auth())
     start = asyncio.get_running_loop().time()
-    await asyncio.sleep(24.9)
+    await pass_time(24.9)
     assert not played.session.closed
-    await asyncio.sleep(0.2)
+    await pass_time(0.2)
     assert played.session.closed
     assert asyncio.get_running_loop().time() == pytest.approx(start + 25.1)
     await played.close()

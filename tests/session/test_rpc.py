@@ -5,7 +5,7 @@ import json
 
 import pytest
 from tests.kit.certs import Certs
-from tests.kit.clock import on_fake_clock
+from tests.kit.clock import on_fake_clock, pass_time
 from tests.kit.sessions import Pair, Played, frame, typed
 
 from portway.errors import Error, MessageError, PortwayError, SessionClosed, StreamReset
@@ -44,7 +44,7 @@ def test_an_agent_asks_and_does_not_end_before_the_answer(certs: Certs, fin: int
         await played.secure()
         asking = asyncio.ensure_future(played.session.call(AUTH, b'{"a":1}'))
         await played.until(lambda: bool(played.peer.of(3)))
-        await asyncio.sleep(100)
+        await pass_time(100)
         assert played.peer.of(3) == [(1, 2, typed(AUTH, b'{"a":1}'))]
         played.peer.send(frame(1, fin, 3, b'{"b":2}'))
         assert await asking == b'{"b":2}'
@@ -141,7 +141,7 @@ async def test_many_requests_at_once(certs: Certs) -> None:
 
     async def answer(session: Session, kind: int, body: bytes) -> bytes:
         number: int = json.loads(body)["n"]
-        await asyncio.sleep((number * 7) % 5)
+        await pass_time((number * 7) % 5)
         return json.dumps({"n": number, "pad": "x" * number * 200}).encode()
 
     pair.service_owner.answer = answer
@@ -275,7 +275,7 @@ async def test_running_requests_are_cancelled_when_the_session_ends(certs: Certs
 
     async def hang(session: Session, kind: int, body: bytes) -> bytes:
         try:
-            await asyncio.sleep(1000)
+            await pass_time(1000)
         except asyncio.CancelledError:
             seen.append("cancelled")
             raise
@@ -325,7 +325,7 @@ async def test_a_notice_expects_no_answer_and_frees_its_stream_in_the_end(certs:
     played.peer.send(frame(1, 1, 2))  # one agent ends the stream,
     await played.until(lambda: played.peer.of(2)[1:] == [(1, 1, b"")])
     assert len(played.peer.of(4)) == 1  # another leaves it half open
-    await asyncio.sleep(NOTICE_LINGER)
+    await pass_time(NOTICE_LINGER)
     await played.until(lambda: len(played.peer.of(4)) == 3)
     assert played.peer.of(4)[1:] == [(1, 1, b""), (0, 0, (6).to_bytes(4, "big"))]
     assert len(played.peer.of(2)) == 2

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.kit.certs import Certs
-from tests.kit.clock import on_fake_clock
+from tests.kit.clock import on_fake_clock, pass_time
 from tests.kit.pipes import Bell, End, Ends, PipeContract, Recorder
 from tests.kit.sessions import HEADER, Owner, Pair, Played, frame, typed
 
@@ -197,7 +197,7 @@ async def test_a_handlers_faults_are_contained(certs: Certs, caplog: pytest.LogC
     visitor = Recorder(pair.bell)
     pair.service.open_proxy(HEADER, visitor)
     await pair.bell.until(lambda: bool(visitor.resets))
-    await asyncio.sleep(5)
+    await pass_time(5)
     assert not pair.agent.closed
     await pair.close()
     for what in ("ready", "heartbeat", "closed", "take"):
@@ -243,7 +243,7 @@ async def test_drain_waits_for_running_visitors_and_opens_none(certs: Certs) -> 
     loop = asyncio.get_running_loop()
     start = loop.time()
     draining = asyncio.ensure_future(pair.service.drain(60))
-    await asyncio.sleep(3)
+    await pass_time(3)
     assert not draining.done()
     with pytest.raises(SessionClosed):
         pair.service.open_proxy(HEADER, Recorder(pair.bell))
@@ -267,7 +267,7 @@ async def test_drain_gives_up_after_its_time_and_when_the_session_ends(certs: Ce
     await pair.service.drain(5)
     assert loop.time() == pytest.approx(start + 5)
     draining = asyncio.ensure_future(pair.service.drain(500))
-    await asyncio.sleep(1)
+    await pass_time(1)
     await pair.close()
     await draining
     assert loop.time() < start + 10

@@ -254,7 +254,9 @@ class Driver(asyncio.BufferedProtocol):
             self._hold()
         if pump.has_output:
             self._due()
-        self._arm()
+        due = connection.deadline()
+        if self._timer is None or (due is not None and due < self._timer_at):
+            self._arm()  # the deadlines of the other half arm it themselves
 
     def _hold(self) -> None:
         """Stop reading until what the peer has provoked was sent."""

@@ -301,7 +301,8 @@ class Session(Driver):
         except (Error, MessageError) as error:
             body = refusal(error)
         except Exception:  # noqa: BLE001  the containment point of requests: a fault costs one answer
-            _log.exception("session with %s: request %s failed", self.peername, opening.type)
+            if not self.closed:  # else it has failed because of that
+                _log.exception("session with %s: request %s failed", self.peername, opening.type)
             body = refusal(Error("An internal error occurred."))
         if self.closed:
             return
