@@ -1,0 +1,107 @@
+"""One request and its answer: what is remembered while they pass, and the event made of them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from portway.model.event import HttpRequestComplete, TcpConnectionClosed
+
+if TYPE_CHECKING:
+    from portway.codec.http1 import RequestHead
+    from portway.edge.registry import Endpoint
+
+IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+"""Methods that may be sent twice (RFC 9110 §9.2.2)."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request that is under way."""
+
+    head: "RequestHead"
+    endpoint: "Endpoint | None"
+    started: float
+    """Unix seconds of the request's head."""
+    reused: bool = False
+    """It went over a stream that served a request before."""
+    again: bytes = b""
+    """The head as sent to the upstream, while it may be sent once more; else empty."""
+    status: int = 0
+    """Of the answer whose head has been given to the visitor; 0 before."""
+    code: int = 0
+    """n of ERR_NGROK_n, when the answer is ours."""
+    bytes_in: int = 0
+    """Body bytes from the visitor, as they came."""
+    bytes_out: int = 0
+    """Body bytes to the visitor, as they were sent."""
+    aborted: bool = False
+
+    def event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
+        """Make the event of the finished request."""
+        endpoint = self.endpoint
+        head = self.head
+        return HttpRequestComplete(
+            account_id=endpoint.account_id if endpoint else "",
+            endpoint_id=endpoint.id if endpoint else "",
+            client_ip=connection.client_ip,
+            client_port=connection.client_port,
+            server_ip=connection.server_ip,
+            server_port=connection.server_port,
+            server_name=connection.server_name,
+            start_ts=self.started,
+            end_ts=ended,
+            scheme=connection.scheme,
+            host=head.host,
+            method=head.method.decode("ascii"),
+            target=head.target.decode("ascii"),
+            version=head.version,
+            user_agent=_user_agent(head),
+            request_length=self.bytes_in,
+            status=self.status,
+            response_length=self.bytes_out,
+            connection_reused=self.reused,
+            tls_version=connection.tls_version,
+            tls_cipher=connection.tls_cipher,
+            error_code=f"ERR_NGROK_{self.code}" if self.code else "",
+            aborted=self.aborted,
+        )
+
+
+@dataclass(slots=True)
+class ConnectionFacts:
+    """What is the same for all requests of one connection."""
+
+    started: float
+    """Unix seconds at which it was accepted."""
+    scheme: str
+    client_ip: str
+    client_port: int
+    server_ip: str
+    server_port: int
+    server_name: str = ""
+    tls_version: str = ""
+    tls_cipher: str = ""
+
+    def event(self, endpoint: "Endpoint", ended: float, bytes_in: int, bytes_out: int) -> TcpConnectionClosed:
+        """Make the event of the closed connection; ``endpoint`` is the last one it asked for."""
+        return TcpConnectionClosed(
+            account_id=endpoint.account_id,
+            endpoint_id=endpoint.id,
+            url=str(endpoint.url),
+            client_ip=self.client_ip,
+            client_port=self.client_port,
+            server_ip=self.server_ip,
+            server_port=self.server_port,
+            server_name=self.server_name or endpoint.url.host,
+            start_ts=self.started,
+            end_ts=ended,
+            bytes_in=bytes_in,
+            bytes_out=bytes_out,
+            tls_version=self.tls_version,
+        )
+
+
+def _user_agent(head: "RequestHead") -> str:
+    for line in head.plain:
+        if line[:11].lower() == b"user-agent:":
+            return line[11:].strip(b" \t").decode("latin-1")
+    return ""
