@@ -33,8 +33,6 @@ class MemoryTransport(asyncio.Transport):
         self._scheduled = False
         self.full = False
         """Set by a test: the peer's socket takes nothing."""
-        self.blackhole = False
-        """Set by a test: what is written vanishes, and so does what closes."""
         self.written = 0
 
     def join(self, peer: "MemoryTransport") -> None:
@@ -66,7 +64,7 @@ class MemoryTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Deliver to the other end, later."""
         assert not self._eof_sent, "written after the end"
-        if self._closing or self.blackhole or self._peer is None:
+        if self._closing or self._peer is None:
             return
         self.written += len(data)
         self._peer.arrive(bytes(data))
@@ -86,7 +84,7 @@ class MemoryTransport(asyncio.Transport):
         if self._eof_sent:
             return
         self._eof_sent = True
-        if not self.blackhole and self._peer is not None:
+        if self._peer is not None:
             self._peer.end()
 
     def end(self) -> None:

@@ -155,6 +155,53 @@ async def test_an_official_agent_never_gets_512_streams(certs: Certs) -> None:
     await played.close()
 
 
+@pytest.mark.row("S10")
+@pytest.mark.parametrize(
+    ("user_agent", "cut"),
+    [
+        ("ngrok-rust/0.18.0", [(1, 1, b""), (0, 0, (6).to_bytes(4, "big"))]),
+        ("ngrok-go/2.1.1", [(1, 1, b""), (0, 0, (6).to_bytes(4, "big"))]),
+        ("portway/0.1.0", [(0, 0, (6).to_bytes(4, "big"))]),
+    ],
+)
+def test_a_visitor_is_cut_in_the_way_that_its_agent_understands(
+    certs: Certs, user_agent: str, cut: list[tuple[int, int, bytes]]
+) -> None:
+    """Official agents leak a stream that is only reset; ours must not take a cut for an end."""
+
+    @on_fake_clock
+    async def scenario() -> None:
+        played = Played(certs, Role.SERVICE)
+        await played.secure()
+        played.session.admit(Auth(extra=AuthExtra(user_agent=user_agent)))
+        stream = played.session.open_proxy(HEADER, Recorder(played.bell))
+        stream.abort()
+        await played.until(lambda: len(played.peer.of(stream.id)) > 1)
+        assert played.peer.of(stream.id)[1:] == cut
+        await played.close()
+
+    scenario()
+
+
+@pytest.mark.row("S12")
+@on_fake_clock
+async def test_a_busy_agent_costs_one_visitor(certs: Certs) -> None:
+    """RST 9 on a new stream is for who opened it; the session goes on."""
+    played = Played(certs, Role.SERVICE)
+    await played.secure()
+    played.session.admit(Auth())
+    sink = Recorder(played.bell)
+    stream = played.session.open_proxy(HEADER, sink)
+    await played.until(lambda: bool(played.peer.of(stream.id)))
+    played.peer.send(frame(0, 0, stream.id, (9).to_bytes(4, "big")))
+    await played.until(lambda: bool(sink.resets))
+    assert sink.resets == [9]
+    assert not played.session.closed
+    again = played.session.open_proxy(HEADER, Recorder(played.bell))
+    await played.until(lambda: bool(played.peer.of(again.id)))
+    await played.close()
+
+
 # -- containment ---------------------------------------------------------------------------------------
 
 

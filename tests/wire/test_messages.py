@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any, cast
 
 import msgspec
@@ -221,6 +222,41 @@ def test_what_cannot_be_read_names_the_key(cls: type[msgspec.Struct], body: byte
         m.decode(cls, body)
     assert str(caught.value).startswith(text)
     assert "\n" not in str(caught.value)
+
+
+def test_whatever_comes_is_a_value_or_the_one_error() -> None:
+    """Captured requests with bytes exchanged, cut, doubled: nothing else may be raised."""
+    chance = Random(7)
+    bodies = [param.values[1] for param in captured()]
+    bodies += [m.encode(m.ProxyHeader("b", "1.2.3.4:5", "http", "0", False)), m.encode(m.Update())]
+    pieces = [
+        b"null",
+        b"{}",
+        b"[]",
+        b"1e999",
+        b'"',
+        b"\\u0000",
+        b"\\ud800",
+        b"\xff",
+        b"-",
+        b"{" * 40,
+        b"99999999999999999999",
+    ]
+    classes = [*REQUESTS.values(), m.ProxyHeader, m.AuthResp, m.BindResp, m.Update, m.StopTunnel]
+    refusals: list[str] = []
+    for _ in range(4000):
+        body = bytearray(chance.choice(bodies))
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(body) + 1)
+            body[at : at + chance.randint(0, 6)] = chance.choice(pieces)
+        try:
+            message = m.decode(chance.choice(classes), body)
+            if isinstance(message, m.Bind):
+                m.OptsView.of(message.opts)
+        except MessageError as error:
+            refusals.append(str(error))
+    assert 1000 < len(refusals) < 4000
+    assert all(0 < len(text) < 500 for text in refusals)
 
 
 def test_sixteen_levels_are_read() -> None:
