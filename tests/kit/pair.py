@@ -1,8 +1,9 @@
 """Two real session machines back to back, with every byte between them under the test's control.
 
-``Pair`` joins an agent's and a service's ``Connection``. ``step()`` moves one flush of one side into a
-wire, ``deliver()`` feeds it to the other side in pieces of the test's choosing; ``settle()`` does both until nothing
-moves. ``Ear`` is a Sink that remembers. ``frames_of`` decodes bytes, independently of the machine.
+``Pair`` joins an agent's and a service's ``Connection``; ``settle()`` flushes and feeds until nothing
+moves. ``Side`` is one machine with a handler that remembers, alone or in a pair. ``Ear`` is a Sink
+that remembers. ``frames_of`` and the writers of frames know the layout by themselves, so that they
+judge the machine.
 """
 
 from collections.abc import Callable, Iterator
@@ -225,7 +226,7 @@ def service(profile: Profile = PORTWAY) -> Side:
 
 
 class Pair:
-    """An agent and a service machine, joined. ``profiles``: how the agent and the service treat each other."""
+    """An agent and a service machine, joined. ``agents`` is how the agent treats its service."""
 
     def __init__(self, agents: Profile = PORTWAY, services: Profile = PORTWAY) -> None:
         self.agent = agent(agents)

@@ -62,7 +62,9 @@ class Handler(Protocol):
 class Connection(Reader):
     """One session's protocol machine; see the module for the flow.
 
-    Counters: ``bytes_in``, ``bytes_out``, ``opened``. ``closed`` turns True once, for good.
+    Counters: ``bytes_in``, ``bytes_out``, ``opened``. ``closed`` turns True once, for good. ``slots``,
+    ``output``, ``raised`` (bytes that windows were raised by) and ``collecting`` (bytes of unfinished
+    openings) are the machine's own, for tests to look at.
     """
 
     def __init__(self, role: Role, handler: Handler, areas: Areas, *, profile: Profile = STRICT) -> None:
@@ -77,12 +79,12 @@ class Connection(Reader):
         self.bytes_out = 0
         self.collecting = 0
         self.output = Output(areas, handler.on_output, profile.frame_limit)
-        self._slots = Slots(role, self.output)
-        self._raised = 0
+        self.slots = Slots(role, self.output)
+        self.raised = 0
         self._now = 0.0
         self._fault: RemoteProtocolError | None = None
         self._scratch: bytearray | None = None
-        super().__init__(self._slots.streams)
+        super().__init__(self.slots.streams)
 
     def __repr__(self) -> str:
         """Show the end, its state and its counts."""
@@ -117,14 +119,14 @@ class Connection(Reader):
 
     def deadline(self) -> float | None:
         """When ``on_deadline`` wants to be called, on the clock of ``feed``'s ``now``; None: never."""
-        return self._slots.deadline
+        return self.slots.deadline
 
     def on_deadline(self, now: float) -> None:
         """Forget aborted streams whose peers stayed silent."""
         self._now = now
-        for stream in self._slots.expire(now):
+        for stream in self.slots.expire(now):
             stream.move(Event.EXPIRED)
-            self._slots.retire(stream)
+            self.slots.retire(stream)
 
     @property
     def overloaded(self) -> bool:
@@ -136,17 +138,17 @@ class Connection(Reader):
     @property
     def streams(self) -> int:
         """How many streams are known, aborted ones included while they count."""
-        return len(self._slots.streams)
+        return len(self.slots.streams)
 
     @property
     def proxied(self) -> int:
         """How many of them are not urgent: those that a drain waits for."""
-        return sum(1 for stream in self._slots.streams.values() if not stream.urgent)
+        return sum(1 for stream in self.slots.streams.values() if not stream.urgent)
 
     @property
     def opened(self) -> int:
         """Streams opened so far, by either end."""
-        return self._slots.opened
+        return self.slots.opened
 
     def open_stream(self, opening: bytes, sink: "Sink", urgent: bool = False) -> Stream:
         """Open a stream with ``pack_opening(…)``, and perhaps first data, without FIN.
@@ -160,9 +162,9 @@ class Connection(Reader):
         size = len(opening)
         if not 0 < size <= INITIAL_WINDOW:
             raise LocalProtocolError(f"an opening of {size} bytes")
-        stream = Stream(self, self._slots.claim(self.profile, urgent=urgent), sink, urgent=urgent)
+        stream = Stream(self, self.slots.claim(self.profile, urgent=urgent), sink, urgent=urgent)
         stream.credit -= size
-        self._slots.add(stream)
+        self.slots.add(stream)
         word = frames.SYN_WORD
         limit = self.profile.frame_limit
         for start in range(0, size, limit):
@@ -175,7 +177,7 @@ class Connection(Reader):
         """Treat the peer by another profile from now on."""
         self.profile = profile
         self.output.limit(profile.frame_limit)
-        for stream in self._slots.streams.values():
+        for stream in self.slots.streams.values():
             stream.gain(0, profile.send_credit_cap)
 
     def drain(self) -> None:
@@ -190,7 +192,7 @@ class Connection(Reader):
         if self.closed:
             return
         body = text.encode()[:GOAWAY_TEXT]
-        self.output.put_last(frames.goaway(self._slots.peer_last, code, body))
+        self.output.put_last(frames.goaway(self.slots.peer_last, code, body))
         cause: PortwayError | None = self._fault
         if cause is None and code:
             cause = SessionClosed(f"we ended the session with code {code}: {text}")
@@ -205,11 +207,11 @@ class Connection(Reader):
     def _close(self, cause: PortwayError | None) -> None:
         self.closed = self.deaf = True
         self.output.forget_writers()
-        ended = [(stream, stream.sink) for stream in self._slots.streams.values()]
+        ended = [(stream, stream.sink) for stream in self.slots.streams.values()]
         # All are over before the first Sink hears of it: none can put a frame behind GOAWAY.
         for stream, _ in ended:
             self._finish(stream, Event.SESSION_END)
-        self._slots.deadline = None
+        self.slots.deadline = None
         for stream, sink in ended:
             self._tell_reset(stream, sink, ErrorCode.SESSION_CLOSED)
         self.handler.on_closed(cause)
@@ -219,7 +221,7 @@ class Connection(Reader):
     def accept(self, stream_id: int) -> Stream | None:
         """The peer opens a stream. None: it has too many."""
         self._check_id(stream_id)
-        slots = self._slots
+        slots = self.slots
         if not slots.is_peers(stream_id):
             raise self._broken(ErrorCode.PROTOCOL_ERROR, f"SYN with id {stream_id} of the wrong parity")
         if stream_id in slots.streams:
@@ -271,7 +273,7 @@ class Connection(Reader):
         """RST: both directions are over; the FIN that we owe tells the peer that the slot is free."""
         if word >> 8 != 4:
             raise self._broken(ErrorCode.FRAME_SIZE_ERROR, f"RST of length {word >> 8}")
-        stream = self._slots.streams.get(stream_id)
+        stream = self.slots.streams.get(stream_id)
         if stream is None:
             self._check_id(stream_id)
             return
@@ -288,7 +290,7 @@ class Connection(Reader):
         increment &= frames.MAX_CREDIT
         if not increment:
             raise self._broken(ErrorCode.PROTOCOL_ERROR, "WNDINC of 0")
-        stream = self._slots.streams.get(stream_id)
+        stream = self.slots.streams.get(stream_id)
         if stream is None:
             self._check_id(stream_id)
         elif stream.state in SENDING:
@@ -338,7 +340,7 @@ class Connection(Reader):
 
     def is_peers(self, stream_id: int) -> bool:
         """Whether the peer opens streams with such an id."""
-        return self._slots.is_peers(stream_id)
+        return self.slots.is_peers(stream_id)
 
     def end(self, stream: Stream) -> None:
         """Send a stream's FIN."""
@@ -359,15 +361,15 @@ class Connection(Reader):
         self._put_final(stream, frame)
         self._finish(stream, Event.ABORT)
         if stream.state is State.ABORTED:
-            self._slots.linger(stream, self._now)
+            self.slots.linger(stream, self._now)
 
     def give_back(self, stream: Stream) -> None:
         """Send a WNDINC; a stream's first one that finds room also raises its window."""
         extra = max(0, self.profile.receive_window - stream.window)
         if extra:
-            if self.streams * INITIAL_WINDOW + self._raised + extra > SESSION_GRANTS:
+            if self.streams * INITIAL_WINDOW + self.raised + extra > SESSION_GRANTS:
                 extra = 0
-            self._raised += extra
+            self.raised += extra
         increment = stream.give_back(extra)
         output = self.output
         if stream.grant_epoch == output.epoch:  # one is still unflushed: make it say more
@@ -398,11 +400,11 @@ class Connection(Reader):
     def _retire(self, stream: Stream) -> None:
         """Forget a stream that is GONE. Without its Sink it forms no cycle with its leg."""
         stream.sink = NOBODY
-        self._slots.retire(stream)
+        self.slots.retire(stream)
 
     def _close_in(self, stream: Stream) -> None:
         if stream.window > INITIAL_WINDOW:
-            self._raised -= stream.window - INITIAL_WINDOW
+            self.raised -= stream.window - INITIAL_WINDOW
         stream.close_in()
 
     def _put_final(self, stream: Stream, frame: bytes) -> None:

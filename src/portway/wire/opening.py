@@ -212,7 +212,7 @@ class Collector:
             return len(view)
         if end < 0:
             return len(view)
-        self._complete(bytes(self._buffer[:end]))
+        self._complete(bytes(self._buffer[:end]).lstrip())
         used = end - before
         while used < len(view) and view[used] in _BLANK:
             used += 1

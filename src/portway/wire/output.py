@@ -16,10 +16,10 @@ was given: at the first, some event loops have not yet read the socket that was 
 
 Nobody is stranded: joining the queue and giving a turn both ask for a flush.
 
-**Bounds.** ``pos + reserved ≤ capacity``, which is asserted after each ``wake``. *first* and *last* grow with the number of streams, and
-a slot is free again only when its stream's last frame was flushed. What a peer can provoke without
-end (echoes, resets of strays, replies) is counted in ``answers``; above ``ANSWER_LIMIT`` the session
-stops reading, so that a flood punishes its sender.
+**Bounds.** ``pos + reserved ≤ capacity``, which is asserted after each ``wake``. *first* and *last*
+grow with the number of streams, and a slot is free again only when its stream's last frame was
+flushed. What a peer can provoke without end (echoes, resets of strays, replies) is counted in
+``answers``; above ``ANSWER_LIMIT`` the session stops reading, so that a flood punishes its sender.
 """
 
 from collections import deque
@@ -236,6 +236,8 @@ class Output:
             return data
         self.epoch += 1
         self.asked = False
+        if self.area is not None:
+            self._release()  # borrowed for a lend that was never settled: a socket's end, mostly
         return None
 
     def _release(self) -> None:

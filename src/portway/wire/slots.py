@@ -38,12 +38,12 @@ class Slots:
         "_ended",
         "_ended_epoch",
         "_ended_peers",
-        "_next_id",
         "_output",
         "_peer_parity",
         "_peers",
         "_refused",
         "deadline",
+        "next_id",
         "opened",
         "peer_last",
         "streams",
@@ -59,7 +59,8 @@ class Slots:
         self.deadline: float | None = None
         """When ``expire`` has something to do."""
         self._output = output
-        self._next_id = role.first_id
+        self.next_id = role.first_id
+        """The id of our next stream."""
         self._peer_parity = 1 - role.parity
         self._peers = 0
         self._refused = 0
@@ -80,10 +81,10 @@ class Slots:
         count = len(self.streams) + self._ended
         if count >= (profile.urgent_limit if urgent else profile.stream_limit):
             raise StreamLimit(f"{count} streams are open in this session")
-        stream_id = self._next_id
+        stream_id = self.next_id
         if stream_id > MAX_STREAM_ID:
             raise StreamLimit("this session has used up its stream ids")
-        self._next_id = stream_id + 2
+        self.next_id = stream_id + 2
         return stream_id
 
     def admit(self, stream_id: int) -> bool:
