@@ -20,7 +20,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY)  ## start service, agent and a demo; UPSTREAM=3000 fronts your own service instead
-	@$(PY) examples/demo.py $(if $(UPSTREAM),--upstream $(UPSTREAM))
+	@$(PY) -m examples.demo $(if $(UPSTREAM),--upstream $(UPSTREAM))
 
 test: $(READY)  ## run the tests; ARGS goes to pytest
 	@$(PY) -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)

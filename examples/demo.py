@@ -10,7 +10,6 @@ Ctrl+C ends it all. The service keeps its data in the default folder, so while i
 import argparse
 import asyncio
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -19,9 +18,9 @@ import time
 from pathlib import Path
 
 from examples.demo_page import start_echo, start_page
-from portway.paths import bootstrap_file, default_data_dir
 
 import portway
+from portway.paths import bootstrap_file, default_data_dir
 
 READY_WITHIN = 30.0
 """Seconds that the service may take to write bootstrap.json."""
@@ -32,6 +31,7 @@ class Service:
 
     def __init__(self, data_dir: Path) -> None:
         """Start `portway serve` and wait until it writes bootstrap.json."""
+        self.data_dir = data_dir
         self.log = data_dir / "serve.log"
         data_dir.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "portway.cli.main", "serve", "--data-dir", str(data_dir)]
@@ -65,13 +65,22 @@ class Service:
                 self._process.kill()
 
 
+def new_token(data_dir: Path) -> str:
+    """Make an authtoken: the file of a service that is older than this lost its own."""
+    command = [sys.executable, "-m", "portway.cli.main", "admin", "token", "add", "--data-dir", str(data_dir)]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    token = json.loads(done.stdout)["token"]
+    assert isinstance(token, str)
+    return token
+
+
 def echo_line(host: str, port: int) -> str:
     """A line for the shell that sends a greeting through the echo and prints what comes back."""
     program = (
         "import socket; "
-        f"s = socket.create_connection(({host!r}, {port})); "
-        "s.sendall(b'hello through portway'); s.shutdown(1); "
-        "print(b''.join(iter(lambda: s.recv(4096), b'')).decode())"
+        f's = socket.create_connection(("{host}", {port})); '
+        's.sendall(b"hello through portway"); s.shutdown(1); '
+        'print(b"".join(iter(lambda: s.recv(4096), b"")).decode())'
     )
     return f"python3 -c {shlex.quote(program)}"
 
@@ -104,7 +113,7 @@ async def serve(service: Service, upstream: str | None) -> None:
     boot = service.bootstrap
     http, https = boot["http_url"], boot["https_url"]
     async with portway.Agent(
-        authtoken=boot["authtoken"] or os.environ.get("PORTWAY_AUTHTOKEN"),
+        authtoken=boot["authtoken"] or new_token(service.data_dir),
         connect_url=boot["connect_url"],
         connect_cas=boot["ca_cert"],
     ) as agent:

@@ -166,6 +166,7 @@ async def _run(options: Options) -> None:
         screen_wanted = options.log in (None, "false") and sys.stdout.isatty()
         lines = _log_lines(options, screen_wanted, stack)
         watcher = Watcher(Status(version=__version__, http=options.proto == "http"), lines)
+        watcher.take_records()
         agent = Agent(
             authtoken=options.authtoken,
             connect_url=options.connect_url,
@@ -178,7 +179,7 @@ async def _run(options: Options) -> None:
             screen = stack.enter_context(_screen(watcher))
             tasks.start(_redraw(screen), name="redraw")
         try:
-            async with agent, _stopped_by_signals():
+            async with agent, _stopped_by_signals(watcher):
                 forwarder = await _online(agent, options)
                 watcher.started(options.name, str(forwarder.upstream_url), str(forwarder.url))
                 await forwarder.wait()
@@ -250,12 +251,17 @@ def _screen(watcher: "Watcher") -> "Screen":
 
 
 @contextlib.asynccontextmanager
-async def _stopped_by_signals() -> AsyncGenerator[None]:
+async def _stopped_by_signals(watcher: "Watcher") -> AsyncGenerator[None]:
     """Let Ctrl+C and SIGTERM cancel what is inside, once: it ends in order, by its own clean-up."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
+
+    def stop() -> None:
+        watcher.stopping = True
+        task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, stop)
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """From the agent's events to log lines and to the numbers of the status screen."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from portway.agent import events
 from portway.cli.output import LogLines
 from portway.cli.status import Request, Status
+from portway.errors import Error
 
 
 @dataclass
@@ -16,6 +18,7 @@ class Watcher:
     status: Status
     lines: LogLines | None
     clock: Callable[[], float] = time.monotonic
+    stopping: bool = False
     _seen: bool = field(default=False, init=False)
 
     def __call__(self, event: events.Event) -> None:
@@ -27,9 +30,7 @@ class Watcher:
                 self._log("info", "session established" if not self._seen else "session re-established")
                 self._seen = True
             case events.AgentDisconnected():
-                self.status.offline(str(event.error or ""))
-                if event.error is not None:
-                    self._log("warn", "session lost, reconnecting", err=str(event.error))
+                self._disconnected(event)
             case events.AgentHeartbeatReceived():
                 self.status.latency = event.latency
                 self._log("debug", "heartbeat", latency_ms=round(event.latency * 1000, 2))
@@ -50,6 +51,13 @@ class Watcher:
                 self._request(event)
             case _:
                 pass
+
+    def _disconnected(self, event: events.AgentDisconnected) -> None:
+        if event.error is None or self.stopping:
+            return  # the end that was asked for
+        reason = one_line(event.error)
+        self.status.offline(reason)
+        self._log("warn", "cannot connect" if event.session is None else "session lost", err=reason)
 
     def _request(self, event: events.HTTPRequestComplete) -> None:
         at = event.timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3]
@@ -78,6 +86,39 @@ class Watcher:
         """The user has asked for the end, and everything is offline."""
         self._log("info", "stopped")
 
+    def take_records(self) -> None:
+        """Turn what the agent's own logger says into lines of the same kind."""
+        logger = logging.getLogger("portway")
+        logger.addHandler(_Records(self.lines))
+        logger.propagate = False
+
     def _log(self, level: str, message: str, **fields: str | float) -> None:
         if self.lines is not None:
             self.lines.log(level, message, **fields)
+
+
+def one_line(error: BaseException) -> str:
+    """Say an error in one line, its code at the end."""
+    if isinstance(error, Error):
+        return " ".join([*error.message.split(), error.code]).strip()
+    return " ".join(str(error).split())
+
+
+class _Records(logging.Handler):
+    """Writes the records of Python's logging as log lines; without lines it drops them."""
+
+    def __init__(self, lines: LogLines | None) -> None:
+        super().__init__(logging.INFO)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._lines is None:
+            return
+        level = "info" if record.levelno < logging.WARNING else _LEVELS.get(record.levelno, "error")
+        message = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            message = f"{message}: {one_line(record.exc_info[1])}"
+        self._lines.log(level, message)
+
+
+_LEVELS = {logging.WARNING: "warn", logging.ERROR: "error", logging.CRITICAL: "crit"}
