@@ -1,7 +1,7 @@
 """Two legs joined by a socket, and what lies on their outer sides."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from portway.net.dial import dial
@@ -30,7 +30,7 @@ class LegWatch:
 
 
 @asynccontextmanager
-async def socket_between(near: Leg, far: Leg) -> AsyncIterator[None]:
+async def socket_between(near: Leg, far: Leg) -> AsyncGenerator[None]:
     """Connect two legs by TCP: `far` accepts, `near` dials."""
     accepted = asyncio.Event()
 
@@ -49,7 +49,7 @@ async def socket_between(near: Leg, far: Leg) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def joined_legs(near: Leg, far: Leg, bell: Bell, *, late: bool = False) -> AsyncIterator[Ends]:
+async def joined_legs(near: Leg, far: Leg, bell: Bell, *, late: bool = False) -> AsyncGenerator[Ends]:
     """Outer end A - memory - near leg - socket - far leg - memory - outer end B.
 
     `late` joins the far leg to its Pipe only when the socket is connected, as a visitor's is.

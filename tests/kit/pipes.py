@@ -268,7 +268,7 @@ class PipeContract:
     async def test_abort_resets_the_other_end(self, ends: Ends) -> None:
         """The other Sink's last call is on_reset; ours hears nothing."""
         await ends.a.put(b"before")
-        await ends.until(lambda: ends.b.sink.data == b"before")
+        await ends.until(lambda: bytes(ends.b.sink.data) == b"before")
         ends.a.pipe.abort(7)
         await ends.until(lambda: bool(ends.b.sink.resets))
         if self.carries_codes:

@@ -68,7 +68,8 @@ async def test_no_such_unix_socket(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "port"), [("name.invalid", 80), ("a" * 64 + ".example", 80), ("127.0.0.1", 70_000)]
+    ("host", "port"),
+    [("name.invalid", 80), ("a" * 64 + ".example", 80), ("127.0.0.1", 70_000), ("127.0.0.1", 0)],
 )
 async def test_what_cannot_be_an_address(host: str, port: int) -> None:
     """Resolver errors, over-long labels and ports out of range are ConnectErrors too."""

@@ -156,7 +156,7 @@ async def test_a_reset_by_the_pipe_reaches_the_peer_as_a_reset(rig: Rig, watch: 
 async def test_a_lost_socket_aborts_the_pipe(rig: Rig, watch: LegWatch) -> None:
     """The peer resets: the other end hears on_reset, and the leg says why."""
     await rig.peer_writes(b"x")
-    await rig.bell.until(lambda: rig.end.sink.data == b"x")
+    await rig.bell.until(lambda: bytes(rig.end.sink.data) == b"x")
     rig.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     rig.peer.close()
     await rig.bell.until(lambda: rig.end.sink.resets == [6])
@@ -390,7 +390,7 @@ async def test_a_leg_over_a_unix_socket(bell: Bell, watch: LegWatch) -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_accepted_socket(lambda: leg, ours)
     await loop.sock_sendall(peer, b"over unix")
-    await bell.until(lambda: end.sink.data == b"over unix")
+    await bell.until(lambda: bytes(end.sink.data) == b"over unix")
     end.pipe.abort()
     await bell.until(lambda: watch.closed == [leg])
     async with asyncio.timeout(10):

@@ -25,6 +25,8 @@ async def dial(
     `timeout` is in seconds, None for no limit but the system's. All addresses of a name are tried in
     turn. Raises ConnectError("tcp"). Cancelling leaves no socket behind.
     """
+    if not 0 < port <= 65_535:  # uvloop would take it modulo 65536
+        raise ConnectError("tcp", f"cannot connect to {host}:{port}: ports are 1 to 65535")
     loop = asyncio.get_running_loop()
     return await _connect(loop.create_connection(factory, host, port), f"{host}:{port}", timeout)
 
@@ -46,7 +48,7 @@ async def _connect(
     except TimeoutError as error:  # ours, or the system's own
         within = f" within {timeout:g} s" if timeout is not None else ""
         raise ConnectError("tcp", f"cannot connect to {where}: no answer{within}") from error
-    except (OSError, ValueError, OverflowError) as error:  # no host for any resolver, no port at all
+    except (OSError, ValueError) as error:  # ValueError: a host that no resolver takes
         raise ConnectError("tcp", f"cannot connect to {where}: {_reason(error)}") from error
 
 

@@ -101,9 +101,9 @@ class Leg(asyncio.BufferedProtocol):
         """Make a leg without socket and Pipe."""
         self.pipe: Pipe | None = None
         #: Bytes that the socket gave to the Pipe. Of TLS legs: plain bytes, here and below.
-        self.bytes_in = 0
+        self.bytes_in: int = 0
         #: Bytes that the Pipe gave to the socket.
-        self.bytes_out = 0
+        self.bytes_out: int = 0
         #: Why the socket was lost; None when it ended in order or the Pipe was reset.
         self.error: Exception | None = None
         self._on_closed: Callable[[Self], None] | None = on_closed

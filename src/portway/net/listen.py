@@ -168,9 +168,11 @@ _Address = tuple[str, int] | tuple[str, int, int, int]
 
 async def _resolve(host: str, port: int, what: str) -> list[tuple[int, _Address]]:
     loop = asyncio.get_running_loop()
+    if not 0 <= port <= 65_535:  # the resolver would take it modulo 65536
+        raise ConfigError(f"{what}: {port} is not a port; it must be 0 to 65535")
     try:
         found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{what}: {host!r} port {port} is not an address to listen on: {error}") from error
     if not host and not socket.has_dualstack_ipv6():
         found = [entry for entry in found if entry[0] != socket.AF_INET6]

@@ -58,14 +58,20 @@ class TlsPump:
     def __init__(
         self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None
     ) -> None:
-        """Make a pump. `server_hostname` (client side) is the name or IP address to verify."""
+        """Make a pump. `server_hostname` (client side) is the name or IP address to verify.
+
+        Raises ConnectError("tls") when it is missing or cannot be a name.
+        """
+        if context.check_hostname and not server_side and server_hostname is None:
+            # Python itself refuses that for sockets, but for BIOs it would verify no name at all.
+            raise ConnectError("tls", "there is no server name to verify")
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         try:
             self._tls = context.wrap_bio(
                 self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
             )
-        except ValueError as error:  # an empty name, a name with a zero byte
+        except (TypeError, ValueError) as error:  # an empty name, a name with a zero byte
             raise ConnectError("tls", f"{server_hostname!r} cannot be a server name: {error}") from error
         # Typing knows only the form without a buffer, which returns bytes.
         self._read = cast("Callable[[int, memoryview], int]", self._tls.read)
