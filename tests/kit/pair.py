@@ -103,9 +103,10 @@ class Ear:
     ended: bool = False
     resets: list[int] = field(default_factory=list[int])
     rooms: int = 0
-    on_room_call: Callable[[], None] | None = None
-    on_data_call: Callable[[bytes], None] | None = None
-    on_end_call: Callable[[], None] | None = None
+    on_room_call: Callable[[], object] | None = None
+    on_data_call: Callable[[bytes], object] | None = None
+    on_end_call: Callable[[], object] | None = None
+    on_reset_call: Callable[[], object] | None = None
 
     def on_data(self, view: memoryview) -> None:
         assert not self.ended
@@ -126,6 +127,8 @@ class Ear:
     def on_reset(self, code: int) -> None:
         assert not self.resets
         self.resets.append(code)
+        if self.on_reset_call is not None:
+            self.on_reset_call()
 
     def on_room(self) -> None:
         self.rooms += 1

@@ -114,6 +114,7 @@ def test_raising_stops_where_the_session_has_given_enough() -> None:
     side = agent(PORTWAY)
     for n in range(128):
         side.feed(data(2 + 2 * n, b"\0\0\0\x03" + (2).to_bytes(8, "little") + b"{}", syn=True))
+    windows: list[int] = []
     for n in range(128):
         assert len(receive(side, 2 + 2 * n, GRANT_STEP)) == 1
         windows = [stream.window for stream in side.connection.slots.streams.values()]
