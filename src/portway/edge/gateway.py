@@ -54,6 +54,9 @@ _log = logging.getLogger(__name__)
 LEGS: Final = 16
 """Connections that one agent may have at a time."""
 
+DISMISS_LINGER: Final = 0.25
+"""Seconds in which an agent may take note of what it is told before its session is closed."""
+
 _NANOSECOND: Final = 1e-9
 _WRONG_TOKEN: Final = frozenset({"ERR_NGROK_105", "ERR_NGROK_106", "ERR_NGROK_107", "ERR_NGROK_4018"})
 
@@ -209,7 +212,7 @@ class AgentSession:
         goodbye = session.connection.peer_code == ErrorCode.NO_ERROR and not self.gateway.closing
         reason = self._dismissed or ("closed by the agent" if goodbye else str(cause or "service stopped"))
         self._drop_binds(reason, keep=not goodbye)
-        if self._owner is None or self._grant is None:
+        if self._grant is None:
             return
         extra = self._auth.extra
         self.gateway.events.emit(
@@ -247,12 +250,17 @@ class AgentSession:
             except PortwayError:
                 break  # it bears no more streams: the GOAWAY says enough
         self._drop_binds(self._dismissed, keep=False)
-        self.session.close(ErrorCode.NO_ERROR, self._dismissed, SessionClosed(self._dismissed))
+        self._owner = None  # nothing is granted any more
+        # An agent that hears GOAWAY with it drops what it has not handled yet.
+        asyncio.get_running_loop().call_later(DISMISS_LINGER, self._close)
 
     def replace(self) -> None:
         """The same agent has connected again: this connection is dead, whatever it still says."""
         self._dismissed = "replaced by a new connection of the same agent"
         self._drop_binds(self._dismissed, keep=True)
+        self._close()
+
+    def _close(self) -> None:
         if self.session is not None:
             self.session.close(ErrorCode.NO_ERROR, self._dismissed, SessionClosed(self._dismissed))
 
@@ -381,6 +389,8 @@ class AgentSession:
 
     def _admitted(self) -> Owner:
         if self._owner is None:
+            if self._dismissed:
+                raise Error(self._dismissed, 300)
             raise Error("This session has not authenticated.", 4018)
         return self._owner
 
