@@ -26,10 +26,11 @@ class Rig:
         self.tape = Tape(take)
         self.reports: list[tuple[str, str, int, float]] = []
         ticks = iter(range(1000))
-        self.observer = Observer(
-            self.tape, lambda *seen: self.reports.append(seen), lambda: next(ticks), proxy_header=proxy_header
-        )
+        self.observer = Observer(self.tape, self._report, lambda: next(ticks), proxy_header=proxy_header)
         self.observer.to(self.tape)
+
+    def _report(self, method: str, target: str, status: int, duration: float) -> None:
+        self.reports.append((method, target, status, duration))
 
     def ask(self, data: bytes) -> None:
         self.observer.on_data(memoryview(data))

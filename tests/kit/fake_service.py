@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Unpack
 
+from portway import Agent
+from portway.agent.options import AgentKeywords
 from portway.errors import Error, PortwayError, SessionClosed
 from portway.net.listen import Listener, listen
 from portway.pipe import Sink
@@ -196,6 +199,16 @@ class FakeService:
 
 async def _nothing(arrived: Arrived) -> None:
     pass
+
+
+def agent_of(service: FakeService, **options: Unpack[AgentKeywords]) -> Agent:
+    """Make an agent that knows this service."""
+    given: AgentKeywords = {
+        "connect_url": service.connect_url,
+        "connect_cas": service.certs.ca,
+        "authtoken": "good",
+    }
+    return Agent(**(given | options))
 
 
 def refusing(code: int, message: str = "no") -> Callable[[Arrived], Awaitable[AuthResp]]:

@@ -122,10 +122,10 @@ class Link:
             raise Error.parse(answer.error)
 
     async def close(self) -> None:
-        """End the session properly (GOAWAY last) and wait until it is over."""
+        """End the session properly (GOAWAY last) and wait until its socket is gone too."""
         if self._session is not None:
             self._session.close()
-            await self.wait_closed()
+            await self._session.wait_closed()
 
     def abort(self) -> None:
         """Cut the session now."""

@@ -331,11 +331,9 @@ class Keeper:
 
     def stopped(self, order: StopTunnel) -> None:
         """End an endpoint that the service took away; it is not bound again."""
-        bound = self.table.get(order.id)
+        bound = self.table.stop(order.id, Error(order.message, order.error_code))
         if bound is not None:
-            self.table.remove(bound)
             self._log.warning("%s was stopped by the service: %s", bound.answer.url, order.message)
-            bound.finish(Error(order.message, order.error_code))
 
     def heartbeat(self, link: Link, latency: float) -> None:
         """Note the latency and pass the news on."""

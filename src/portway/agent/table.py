@@ -3,13 +3,15 @@
 The service may send the first visitor right behind its answer to a bind, before the task that waits
 for the answer has run. While any bind is under way a connection with an unknown id is therefore
 *held*: its bytes are kept, without credit going back, so that at most one window waits. It goes to
-its endpoint when that is added, and is ended (FIN) when no bind is under way any more.
+its endpoint when that is added, and is ended (FIN) when no bind is under way any more. A stop of an
+endpoint that is not known yet is remembered for as long.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 from portway.agent.bound import Bound
+from portway.errors import Error
 from portway.pipe import Pipe, Sink
 from portway.wire.messages import ProxyHeader
 
@@ -105,6 +107,7 @@ class Table:
         """Begin empty."""
         self._endpoints: dict[str, Bound] = {}
         self._held: list[Held] = []
+        self._stopped: dict[str, Error] = {}
         self._binding = 0
 
     def __iter__(self) -> Iterator[Bound]:
@@ -120,7 +123,7 @@ class Table:
         return f"<Table {list(self._endpoints)} binding={self._binding} held={len(self._held)}>"
 
     @contextmanager
-    def binding(self) -> Iterator[None]:
+    def binding(self) -> Generator[None]:
         """Say that a bind is under way for as long as the block runs."""
         self._binding += 1
         try:
@@ -128,14 +131,31 @@ class Table:
         finally:
             self._binding -= 1
             if not self._binding:
+                self._stopped.clear()
                 for held in self._take_held():
                     held.give_to(None)
 
     def add(self, endpoint: Bound) -> None:
-        """Add an endpoint; it gets at once those of its visitors who are already here."""
+        """Add an endpoint; it gets at once those of its visitors who are already here.
+
+        One that the service has stopped meanwhile ends at once.
+        """
+        stopped = self._stopped.pop(endpoint.id, None)
+        if stopped is not None:
+            endpoint.finish(stopped)
+            return
         self._endpoints[endpoint.id] = endpoint
         for held in self._take_held(endpoint.id):
             held.give_to(endpoint)
+
+    def stop(self, bind_id: str, why: Error) -> Bound | None:
+        """Remove and end what the service has stopped; None when it is not known, or not yet."""
+        endpoint = self._endpoints.pop(bind_id, None)
+        if endpoint is not None:
+            endpoint.finish(why)
+        elif self._binding:
+            self._stopped[bind_id] = why
+        return endpoint
 
     def remove(self, endpoint: Bound) -> bool:
         """Remove it; False when it was gone already."""
@@ -143,10 +163,6 @@ class Table:
             return False
         del self._endpoints[endpoint.id]
         return True
-
-    def get(self, bind_id: str) -> Bound | None:
-        """Return the endpoint of this bind id."""
-        return self._endpoints.get(bind_id)
 
     def take(self, header: ProxyHeader, pipe: Pipe) -> Sink | None:
         """Say who takes a visitor's connection; None: nobody, it is to be ended."""
