@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from portway.server.admin import Context
 
 T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., object])
 Key = Credential | ApiKey
 
 EXAMPLES = """\b
@@ -31,12 +32,12 @@ sessions of a revoked authtoken end."""
 
 
 class Target:
-    """Which store, and how to print."""
+    """Which store, and how to print. The group's options and a command's own both set it."""
 
-    def __init__(self, data_dir: Path, *, as_json: bool) -> None:
-        """Take what the options of the group said."""
-        self.data_dir = data_dir
-        self.as_json = as_json
+    def __init__(self) -> None:
+        """Start from the defaults."""
+        self.data_dir = default_data_dir()
+        self.as_json = False
 
     def run(self, work: "Callable[[Context], Awaitable[T]]") -> T:
         """Do some work on the store. Raises PortwayError."""
@@ -65,22 +66,39 @@ class Target:
             click.echo(token)
 
 
+def _set_data_dir(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value:
+        context.ensure_object(Target).data_dir = Path(value).expanduser().absolute()
+
+
+def _set_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Target).as_json = True
+
+
+def _options(command: Command) -> Command:
+    """Add what every command takes; people write it before and behind the command's name."""
+    data_dir = click.option(
+        "--data-dir",
+        metavar="DIR",
+        expose_value=False,
+        callback=_set_data_dir,
+        help="Data folder of the service. [default: $XDG_DATA_HOME/portway or ~/.local/share/portway;"
+        " variable: PORTWAY_DATA_DIR]",
+    )
+    as_json = click.option("--json", is_flag=True, expose_value=False, callback=_set_json, help="Print JSON.")
+    return data_dir(as_json(command))
+
+
 @click.group(
     epilog=EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option(
-    "--data-dir",
-    metavar="DIR",
-    help="Data folder of the service. [default: $XDG_DATA_HOME/portway or ~/.local/share/portway;"
-    " variable: PORTWAY_DATA_DIR]",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_options
 @click.pass_context
-def admin(context: click.Context, data_dir: str | None, *, as_json: bool) -> None:
+def admin(context: click.Context) -> None:
     """Manage accounts, authtokens and API keys of a service."""
-    folder = Path(data_dir).expanduser().absolute() if data_dir else default_data_dir()
-    context.obj = Target(folder, as_json=as_json)
+    context.ensure_object(Target)
 
 
 @admin.group()
@@ -100,6 +118,7 @@ def api_key() -> None:
 
 @account.command("add")
 @click.argument("name")
+@_options
 @click.pass_obj
 def account_add(target: Target, name: str) -> None:
     """Add an account."""
@@ -110,6 +129,7 @@ def account_add(target: Target, name: str) -> None:
 
 
 @account.command("list")
+@_options
 @click.pass_obj
 def account_list(target: Target) -> None:
     """List all accounts."""
@@ -129,6 +149,7 @@ def _key_commands(group: click.Group, noun: str, module: str) -> None:
     @group.command("add", help=f"Make an {noun} and print it, once.")
     @click.option("--account", metavar="ID|NAME", help="Whose. May be left out while there is only one.")
     @click.option("--description", metavar="TEXT", default="", help="What it is for.")
+    @_options
     @click.pass_obj
     def add(target: Target, account: str | None, description: str) -> None:
         issued = target.run(lambda context: doors().add(context, account, description))
@@ -136,12 +157,14 @@ def _key_commands(group: click.Group, noun: str, module: str) -> None:
 
     @group.command("revoke", help=f"End an {noun}.")
     @click.argument("identifier", metavar="ID")
+    @_options
     @click.pass_obj
     def revoke(target: Target, identifier: str) -> None:
         target.show([_key(target.run(lambda context: doors().revoke(context, identifier)))], "")
 
     @group.command("list", help=f"List every {noun}, without its secret.")
     @click.option("--account", metavar="ID|NAME", help="Only those of one account.")
+    @_options
     @click.pass_obj
     def listed(target: Target, account: str | None) -> None:
         rows = target.run(lambda context: doors().listed(context, account))

@@ -15,7 +15,7 @@ Examples:
       --listen-agent :4443 --listen-http :80 --listen-https :443
       for the world; point example.com and *.example.com to this machine
   portway serve --config /etc/portway.yml
-      options from a file: the names below with _ for -, one a line
+      options from a file, one a line: `listen_http: 127.0.0.1:7080`
 
 A flag goes before its variable, the variable before the file."""
 

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ import msgspec
 
 from portway.control import files
 from portway.errors import ConfigError
-from portway.paths import bootstrap_file
+from portway.paths import bootstrap_file, default_data_dir
 from portway.server.config import ServeConfig
 from portway.server.link import Secrets
 
@@ -127,8 +128,9 @@ def bootstrap_content(config: ServeConfig, ports: Ports, secrets: Secrets) -> di
     }
 
 
-def banner(content: Mapping[str, str | None], secrets: Secrets) -> str:
+def banner(content: Mapping[str, str | None], secrets: Secrets, data_dir: Path) -> str:
     """Return what a person reads once the service is ready. Secrets are shown when they are fresh."""
+    prefix = "" if data_dir == default_data_dir() else f"PORTWAY_DATA_DIR={shlex.quote(str(data_dir))} "
     http, https = (str(content[name]).replace("://", "://NAME.") for name in ("http_url", "https_url"))
     lines = [
         "portway is ready.",
@@ -146,10 +148,10 @@ def banner(content: Mapping[str, str | None], secrets: Secrets) -> str:
             "The two secrets are shown once. Agents of this user on this machine need neither.",
         ]
     if secrets.authtoken is None:
-        lines += ["", "The authtoken is not known here any more; make one: portway admin token add"]
+        lines += ["", f"The authtoken is not known here any more; make one: {prefix}portway admin token add"]
     if secrets.api_key is None:
-        lines += ["", "The API key is not known here any more; make one: portway admin api-key add"]
-    return "\n".join([*lines, "", "Try it in another terminal: portway http 8080", ""])
+        lines += ["", f"The API key is not known here any more; make one: {prefix}portway admin api-key add"]
+    return "\n".join([*lines, "", f"Try it in another terminal: {prefix}portway http 8080", ""])
 
 
 def service_names(domain: str) -> list[str]:

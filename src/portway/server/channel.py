@@ -122,7 +122,7 @@ class Channel(asyncio.Protocol):
             async with asyncio.timeout(timeout):
                 await self._requests.join()
         except TimeoutError:
-            _log.error("%d requests were not handled in time", self._requests.qsize())
+            _log.error("the last requests were not handled in time: %r", self)
 
     async def close(self) -> None:
         """Close: what was sent is written first, calls that wait fail. Idempotent."""

@@ -100,10 +100,10 @@ def duration(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Read a whole number of at least 1."""
+    """Read a whole number up to a million."""
     stripped = text.strip()
-    if not (stripped.isascii() and stripped.isdigit() and 1 <= int(stripped[:12]) <= 1_000_000):
-        raise ValueError(f"{text!r} is not a whole number from 1 to 1000000")
+    if not (stripped.isascii() and stripped.isdigit() and int(stripped[:12]) <= 1_000_000):
+        raise ValueError(f"{text!r} is not a whole number from 0 to 1000000")
     return int(stripped)
 
 

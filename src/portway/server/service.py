@@ -84,7 +84,7 @@ class _Service:
         self._folder.announce(content)
         self._ready = True
         with contextlib.suppress(OSError):  # nobody reads standard output: that is no reason to end
-            self._out.write(bootstrap.banner(content, secrets))
+            self._out.write(bootstrap.banner(content, secrets, self._config.data_dir))
             self._out.flush()
         _log.info("ready")
 

@@ -1,0 +1,109 @@
+"""`portway admin`: tables for people, JSON for programs, on a real store."""
+
+import asyncio
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.kit.product import clean_environment
+
+from portway.cli.admin import admin
+from portway.control.store.database import open_database
+from portway.errors import ConfigError, Error
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    async def make() -> None:
+        async with open_database(tmp_path / "portway.db"):
+            pass
+
+    asyncio.run(make())
+    return tmp_path
+
+
+def run(data: Path, *args: str) -> str:
+    result = CliRunner().invoke(admin, [*args, "--data-dir", str(data)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def run_json(data: Path, *args: str) -> object:
+    return json.loads(run(data, *args, "--json"))
+
+
+def test_accounts(data: Path) -> None:
+    assert run(data, "account", "list") == "There is no account.\n"
+    assert run_json(data, "account", "list") == []
+    run(data, "account", "add", "alice")
+    table = run(data, "account", "list").splitlines()
+    assert table[0].split() == ["ID", "NAME", "PLAN", "CREATED", "AT"]
+    assert "alice" in table[1]
+    assert table[0].index("NAME") == table[1].index("alice")
+
+
+@pytest.mark.parametrize(("group", "prefix"), [("token", "cr_"), ("api-key", "ak_")])
+def test_keys_are_added_listed_and_revoked(data: Path, group: str, prefix: str) -> None:
+    run(data, "account", "add", "alice")
+    token = run(data, group, "add", "--account", "alice", "--description", "lap\x1btop").strip()
+    listed = run_json(data, group, "list")
+    assert isinstance(listed, list)
+    (key,) = listed  # pyright: ignore[reportUnknownVariableType]
+    assert isinstance(key, dict)
+    assert key["id"] == prefix + token.partition("_")[0]
+    assert key["revoked_at"] is None
+    assert token not in json.dumps(key)
+    table = run(data, group, "list")
+    assert "lap\\x1btop" in table, "control characters are escaped"
+    assert table.splitlines()[1].endswith("–")
+    run(data, group, "revoke", str(key["id"]))  # pyright: ignore[reportUnknownArgumentType]
+    assert not run(data, group, "list").splitlines()[1].endswith("–")
+
+
+def test_a_program_gets_the_fresh_key_as_one_object(data: Path) -> None:
+    run(data, "account", "add", "alice")
+    issued = run_json(data, "token", "add")
+    assert isinstance(issued, dict)
+    assert set(issued) == {"id", "account_id", "description", "created_at", "revoked_at", "token"}  # pyright: ignore[reportUnknownArgumentType]
+
+
+def test_options_may_stand_before_the_command_too(data: Path) -> None:
+    result = CliRunner().invoke(admin, ["--json", "--data-dir", str(data), "account", "list"])
+    assert json.loads(result.output) == []
+
+
+def test_refusals(data: Path, tmp_path: Path) -> None:
+    for args, error in (
+        (["token", "add"], "no account yet"),
+        (["token", "revoke", "cr_x"], "no authtoken 'cr_x'"),
+        (["account", "add", " "], "1 to 255"),
+    ):
+        with pytest.raises(Error, match=error):
+            run(data, *args)
+    with pytest.raises(ConfigError, match="no service has run"):
+        run(tmp_path / "elsewhere", "account", "list")
+
+
+def test_on_a_terminal_the_fresh_key_comes_with_a_word(data: Path) -> None:
+    run(data, "account", "add", "alice")
+    main, terminal = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "portway.cli.main", "admin", "token", "add", "--data-dir", str(data)]
+        subprocess.run(command, stdout=terminal, check=True, env=clean_environment())
+        said = os.read(main, 65536).decode()
+    finally:
+        os.close(main)
+        os.close(terminal)
+    assert "authtoken cr_" in said
+    assert "shown once" in said
+
+
+def test_the_default_folder_is_that_of_the_user(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTWAY_DATA_DIR", str(data))
+    result = CliRunner().invoke(admin, ["account", "list"])
+    assert result.output == "There is no account.\n"

@@ -1,0 +1,41 @@
+"""What credentials and API keys share."""
+
+import hashlib
+import hmac
+from pathlib import Path
+
+import pytest
+from tests.kit.store import opened
+
+from portway.control.service import accounts, keys
+from portway.control.store.tables import api_keys
+
+KIND = keys.Kind(api_keys, "ak", "API key")
+
+
+async def test_a_key_keeps_the_hash_of_its_token(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context, context.database.write() as connection:
+        account = await accounts.add_within(context, connection, "a")
+        row, token = await keys.issue(context, connection, KIND, account.id, "d")
+        assert row.token_hash == hashlib.sha256(token.encode()).digest()
+        found = await keys.check(connection, KIND, token)
+    assert found is not None
+    assert found[0] == row
+    assert found[1].account_name == "a"
+
+
+async def test_every_check_compares_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[int, int]] = []
+    real = hmac.compare_digest
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return real(one, other)
+
+    async with opened(tmp_path) as context, context.database.write() as connection:
+        account = await accounts.add_within(context, connection, "a")
+        _, token = await keys.issue(context, connection, KIND, account.id, "")
+        monkeypatch.setattr(hmac, "compare_digest", compare)
+        assert await keys.check(connection, KIND, token)
+        assert await keys.check(connection, KIND, "no such row") is None
+    assert compared == [(32, 32), (32, 32)], "an unknown row costs the same comparison"

@@ -1,0 +1,174 @@
+"""The controller as its own process, seen from the data plane."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from portway.edge.ports import Reservation, Revoked
+from portway.errors import ConfigError, Error
+from portway.server import config
+from portway.server.link import ControllerLink, Secrets
+
+URL = "tcp://localhost:20000"
+FOLLOWS_WITHIN = 1.0  # seconds, decided
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncGenerator[ControllerLink]:
+    link = ControllerLink(config.load({"data_dir": str(folder), "log_level": "error"}, {}))
+    link.start()
+    try:
+        yield link
+    finally:
+        await link.stop()
+
+
+async def started(link: ControllerLink) -> Secrets:
+    await link.ready()
+    return await link.bootstrap(None, None)
+
+
+async def test_a_whole_conversation(tmp_path: Path) -> None:
+    async with running(tmp_path) as link:
+        secrets = await started(link)
+        assert secrets.fresh
+        assert secrets.authtoken
+        grant = await link.authenticate(secrets.authtoken, "127.0.0.1")
+        assert grant.account_name == "default"
+        await link.reserve(URL, grant.account_id, "one")
+        await link.reserve("https://a.portway.localhost", grant.account_id, "one")
+        await link.hold("https://a.portway.localhost", time.time() + 180)
+        reservations = await link.reservations()
+        assert reservations[1] == Reservation(URL, grant.account_id, "one")
+        assert reservations[0].until is not None
+        await link.release(URL)
+        assert len(await link.reservations()) == 1
+        issued = await link.certificate("a.b.portway.localhost")
+        assert issued.chain.startswith(b"-----BEGIN CERTIFICATE-----")
+        assert b"PRIVATE KEY" in issued.key
+        assert "up" in repr(link)
+        assert secrets.authtoken not in repr(secrets)
+    with pytest.raises(ProcessLookupError):
+        os.kill(link.pid, 0)
+
+
+@pytest.mark.parametrize(("token", "code"), [("", "4018"), ("a b", "105"), ("unknown", "107")])
+async def test_refusals_arrive_with_their_codes(tmp_path: Path, token: str, code: str) -> None:
+    async with running(tmp_path) as link:
+        with pytest.raises(Error) as caught:
+            await link.authenticate(token, "127.0.0.1")
+    assert caught.value.code == f"ERR_NGROK_{code}"
+
+
+async def test_a_killed_controller_comes_back_and_remembers(tmp_path: Path) -> None:
+    async with running(tmp_path) as link:
+        secrets = await started(link)
+        assert secrets.authtoken
+        grant = await link.authenticate(secrets.authtoken, "127.0.0.1")
+        await link.reserve(URL, grant.account_id, "one")
+        first = link.pid
+        os.kill(first, signal.SIGSTOP)
+        under_way = asyncio.ensure_future(link.reservations())
+        await asyncio.sleep(0)
+        os.kill(first, signal.SIGKILL)
+        with pytest.raises(Error) as caught:
+            await under_way
+        assert caught.value.code == "ERR_NGROK_128"
+        # A call made while it is away waits for the next controller.
+        assert await link.authenticate(secrets.authtoken, "127.0.0.1") == grant
+        assert [each.url for each in await link.reservations()] == [URL]
+        assert link.pid != first
+        assert link.starts == 2
+
+
+async def test_the_controller_does_not_end_by_a_terminal_signal(tmp_path: Path) -> None:
+    async with running(tmp_path) as link:
+        secrets = await started(link)
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(link.pid, each)
+        assert secrets.authtoken
+        await link.authenticate(secrets.authtoken, "127.0.0.1")
+        assert link.starts == 1
+
+
+def revoke(folder: Path, credential_id: str) -> float:
+    """Run `portway admin token revoke` as a process; return when it had ended."""
+    command = [sys.executable, "-m", "portway.cli.main", "admin", "token", "revoke", credential_id]
+    subprocess.run([*command, "--data-dir", str(folder)], check=True, capture_output=True)
+    return time.monotonic()
+
+
+async def test_a_running_service_hears_of_a_revocation_within_a_second(tmp_path: Path) -> None:
+    async with running(tmp_path) as link:
+        secrets = await started(link)
+        assert secrets.authtoken
+        grant = await link.authenticate(secrets.authtoken, "127.0.0.1")
+        heard: asyncio.Queue[tuple[Revoked, float]] = asyncio.Queue()
+        link.on_revoked(lambda revoked: heard.put_nowait((revoked, time.monotonic())))
+        done = await asyncio.to_thread(revoke, tmp_path, grant.credential_id)
+        async with asyncio.timeout(10):
+            revoked, at = await heard.get()
+        assert revoked == Revoked(credential_id=grant.credential_id)
+        assert at - done < FOLLOWS_WITHIN
+        with pytest.raises(Error) as caught:
+            await link.authenticate(secrets.authtoken, "127.0.0.1")
+        assert caught.value.code == "ERR_NGROK_107"
+
+
+async def test_a_revocation_while_the_controller_is_away_is_heard_of(tmp_path: Path) -> None:
+    async with running(tmp_path) as link:
+        secrets = await started(link)
+        assert secrets.authtoken
+        grant = await link.authenticate(secrets.authtoken, "127.0.0.1")
+        heard: asyncio.Queue[Revoked] = asyncio.Queue()
+        link.on_revoked(heard.put_nowait)
+        os.kill(link.pid, signal.SIGSTOP)
+        await asyncio.to_thread(revoke, tmp_path, grant.credential_id)
+        os.kill(link.pid, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            assert await heard.get() == Revoked(credential_id=grant.credential_id)
+        assert link.starts == 2
+
+
+async def test_a_store_that_cannot_be_used_fails_the_start(tmp_path: Path) -> None:
+    (tmp_path / "portway.db").write_text("this is no database" * 100)
+    async with running(tmp_path) as link:
+        with pytest.raises(ConfigError, match="store cannot be used"):
+            await link.ready()
+        assert link.starts == 1
+
+
+async def test_what_was_sent_is_done_before_the_end(tmp_path: Path) -> None:
+    async with running(tmp_path) as link:
+        secrets = await started(link)
+        assert secrets.authtoken
+        account = (await link.authenticate(secrets.authtoken, "x")).account_id
+        last = [asyncio.ensure_future(link.reserve(f"tcp://localhost:{n}", account, "k")) for n in range(50)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*last, return_exceptions=True)
+    async with running(tmp_path) as link:
+        assert len(await link.reservations()) == 50
+
+
+async def test_a_link_may_be_stopped_at_any_moment(tmp_path: Path) -> None:
+    never = ControllerLink(config.load({"data_dir": str(tmp_path)}, {}))
+    await never.stop()
+    async with running(tmp_path) as link:
+        assert "away" in repr(link)
+
+
+async def test_no_secret_is_in_the_process_list(tmp_path: Path) -> None:
+    async with running(tmp_path) as link:
+        secrets = await started(link)
+        line = await asyncio.to_thread(Path(f"/proc/{link.pid}/cmdline").read_bytes)
+        environment = await asyncio.to_thread(Path(f"/proc/{link.pid}/environ").read_bytes)
+        assert secrets.authtoken
+        assert secrets.authtoken.encode() not in line + environment

@@ -1,0 +1,185 @@
+"""A whole service as a process: start, readiness, secrets, signals."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from tests.kit.eventually import eventually
+from tests.kit.product import clean_environment
+
+ACCEPTS_WITHIN = 1.0
+"""Seconds from exec until every listener accepts, decided; given on a machine that is not busy."""
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Running:
+    """One `portway serve`, its two outputs apart."""
+
+    def __init__(self, data: Path, *flags: str) -> None:
+        self.data = data
+        self.ports = free_ports(3)
+        names = ("agent", "http", "https")
+        listen = [f"--listen-{name}=127.0.0.1:{port}" for name, port in zip(names, self.ports, strict=True)]
+        command = [sys.executable, "-m", "portway.cli.main", "serve", f"--data-dir={data}", *listen, *flags]
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
+        )
+
+    @property
+    def file(self) -> Path:
+        return self.data / "bootstrap.json"
+
+    def ready(self) -> dict[str, str | None]:
+        eventually(lambda: self.process.poll() is not None or self.file.exists(), "it is ready", timeout=30)
+        return json.loads(self.file.read_text())
+
+    def stop(self) -> tuple[str, str]:
+        self.process.send_signal(signal.SIGTERM)
+        out, log = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, log
+        return out, log
+
+
+@contextmanager
+def running(data: Path, *flags: str) -> Generator[Running]:
+    service = Running(data, *flags)
+    try:
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.process.kill()
+        service.process.communicate()
+
+
+def accepts(port: int) -> bool:
+    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    return True
+
+
+def test_from_the_first_start_to_lost_secrets(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running(data) as service:
+        first = service.ready()
+        assert first["connect_url"] == f"127.0.0.1:{service.ports[0]}"
+        assert first["http_url"] == f"http://portway.localhost:{service.ports[1]}"
+        assert first["https_url"] == f"https://portway.localhost:{service.ports[2]}"
+        assert stat.S_IMODE(service.file.stat().st_mode) == 0o600
+        for port in service.ports:
+            assert accepts(port), "the file's presence means ready"
+        loaded = Path(f"/proc/{service.process.pid}/maps").read_text()
+        assert not any(library in loaded for library in ("sqlalchemy", "greenlet", "sqlite3"))
+        out, log = service.stop()
+    token, key = first["authtoken"], first["api_key"]
+    assert token
+    assert key
+    assert out.count(token) == 1, "shown once, to the person"
+    assert token not in log
+    assert key not in log
+    assert " info     ready" in log
+    assert " info     stopped" in log
+    secrets = [token.partition("_")[2].encode(), key.partition("_")[2].encode()]
+    for file in data.iterdir():
+        if file.name != "bootstrap.json":
+            assert not any(secret in file.read_bytes() for secret in secrets), file
+            private = file.name not in {"ca.pem", "service.pem", "service.json"}
+            assert stat.S_IMODE(file.stat().st_mode) == (0o600 if private else 0o644), file
+
+    with running(data) as service:
+        eventually(lambda: accepts(service.ports[0]), "it accepts")
+        again = service.ready()
+        assert again["authtoken"] == token, "a restart keeps the secrets in the file"
+        out, _ = service.stop()
+        assert token not in out
+    service.file.unlink()
+    with running(data) as service:
+        lost = service.ready()
+        assert lost["authtoken"] is None
+        assert lost["api_key"] is None
+        out, _ = service.stop()
+        assert "portway admin token add" in out
+        assert "portway admin api-key add" in out
+
+
+def test_listeners_accept_before_the_heavy_half_starts(tmp_path: Path) -> None:
+    taken: list[float] = []
+    for _ in range(2):  # the first makes certificates
+        with running(tmp_path) as service:
+            (tmp_path / "bootstrap.json").unlink(missing_ok=True)
+            for port in service.ports:
+                eventually(lambda port=port: accepts(port), "it accepts")
+            taken.append(time.monotonic() - service.started)
+            assert not service.file.exists(), "they accept before all is ready"
+            service.ready()
+    assert min(taken) < ACCEPTS_WITHIN
+
+
+def test_a_second_service_on_the_folder_or_the_port_fails_at_once(tmp_path: Path) -> None:
+    with running(tmp_path / "a") as service:
+        service.ready()
+        with running(tmp_path / "a") as second:
+            _, log = second.process.communicate(timeout=30)
+            assert second.process.returncode != 0
+            assert "another portway serve uses this data folder" in log
+        with running(tmp_path / "b", f"--listen-http=127.0.0.1:{service.ports[1]}") as second:
+            _, log = second.process.communicate(timeout=30)
+            assert second.process.returncode != 0
+            assert "--listen-http" in log
+        assert service.file.exists()
+        assert not (tmp_path / "b" / "bootstrap.json").exists()
+        service.stop()
+
+
+def test_a_store_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "portway.db").write_text("no database" * 500)
+    with running(tmp_path) as service:
+        _, log = service.process.communicate(timeout=30)
+        assert service.process.returncode != 0
+        assert "portway.db: not a usable database" in log
+
+
+def test_a_stop_before_it_is_ready_ends_it(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        eventually(lambda: accepts(service.ports[0]), "it accepts")
+        service.process.send_signal(signal.SIGTERM)
+        service.process.communicate(timeout=30)
+        assert not service.file.exists()
+
+
+def test_neither_half_outlives_the_other_for_long(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        service.ready()
+        (controller,) = psutil.Process(service.process.pid).children()
+        controller.kill()
+        (fresh,) = eventually(
+            lambda: [
+                each for each in psutil.Process(service.process.pid).children() if each.pid != controller.pid
+            ],
+            "a new controller",
+        )
+        os.kill(service.process.pid, signal.SIGKILL)
+        service.process.wait(10)
+        fresh.wait(10)
+
+
+def test_the_log_can_be_json(tmp_path: Path) -> None:
+    with running(tmp_path, "--log-format=json") as service:
+        service.ready()
+        _, log = service.stop()
+    assert "ready" in [json.loads(line)["event"] for line in log.splitlines()]
