@@ -398,3 +398,37 @@ async def test_a_leg_over_a_unix_socket(bell: Bell, watch: LegWatch) -> None:
     peer.close()
     listener.close()
     await settled(leg)
+
+
+@pytest.mark.parametrize("last", ["leg", "protocol"])
+async def test_first_bytes_are_fed_to_any_protocol(bell: Bell, watch: LegWatch, last: str) -> None:
+    """As if they came from the socket: through a change of protocols, beyond a spill, in order."""
+    leg = Leg(on_closed=watch)
+    outer, inner = memory_pair()
+    end = End(outer, Recorder(bell))
+    outer.attach(end.sink)
+    inner.attach(leg)
+    data = random.Random(8).randbytes(300_000)
+
+    class Early(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast("asyncio.Transport", transport)
+
+        def data_received(self, data: bytes) -> None:
+            protocol = FirstBytes(leg, inner, 10) if last == "protocol" else leg
+            hand_over(self.transport, protocol, data)
+
+    if last == "leg":
+        leg.join(inner)
+    listener = await listen("127.0.0.1", 0, Early)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as peer:
+        peer.setblocking(False)
+        await loop.sock_connect(peer, ("127.0.0.1", listener.port))
+        await loop.sock_sendall(peer, data)
+        peer.shutdown(socket.SHUT_WR)
+        await bell.until(lambda: end.sink.ends == 1)
+        assert end.sink.data == data
+        end.pipe.end()
+        await bell.until(lambda: watch.closed == [leg])
+    listener.close()

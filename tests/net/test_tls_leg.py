@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 from tests.kit.certs import Certs
 from tests.kit.legs import LegWatch, joined_legs, settled, socket_between, tls_legs
-from tests.kit.pipes import Bell, End, Ends, PipeContract, Recorder
+from tests.kit.pipes import Bell, End, Ends, PipeContract, Recorder, turns
 
 from portway.errors import ConnectError
+from portway.net.dial import dial
 from portway.net.leg import hand_over
 from portway.net.listen import listen
 from portway.net.memory import memory_pair
@@ -271,4 +272,35 @@ async def test_a_parked_tls_leg_piles_up_one_read_at_most(certs: Certs, bell: Be
         await reader.read()
     writer.close()
     await settled(server.leg)
+    listener.close()
+
+
+async def test_a_failed_upstream_can_be_answered_for(certs: Certs, bell: Bell, watch: LegWatch) -> None:
+    """`refuse` in `on_insecure`: the page goes out whole, then the end; the socket just goes."""
+
+    class Upstream(TlsLeg):
+        def on_insecure(self, error: ConnectError) -> None:
+            self.refuse(b"502 " + str(error).encode())
+
+    class NotTls(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            cast("asyncio.Transport", transport).write(b"220 smtp.example ready\r\n")
+
+    leg = Upstream(TlsPump(certs.client, server_side=False, server_hostname="localhost"), on_closed=watch)
+    outer, inner = memory_pair()
+    end = End(outer, Recorder(bell))
+    outer.attach(end.sink)
+    inner.attach(leg)
+    leg.join(inner)
+    await end.put(b"q" * 100_000)
+    listener = await listen("127.0.0.1", 0, NotTls)
+    await dial("127.0.0.1", listener.port, lambda: leg)
+    await bell.until(lambda: end.sink.ends == 1)
+    assert bytes(end.sink.data).startswith(b"502 TLS failed: ")
+    await end.put(b"q" * 400_000)  # more than a window: what comes is consumed
+    assert not watch.closed
+    assert not end.sink.resets
+    end.pipe.end()
+    await bell.until(lambda: watch.closed == [leg])
+    await turns(3)
     listener.close()

@@ -48,12 +48,18 @@ class Early(asyncio.Protocol):
         """Wait among the others."""
         self._waiting = waiting
         self._transport: asyncio.Transport | None = None
+        self._first = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait, and read nothing: it is not ours to read."""
+        """Wait."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.pause_reading()
         self._waiting.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep one read, and read no more. (In connection_made uvloop takes no heed of a pause.)"""
+        self._first += data
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It would not wait."""
@@ -64,7 +70,7 @@ class Early(asyncio.Protocol):
         assert self._transport is not None
         self._waiting.discard(self)
         if not self._transport.is_closing():
-            hand_over(self._transport, protocol)
+            hand_over(self._transport, protocol, self._first)
             self._transport.resume_reading()
 
 

@@ -58,14 +58,37 @@ def reset(transport: asyncio.BaseTransport) -> None:
     cast("asyncio.Transport", transport).abort()
 
 
-def hand_over(transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:
+def hand_over(transport: asyncio.Transport, protocol: asyncio.BaseProtocol, first: bytes = b"") -> None:
     """Give a connected transport to another protocol, which sees `connection_made` now.
 
     May be called from within the old protocol's callbacks, `get_buffer` excepted; the old one hears
-    nothing more. What it has read already must be passed on by other means (`Leg.join`, `TlsPump`).
+    nothing more. `first`: what it has read, delivered to the new one as if it came from the socket;
+    where the new one has a better way (`Leg.join`, `TlsPump.received`), use that.
     """
     transport.set_protocol(protocol)
     protocol.connection_made(transport)
+    if first:
+        feed(transport, first)
+
+
+def feed(transport: asyncio.Transport, data: bytes) -> None:
+    """Deliver bytes to a transport's protocol, of either kind, as its loop would.
+
+    The protocol may change the transport's protocol on the way, or close it: then the rest is dropped.
+    """
+    view = memoryview(data)
+    while view and not transport.is_closing():
+        protocol = transport.get_protocol()
+        if not isinstance(protocol, asyncio.BufferedProtocol):
+            cast("asyncio.Protocol", protocol).data_received(bytes(view))
+            return
+        space = memoryview(cast("bytearray", protocol.get_buffer(len(view)))).cast("B")
+        n = min(len(space), len(view))
+        if not n:
+            raise RuntimeError("get_buffer() returned an empty buffer")
+        space[:n] = view[:n]
+        protocol.buffer_updated(n)
+        view = view[n:]
 
 
 class Leg(asyncio.BufferedProtocol):
@@ -140,7 +163,8 @@ class Leg(asyncio.BufferedProtocol):
     def refuse(self, answer: bytes = b"") -> None:
         """Give up the hope of a socket: send `answer`, then the end, and discard what comes.
 
-        For an upstream that cannot be reached. Nothing may have been connected.
+        For an upstream that cannot be reached, or that fails TLS: to be called before the socket is
+        connected, or in `on_insecure`.
         """
         self._refused = self._eof = True
         self._kept += answer
@@ -185,11 +209,11 @@ class Leg(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the socket's transport."""
+        if self._over or self._refused:
+            reset(transport)  # given up while it was being dialled
+            return
         self._transport = cast("asyncio.Transport", transport)
         self._buffers = buffers()
-        if self._over or self._refused:
-            reset(transport)  # cut while it was being dialled
-            return
         self._transport.set_write_buffer_limits(HIGH_WATER)
         self.opened()
         self._ready()
@@ -240,6 +264,8 @@ class Leg(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Abort the Pipe, unless both directions had ended."""
+        if self._refused:
+            return  # the socket is no part of us any more
         if exc is not None and self.error is None:
             self.error = exc
         self._lost()

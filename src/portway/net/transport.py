@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from portway.errors import StreamReset
+from portway.net.leg import feed
 from portway.pipe import Pipe
 
 #: Unsent bytes above which the protocol is told to pause writing.
@@ -224,10 +225,7 @@ class StreamTransport(asyncio.Transport):
     def _give(self, data: bytes) -> None:
         """Deliver to the protocol, then give the credit back."""
         try:
-            if isinstance(self._protocol, asyncio.BufferedProtocol):
-                _fill(self._protocol, data)
-            else:
-                cast("asyncio.Protocol", self._protocol).data_received(data)
+            feed(self, data)
         except Exception as error:  # noqa: BLE001 - as every loop does: the fault is the protocol's, and ends it alone
             self._fault(error, "data_received")
         if not self._dead:
@@ -292,18 +290,6 @@ class StreamTransport(asyncio.Transport):
             f"<StreamTransport {state} {self.get_extra_info('peername')} "
             f"unsent={len(self._outgoing)} unread={sum(map(len, self._incoming))}>"
         )
-
-
-def _fill(protocol: asyncio.BufferedProtocol, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        space = memoryview(cast("bytearray", protocol.get_buffer(len(view)))).cast("B")
-        n = min(len(space), len(view))
-        if not n:
-            raise RuntimeError("get_buffer() returned an empty buffer")
-        space[:n] = view[:n]
-        protocol.buffer_updated(n)
-        view = view[n:]
 
 
 def open_reader_writer(
