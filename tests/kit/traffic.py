@@ -56,7 +56,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def hello_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer HTTP/1.1 requests, kept alive, with a text that names the path and the Host."""
+    """Answer HTTP/1.1 requests, kept alive if wished, with a text that names the path and the Host."""
     while True:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -69,6 +69,8 @@ async def hello_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(text))
         writer.write(text)
         await writer.drain()
+        if fields.get("connection", "").lower() == "close":
+            return
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.kit.certificates import Authority
-from tests.kit.eventually import eventually
+from tests.kit.eventually import eventually, eventually_async
 from tests.kit.product import Service, running_service
 from tests.kit.sdk import SDKS, Sdk, SdkError
 from tests.kit.traffic import Answer, echo, exchange, get, hello_http, server, visitor
@@ -180,13 +180,10 @@ async def test_a_restarted_service_gives_the_same_urls(tmp_path: Path, kind: str
 
 
 async def _comes_back(service: Service, url: str) -> None:
-    """Wait until a URL answers again, looking from a thread so that the upstream can serve."""
-    loop = asyncio.get_running_loop()
+    async def answers() -> bool:
+        return (await _get(service, url)).status == 200
 
-    def answers() -> bool:
-        return asyncio.run_coroutine_threadsafe(_get(service, url), loop).result().status == 200
-
-    await asyncio.to_thread(eventually, answers, f"{url} answers again", timeout=RECONNECT)
+    await eventually_async(answers, f"{url} answers again", timeout=RECONNECT)
 
 
 async def _get(service: Service, url: str) -> Answer:
