@@ -15,7 +15,7 @@ from portway.errors import PortwayError
 from portway.net.dial import dial
 from portway.net.transport import open_reader_writer
 from portway.pipe import Sink
-from portway.session import Role, Session, Stream, StreamType
+from portway.session import PORTWAY, Role, Session, Stream, StreamType
 from portway.wire.messages import ProxyHeader
 
 PATIENCE = 10.0  # seconds for anything that should come
@@ -62,6 +62,7 @@ class Agent:
         self.cause: PortwayError | None = None
         self.client_id = ""
         self.cookie = ""
+        self._taken: list[Taken] = []
         self.takes = True
         """Whether visitors are taken; otherwise their streams are reset as by a busy agent."""
 
@@ -93,6 +94,7 @@ class Agent:
         request = {"Version": ["3", "2"], "ClientId": client_id, "Extra": given | extra}
         answer = await self.call(StreamType.AUTH, request)
         if not answer.get("Error"):
+            self.live.configure(PORTWAY)
             self.client_id = answer["ClientId"]
             self.cookie = answer["Extra"]["Cookie"]
         return answer
@@ -148,11 +150,16 @@ class Agent:
     async def leave(self) -> None:
         """Say GOAWAY and wait for the end."""
         self.live.close()
-        await self.live.wait_closed()
+        await self._end()
 
     async def vanish(self) -> None:
         """Close the connection without a word, as a dead process does."""
         self.live.abort(PortwayError("the test's agent vanishes"))
+        await self._end()
+
+    async def _end(self) -> None:
+        for taken in self._taken:
+            taken.writer.close()
         await self.live.wait_closed()
 
     # -- SessionHandler
@@ -171,6 +178,7 @@ class Agent:
             stream.abort(9)
             return None
         taken = Taken(header, stream)
+        self._taken.append(taken)
         self.visitors.put_nowait(taken)
         return taken.sink
 
@@ -182,6 +190,8 @@ class Agent:
         if session is self.session:
             self.cause = cause
             self.closed.set()
+            for taken in self._taken:
+                taken.writer.close()
 
 
 @asynccontextmanager

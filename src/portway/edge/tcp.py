@@ -90,7 +90,9 @@ class RawVisitor(Leg):
 
     def on_reset(self, code: int) -> None:
         """The stream is cut: so is the visitor, unless the agent was only too busy to take it."""
-        untouched = self.bytes_in == len(self._first) and not self.bytes_out and not self._ended
+        untouched = not (
+            self.bytes_in > len(self._first) or self.bytes_out or self._ended or self._finished
+        )
         if code == ErrorCode.ACCEPT_QUEUE_FULL and untouched and self._member and self._endpoint:
             self._endpoint.pool.busy(self._member, self._edge.now())
             self._kept.clear()

@@ -65,7 +65,7 @@ class Worker:
         self.claims: LocalClaims | None = None
         self.edge: Edge | None = None
         self._doors = (Door(), Door(), Door())
-        self._ports: TcpPorts | None = None
+        self.ports: TcpPorts | None = None
 
     def __repr__(self) -> str:
         """Show where it listens and what it serves."""
@@ -99,7 +99,7 @@ class Worker:
         )
         gateway = Gateway(endpoints, control, seal, events, lambda: context, wall=time.time, random=RANDOM)
         certificates = Certificates(context, self.config.domain, control, self.config.limits.certificates)
-        self.claims, self.edge, self._ports, self.gateway = claims, edge, ports, gateway
+        self.claims, self.edge, self.ports, self.gateway = claims, edge, ports, gateway
         agents, plain, encrypted = self._doors
         agents.open(gateway.accept)
         plain.open(lambda: HttpVisitor(edge, scheme="http", pump=None, first=b""))
@@ -143,8 +143,8 @@ class Worker:
     def _close_listeners(self) -> None:
         for listener in self.listeners:
             listener.close()
-        if self._ports is not None:
-            self._ports.close_all()
+        if self.ports is not None:
+            self.ports.close_all()
 
     def _make_config(self) -> EdgeConfig:
         """Say what the edge must know, now that the real ports are known."""
@@ -199,7 +199,8 @@ def connect_address(settings: "Settings", port: int) -> str:
 
 
 def _version() -> str:
+    """Return the version as agents are told it: by the name our own agents know their service."""
     try:
-        return version("portway")
+        return f"portway/{version('portway')}"
     except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0"
+        return "portway/0"

@@ -1,0 +1,370 @@
+"""Binds over real sockets: what is granted, echoed, claimed, kept, taken over, pooled and freed."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.kit.agent import Agent
+from tests.kit.service import DOMAIN, Running, running_worker, settings
+
+from portway.errors import Error
+from portway.model.event import AgentSessionStopped, EndpointOffline, EndpointOnline
+from portway.model.url import parse_endpoint_url
+from portway.session import StreamType
+
+
+def code(answer: dict[str, Any]) -> str:
+    """Return the number of a refusal's code."""
+    assert answer["Error"], "it was granted"
+    return Error.parse(answer["Error"]).code.removeprefix("ERR_NGROK_")
+
+
+def port_of(answer: dict[str, Any]) -> int:
+    """Return the port of a granted URL."""
+    assert not answer["Error"], answer
+    return parse_endpoint_url(answer["URL"]).port
+
+
+async def closed_at_once(port: int) -> bool:
+    """Tell whether a visitor of this port is closed without a byte; raises when it is not open."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read() == b""
+    finally:
+        writer.close()
+
+
+async def offline(service: Running, n: int = 1) -> None:
+    """Wait until n sessions have stopped, and their names are written down."""
+    await service.events.next(AgentSessionStopped, n)
+    await service.settled()
+
+
+# -- what is granted
+
+
+@pytest.mark.row("S18", "G-009", "G-088", "G-098", "T-071")
+@pytest.mark.parametrize("proto", ["http", "https", "tcp", "tls"])
+async def test_the_answer_to_a_bind_is_complete(proto: str) -> None:
+    async with running_worker() as service, service.connected() as agent:
+        answer = await agent.bind(proto)
+        assert set(answer) == {"Id", "URL", "Proto", "Opts", "Error", "Extra"}
+        assert answer["Id"].startswith("ep_")
+        assert answer["Extra"]["TunnelID"] == "tn_" + answer["Id"].removeprefix("ep_")
+        assert answer["Extra"]["Token"]
+        assert answer["Proto"] == proto
+        url = parse_endpoint_url(answer["URL"])
+        wanted = {"http": service.http_port, "tcp": url.port}.get(proto, service.https_port)
+        assert str(url) == f"{proto}://{url.host}:{wanted}"
+        assert url.host == "localhost" if proto == "tcp" else url.host.endswith(f".{DOMAIN}")
+        assert answer["Opts"]["URL"] == answer["URL"]
+        online = service.events.of(EndpointOnline)[0]
+        assert (online.endpoint_id, online.url, online.proto) == (answer["Id"], answer["URL"], proto)
+        assert service.control.names[answer["URL"]].session_key == agent.client_id
+
+
+RUST_HTTP = {
+    "Hostname": "", "Auth": "", "Subdomain": "", "HostHeaderRewrite": False, "LocalUrlScheme": None,
+    "ProxyProto": 0, "Compression": None, "BasicAuth": None, "TrafficPolicy": None,
+}  # fmt: skip
+
+
+@pytest.mark.row("S18", "S20", "S21")
+async def test_options_are_echoed_whole_with_the_address_where_the_agent_keeps_it() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        http = await agent.bind("https", RUST_HTTP)
+        host = parse_endpoint_url(http["URL"]).host
+        assert http["Opts"] == RUST_HTTP | {"Hostname": host}
+        domain = await agent.bind("https", RUST_HTTP | {"Domain": ""})
+        assert domain["Opts"]["Domain"] == parse_endpoint_url(domain["URL"]).host
+        tcp = await agent.bind("tcp", {"Addr": "", "ProxyProto": 0, "IPRestriction": None})
+        assert tcp["Opts"]["Addr"] == f"localhost:{port_of(tcp)}"
+        tls = await agent.bind("tls", {"Hostname": f"t.{DOMAIN}"})
+        assert tls["Opts"] == {
+            "Hostname": f"t.{DOMAIN}", "Subdomain": "", "ProxyProto": 0, "MutualTLSAtAgent": False,
+        }  # fmt: skip
+
+
+@pytest.mark.row("G-117")
+async def test_refusals_leave_nothing_behind() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        assert code(await agent.bind("https", {"URL": "https://invalid@domain.com"})) == "9037"
+        assert code(await agent.bind("https", {"TrafficPolicy": "on_http_request: []"})) == "2201"
+        assert code(await agent.call(StreamType.BIND, b'{"Proto":7}')) == "301"
+        assert code(await agent.bind("tcp", {"URL": "tcp://localhost:1"})) == "307"
+        assert service.control.names == {}
+        assert len(service.worker.registry) == 0
+        assert service.events.of(EndpointOnline) == []
+
+
+@pytest.mark.row("T-028")
+async def test_random_ports_differ_and_come_in_no_order() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        ports = [port_of(await agent.bind()) for _ in range(20)]
+        assert len(set(ports)) == 20
+        assert set(ports) <= set(service.worker.config.tcp_ports)
+        assert ports != sorted(ports)
+
+
+@pytest.mark.row("T-028")
+async def test_a_port_range_can_be_used_up_and_ports_come_back() -> None:
+    async with running_worker(config=settings(tcp_ports=3)) as service, service.connected() as agent:
+        bound = [await agent.bind() for _ in range(3)]
+        assert code(await agent.bind()) == "503"
+        await agent.call(StreamType.UNBIND, {"Id": bound[0]["Id"]})
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port_of(bound[0]))
+        assert port_of(await agent.bind()) == port_of(bound[0])
+
+
+async def test_a_port_that_another_program_has_is_passed_over() -> None:
+    config = settings(tcp_ports=2)
+    low = config.tcp_ports.low
+    foreign = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", low)
+    async with foreign, running_worker(config=config) as service, service.connected() as agent:
+        assert port_of(await agent.bind()) == low + 1
+        assert code(await agent.bind("tcp", {"URL": f"tcp://localhost:{low}"})) == "309"
+        assert code(await agent.bind()) == "503"
+        await service.settled()
+        assert list(service.control.names) == [f"tcp://localhost:{low + 1}"]
+
+
+async def test_endpoints_of_a_session_are_counted() -> None:
+    config = settings(endpoints_per_session=2)
+    async with running_worker(config=config) as service, service.connected() as agent:
+        answers = await asyncio.gather(*(agent.bind("https") for _ in range(3)))
+        refused = [answer for answer in answers if answer["Error"]]
+        assert [code(answer) for answer in refused] == ["324"]
+        granted = next(answer for answer in answers if not answer["Error"])
+        await agent.call(StreamType.UNBIND, {"Id": granted["Id"]})
+        assert (await agent.bind("https"))["Error"] == ""
+
+
+@pytest.mark.row("S23", "G-083")
+async def test_unbind_is_harmless_when_repeated() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        bound = await agent.bind("https")
+        for _ in range(3):
+            answer = await agent.call(StreamType.UNBIND, {"Id": bound["Id"], "Extra": None})
+            assert answer == {"Error": "", "Extra": {}}
+        assert (await agent.call(StreamType.UNBIND, {"Id": "unknown"}))["Error"] == ""
+        assert len(service.events.of(EndpointOffline)) == 1
+        await service.settled()
+        assert service.control.names == {}
+
+
+@pytest.mark.row("G-096")
+async def test_patch_changes_texts_and_refuses_what_is_not_provided() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        bound = await agent.bind("https", Description="before")
+        [endpoint] = service.worker.registry.all()
+        tunnel = {"TunnelId": bound["Extra"]["TunnelID"]}
+        changes = {"Description": "after", "Metadata": "m", "Name": "n"}
+        assert await agent.call(StreamType.PATCH, tunnel | changes) == {"Error": ""}
+        assert (endpoint.description, endpoint.metadata, endpoint.name) == ("after", "m", "n")
+        assert await agent.call(StreamType.PATCH, tunnel | {"Metadata": ""}) == {"Error": ""}
+        assert (endpoint.description, endpoint.metadata) == ("after", "")
+        assert code(await agent.call(StreamType.PATCH, tunnel | {"TrafficPolicy": "a: b"})) == "2201"
+        assert code(await agent.call(StreamType.PATCH, tunnel | {"Metadata": "x" * 5000})) == "18013"
+        assert code(await agent.call(StreamType.PATCH, {"TunnelId": bound["Id"]})) == "333"
+        assert endpoint.metadata == ""
+
+
+# -- who owns a name
+
+
+@pytest.mark.row("T-038")
+async def test_names_are_first_come_first_served() -> None:
+    async with (
+        running_worker() as service,
+        service.connected() as one,
+        service.connected("good2") as two,
+        service.connected("other") as stranger,
+    ):
+        url = {"URL": f"https://mine.{DOMAIN}"}
+        await one.bind("https", url)
+        tcp = await one.bind()
+        assert code(await one.bind("https", url)) == "334"
+        assert code(await two.bind("https", url)) == "334"
+        assert code(await two.bind("tls", {"URL": f"tls://mine.{DOMAIN}"})) == "334"
+        assert code(await two.bind("tcp", {"URL": tcp["URL"]})) == "334"
+        assert code(await stranger.bind("https", url)) == "320"
+        assert code(await stranger.bind("http", {"URL": f"http://mine.{DOMAIN}"})) == "320"
+        assert code(await stranger.bind("tcp", {"URL": tcp["URL"]})) == "309"
+        assert (await two.bind("http", {"URL": f"http://mine.{DOMAIN}"}))["Error"] == ""
+
+
+@pytest.mark.row("S30")
+async def test_a_lost_sessions_names_wait_for_it() -> None:
+    async with running_worker() as service, service.connected("other") as stranger:
+        agent = service.agent()
+        await agent.connect()
+        await agent.auth()
+        https, tcp = await agent.bind("https"), await agent.bind()
+        await agent.vanish()
+        await offline(service)
+        assert len(service.worker.registry) == 0
+        assert code(await stranger.bind("tcp", {"URL": tcp["URL"]})) == "309"
+        assert code(await stranger.bind("https", {"URL": https["URL"]})) == "320"
+        assert await closed_at_once(port_of(tcp))  # the port is kept, and nobody serves it
+        assert service.control.names[tcp["URL"]].until is not None
+        await agent.reconnect()
+        for proto, bound in (("https", https), ("tcp", tcp)):
+            again = await agent.rebind(proto, bound)
+            assert (again["Id"], again["URL"]) == (bound["Id"], bound["URL"])
+        await service.settled()
+        assert service.control.names[tcp["URL"]].until is None
+        await agent.leave()
+        await offline(service, 2)
+        assert (await stranger.bind("tcp", {"URL": tcp["URL"]}))["Error"] == ""
+
+
+async def test_a_lost_sessions_names_are_free_after_the_grace() -> None:
+    async with (
+        running_worker(config=settings(grace=0.05)) as service,
+        service.connected("other") as stranger,
+    ):
+        agent = service.agent()
+        await agent.connect()
+        await agent.auth()
+        tcp = await agent.bind()
+        freed = asyncio.Event()
+        assert service.worker.claims is not None
+        service.worker.claims.on_freed(lambda _url: freed.set())
+        await agent.vanish()
+        async with asyncio.timeout(5):
+            await freed.wait()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port_of(tcp))
+        assert (await stranger.bind("tcp", {"URL": tcp["URL"]}))["Error"] == ""
+
+
+@pytest.mark.row("S21")
+async def test_a_rebind_needs_its_token_and_account() -> None:
+    async with running_worker() as service:
+        agent = service.agent()
+        await agent.connect()
+        await agent.auth()
+        bound = await agent.bind("https")
+        await agent.vanish()
+        await offline(service)
+        await agent.reconnect()
+        for changed in (
+            {"bind_id": bound["Id"], "token": ""},
+            {"bind_id": bound["Id"], "token": bound["Extra"]["Token"][:-1]},
+            {"bind_id": "ep_other", "token": bound["Extra"]["Token"]},
+        ):
+            assert code(await agent.bind("https", bound["Opts"], **changed)) == "335"
+        assert code(await agent.bind("https", {"URL": ""}, bind_id="ep_x", token="x")) == "335"
+        async with service.connected("other") as thief:
+            assert code(await thief.rebind("https", bound)) == "335"
+        assert (await agent.rebind("https", bound))["Error"] == ""
+        # An agent that repeats itself has one endpoint all the same.
+        assert (await agent.rebind("https", bound))["Error"] == ""
+        [endpoint] = service.worker.registry.all()
+        assert len(endpoint.pool) == 1
+        await agent.leave()
+
+
+async def test_a_restarted_agent_takes_its_kept_name_over() -> None:
+    async with running_worker() as service:
+        old = service.agent()
+        await old.connect()
+        await old.auth()
+        bound = await old.bind("https", {"URL": f"https://web.{DOMAIN}"})
+        await old.vanish()
+        await offline(service)
+        async with service.connected() as new:
+            again = await new.bind("https", {"URL": f"https://web.{DOMAIN}"})
+            assert again["URL"] == bound["URL"]
+            assert again["Id"] != bound["Id"]
+            await old.reconnect()
+            assert code(await old.rebind("https", bound)) == "334"
+            await new.vanish()
+            await offline(service, 2)
+            assert code(await old.rebind("https", bound)) == "334"
+        await old.leave()
+
+
+# -- pools
+
+
+async def two_agents(service: Running) -> tuple[Agent, Agent]:
+    """Connect two agents of one account."""
+    agents = service.agent(), service.agent(token="good2")
+    for agent in agents:
+        await agent.connect()
+        await agent.auth()
+    return agents
+
+
+@pytest.mark.row("G-115")
+async def test_a_pool_needs_pooling_on_every_member() -> None:
+    async with running_worker() as service:
+        one, two = await two_agents(service)
+        url = {"URL": f"https://pool.{DOMAIN}"}
+        first = await one.bind("https", url, PoolingEnabled=True)
+        assert code(await two.bind("https", url)) == "334"
+        second = await two.bind("https", url, PoolingEnabled=True, Description="second")
+        assert second["Error"] == ""
+        assert second["Id"] != first["Id"]
+        [endpoint] = service.worker.registry.all()
+        assert len(endpoint.pool) == 2
+        await one.vanish()
+        await offline(service)
+        assert (endpoint.id, endpoint.description) == (second["Id"], "second")
+        await one.reconnect()
+        assert (await one.rebind("https", first, PoolingEnabled=True))["Error"] == ""
+        tunnel = {"TunnelId": second["Extra"]["TunnelID"], "PoolingEnabled": False}
+        assert (await two.call(StreamType.PATCH, tunnel))["Error"] == ""
+        third = service.agent()
+        await third.connect()
+        await third.auth()
+        assert code(await third.bind("https", url, PoolingEnabled=True)) == "334"
+        for agent in (one, two, third):
+            await agent.leave()
+        await offline(service, 4)
+        assert service.control.names == {}
+
+
+async def test_one_agent_may_pool_with_itself() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        url = {"URL": f"https://twice.{DOMAIN}"}
+        first = await agent.bind("https", url, PoolingEnabled=True)
+        second = await agent.bind("https", url, PoolingEnabled=True)
+        assert first["Id"] != second["Id"]
+        await agent.call(StreamType.UNBIND, {"Id": first["Id"]})
+        await service.settled()
+        assert first["URL"] in service.control.names
+        assert len(service.worker.registry) == 1
+        await agent.call(StreamType.UNBIND, {"Id": second["Id"]})
+        await service.settled()
+        assert service.control.names == {}
+
+
+async def test_a_bind_whose_session_dies_meanwhile_leaves_nothing_online() -> None:
+    async with running_worker() as service:
+        reserving, go_on = asyncio.Event(), asyncio.Event()
+        reserve = service.control.reserve
+
+        async def slow(url: str, account_id: str, session_key: str) -> None:
+            reserving.set()
+            await go_on.wait()
+            await reserve(url, account_id, session_key)
+
+        service.control.reserve = slow  # type: ignore[method-assign]
+        agent = service.agent()
+        await agent.connect()
+        await agent.auth()
+        bind = asyncio.create_task(agent.bind("https"))
+        await reserving.wait()
+        await agent.vanish()
+        await service.events.next(AgentSessionStopped)
+        go_on.set()
+        with pytest.raises(Exception, match="session"):
+            await bind
+        await service.settled()
+        assert len(service.worker.registry) == 0
+        assert service.control.names == {}
+        assert service.events.of(EndpointOnline) == []
