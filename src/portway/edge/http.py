@@ -181,10 +181,14 @@ class HttpVisitor(RequestRelay):
             self._fail(exchange, 504, pages.TIMEOUT)
 
     def _ended(self) -> None:
-        # A whole request is still answered.
+        # A whole request is still answered, except over TLS: no HTTP client half-closes that, so
+        # close_notify says that nobody listens any more.
         phase = self._phase
         if phase is _BODY:
             self.cut()
+        elif phase is _WAIT:
+            if self._pump is not None:
+                self._abandon()
         elif phase is _RAW:
             self._end_raw()
         elif phase is _LINGER or (phase is _HEAD and not self._held):
@@ -414,6 +418,15 @@ class HttpVisitor(RequestRelay):
             return
         self._write_end()
         self._resume()
+
+    def _abandon(self) -> None:
+        """The visitor does not want its answer any more."""
+        if self._upstream is not None:
+            self._upstream.abort()
+        if self._exchange is not None:
+            self._exchange.aborted = True
+            self._told(self._exchange)
+        self._finish(linger=False)
 
     def cut(self) -> None:
         """Reset the visitor's socket: what it got is not complete."""
