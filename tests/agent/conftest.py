@@ -1,6 +1,6 @@
 """What the agent's tests share: a fake service, an agent that knows it, an environment without secrets."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +26,9 @@ def nothing_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def certs() -> Iterator[Certs]:
+def certs() -> Certs:
     """Make one authority for all."""
-    yield make_certs()
+    return make_certs()
 
 
 @pytest.fixture

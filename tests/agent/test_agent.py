@@ -356,10 +356,14 @@ async def test_records_go_to_the_given_logger_with_fields(
     service: FakeService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append
-    logger = logging.Logger("mine")
-    logger.addHandler(handler)
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    logger = logging.getLogger("test.mine")
+    logger.addHandler(Keep())
+    logger.setLevel(logging.INFO)
     async with agent_of(service, logger=logger) as agent:
         await agent.listen()
     established = next(record for record in records if record.getMessage() == "session established")

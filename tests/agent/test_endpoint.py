@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.kit.fake_service import VISITOR, Arrived, FakeService, agent_of
-from tests.kit.pipes import Recorder
+from tests.kit.pipes import Recorder, spin_until
 
 from portway import Error, ListenerClosed, ProxyProtocol
 from portway.agent.endpoint import BACKLOG
@@ -113,8 +113,7 @@ async def test_an_accept_that_is_woken_and_cancelled_passes_it_on(service: FakeS
         await asyncio.sleep(0)
         stream = service.last.visit(listener.id, recorder)
         recorder.pipe = stream
-        while not listener._ready:  # pyright: ignore[reportPrivateUsage]
-            await asyncio.sleep(0)
+        await spin_until(lambda: bool(listener._ready))  # pyright: ignore[reportPrivateUsage]
         taken.cancel()
         connection = await waiting
         assert connection.remote_addr == VISITOR

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -31,7 +31,7 @@ class Upstream:
 @asynccontextmanager
 async def upstream(
     handle: Handle, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
-) -> AsyncIterator[Upstream]:
+) -> AsyncGenerator[Upstream]:
     """Run a server on a free port."""
     made = Upstream(handle)
     server = await asyncio.start_server(made.serve, host, 0, ssl=tls)

@@ -1,0 +1,61 @@
+"""An endpoint seen from inside."""
+
+import asyncio
+import logging
+
+import pytest
+from tests.kit.tape import Tape
+
+from portway import Agent
+from portway.agent.bound import Bound
+from portway.agent.emitter import Emitter
+from portway.agent.options import endpoint_options
+from portway.wire.messages import BindResp, BindRespExtra, ProxyHeader
+
+HEADER = ProxyHeader("ep_1", "1.2.3.4:5", "tcp", "0", False)
+
+
+async def _unbind(bound: Bound) -> None:
+    pass
+
+
+def bound_of(**answer: object) -> Bound:
+    options = endpoint_options("tcp://", metadata="m")
+    agent = Agent()
+    given = {"id": "ep_1", "url": "tcp://h:1", "proto": "tcp", "extra": BindRespExtra(token="proof")}
+    return Bound(
+        agent=agent,
+        emitter=Emitter(agent, [], logging.getLogger("test")),
+        options=options,
+        request=options.bind("app://x"),
+        answer=BindResp(**(given | answer)),  # pyright: ignore[reportArgumentType]
+        session_id="ts_1",
+        unbind=_unbind,
+        start=asyncio.ensure_future,
+    )
+
+
+@pytest.mark.row("A9")
+async def test_a_rebind_repeats_the_first_answer() -> None:
+    rebind = bound_of(opts={"URL": "tcp://h:1", "Addr": "h:1"}).rebind()
+    assert (rebind.id, rebind.proto, rebind.extra.token) == ("ep_1", "tcp", "proof")
+    assert rebind.opts == {"URL": "tcp://h:1", "Addr": "h:1"}
+    assert rebind.extra.metadata == "m"
+    assert rebind.forwards_to == "app://x"
+
+
+@pytest.mark.row("A5")
+async def test_an_answer_without_options_repeats_what_was_asked() -> None:
+    assert bound_of(opts={}).rebind().opts["URL"] == "tcp://"
+
+
+async def test_it_ends_once() -> None:
+    bound, told = bound_of(), list[str]()
+    bound.serve(lambda header, pipe: Tape(), lambda: told.append("over"))
+    assert bound.take(HEADER, Tape()) is not None
+    why = ValueError("why")
+    bound.finish(why)
+    bound.finish(None)
+    assert bound.error is why
+    assert told == ["over"]
+    assert bound.take(HEADER, Tape()) is None

@@ -1,0 +1,146 @@
+"""The SDK without await, against a service on a loop of its own thread."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.kit.certs import Certs
+from tests.kit.service import running_worker
+from tests.kit.threads import ServiceThread
+
+from portway import Error, ListenerClosed, NotConnected, SyncAgent, SyncConnection
+from portway.agent.sync import LoopThread, farewell
+
+
+@pytest.fixture
+def goodbye() -> Iterator[None]:
+    """End the loop that all synchronous agents share."""
+    yield
+    farewell()
+
+
+@pytest.fixture
+def edge(goodbye: None) -> Iterator[ServiceThread]:
+    """Run a whole service in another thread."""
+    with ServiceThread(running_worker) as service:
+        yield service
+
+
+def agent_of(edge: ServiceThread, token: str = "good") -> SyncAgent:
+    return SyncAgent(authtoken=token, connect_url=edge.connect_url, connect_cas=edge.ca)
+
+
+def echo_once(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        while data := connection.recv(1000):
+            connection.sendall(data)
+
+
+@pytest.mark.row("T-025")
+def test_forward_in_the_background(edge: ServiceThread) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, agent_of(edge) as agent:
+        thread = threading.Thread(target=echo_once, args=(listening,))
+        thread.start()
+        forwarder = agent.forward(listening.getsockname()[1], url="tcp://")
+        assert agent.connected
+        assert agent.session.id.startswith("ts_")
+        assert agent.endpoints == [forwarder.endpoint]
+        assert forwarder.url.scheme == "tcp"
+        assert forwarder.url() == str(forwarder.url)
+        assert forwarder.upstream_url.scheme == "tcp"
+        assert (forwarder.protocol, forwarder.error) == ("tcp", None)
+        assert forwarder.id.startswith("ep_")
+        with socket.create_connection(("127.0.0.1", forwarder.url.port or 0)) as visitor:
+            visitor.sendall(b"hello")
+            assert visitor.recv(100) == b"hello"
+        thread.join()
+        assert forwarder.wait(timeout=0.01) is False
+        forwarder.close()
+        assert forwarder.wait() is True
+        assert forwarder.done()
+        assert "EndpointForwarder" in repr(forwarder)
+    assert not agent.connected
+    with pytest.raises(NotConnected):
+        _ = agent.session
+
+
+def test_accept_and_talk_as_with_a_socket(edge: ServiceThread) -> None:
+    with agent_of(edge) as agent, agent.listen("tcp://") as listener:
+        with pytest.raises(TimeoutError):
+            listener.accept(timeout=0.01)
+        with socket.create_connection(("127.0.0.1", listener.url.port or 0)) as visitor:
+            visitor.sendall(b"ping")
+            with listener.accept(timeout=10) as connection:
+                assert isinstance(connection, SyncConnection)
+                assert connection.remote_addr == f"127.0.0.1:{visitor.getsockname()[1]}"
+                assert connection.recv(100) == b"ping"
+                connection.sendall(b"pong")
+                connection.shutdown(socket.SHUT_WR)
+                assert visitor.recv(100) == b"pong"
+                assert visitor.recv(100) == b""
+                visitor.shutdown(socket.SHUT_WR)
+                assert connection.recv(100) == b""
+        listener.close()
+        with pytest.raises(ListenerClosed):
+            listener.accept()
+
+
+def test_a_refusal_is_raised_in_the_calling_thread(edge: ServiceThread) -> None:
+    agent = agent_of(edge, token="bad")
+    with pytest.raises(Error) as caught:
+        agent.connect()
+    assert caught.value.code == "ERR_NGROK_107"
+    agent.disconnect()
+
+
+def test_making_and_leaving_an_agent_starts_nothing() -> None:
+    with SyncAgent() as agent:
+        assert repr(agent) == "<SyncAgent not connected>"
+    assert "portway" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_call_from_the_loop_itself_is_refused(goodbye: None) -> None:
+    loop = LoopThread()
+
+    async def outer() -> None:
+        loop.run(asyncio.sleep(0))
+
+    with pytest.raises(RuntimeError, match="wait for itself"):
+        loop.run(outer())
+    loop.stop()
+    loop.stop()
+
+
+SCRIPT = """
+import portway
+agent = portway.SyncAgent()
+print(agent.listen("tcp://").url, flush=True)
+"""
+
+
+def test_a_program_that_ends_says_goodbye(edge: ServiceThread, tmp_path: Path, certs: Certs) -> None:
+    (tmp_path / "ca.pem").write_bytes(edge.ca)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        env={
+            "PORTWAY_CONNECT_URL": edge.connect_url,
+            "PORTWAY_CONNECT_CAS": str(tmp_path / "ca.pem"),
+            "PORTWAY_AUTHTOKEN": "good",
+            "PATH": "",
+            "HOME": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stderr == ""
+    url = done.stdout.strip()
+    assert url.startswith("tcp://localhost:")
+    assert edge.names() == []
