@@ -192,6 +192,7 @@ def _is_zero(node: ast.Call) -> bool:
 NO_TEST_OF_ITS_OWN: dict[str, str] = {
     "__init__.py": "names only; tests/typing shows what they are",
     "edge/ports.py": "Protocols and values only",
+    "session/__init__.py": "names only; every test of a session uses them",
 }
 """Source files without a test file of their own, and why."""
 
