@@ -62,8 +62,8 @@ class Sdk:
         self._reader = Thread(target=self._read, name=f"sdk-{kind}", daemon=True)
         self._reader.start()
 
-    def connect(self, *, interval: int = 10_000, tolerance: int = 15_000) -> None:
-        """Connect and authenticate; heartbeat times in milliseconds. Raises SdkError."""
+    def connect(self, *, interval: int = 10, tolerance: int = 15) -> None:
+        """Connect and authenticate; heartbeat times in seconds. Raises SdkError."""
         known = self._service.bootstrap
         token = known.authtoken if self._token is None else self._token
         address = f"localhost:{known.connect_url.rpartition(':')[2]}"

@@ -47,8 +47,12 @@ def test_every_printed_line_works(demo: str) -> None:
     curls = re.findall(r"^ +(curl .*)$", demo, re.MULTILINE)
     programs = re.findall(r"^ +(python3 -c .*)$", demo, re.MULTILINE)
     assert (len(curls), len(programs)) == (3, 1)
-    pages = [_shell(f"{line} --silent --show-error --fail") for line in curls]
-    assert all("<html" in page for page in pages)
+    quietly = "--silent --show-error --fail"
+    for line in curls:
+        host = re.search(r"https?://([^/ ]+)", line)
+        assert host
+        assert host[1] in _shell(f"{line} {quietly}"), "the page shows the Host of the request"
+        assert "<html" in _shell(f"{line} {quietly} --header 'Accept: text/html'")
     assert _shell(programs[0]) == "hello through portway\n"
 
 

@@ -112,9 +112,9 @@ async def test_four_hundred_concurrent_streams(sdk: Sdk) -> None:
 @pytest.mark.parametrize("kind", SDKS)
 def test_heartbeats_of_the_sdk_are_answered(service: Service, kind: str) -> None:
     with Sdk(kind, service) as sdk:
-        sdk.connect(interval=200, tolerance=2000)
-        eventually(lambda: len(sdk.latencies()) >= 5, "five heartbeats")
-        assert all(0 <= latency < 2000 for latency in sdk.latencies())
+        sdk.connect(interval=1, tolerance=3)
+        eventually(lambda: len(sdk.latencies()) >= 4, "four heartbeats")
+        assert all(0 <= latency < 3000 for latency in sdk.latencies())
         assert sdk.losses() == []
 
 
@@ -133,15 +133,19 @@ async def test_an_unbound_endpoint_is_offline_at_once(service: Service, sdk: Sdk
             pass
 
 
-@pytest.mark.row("S30")
+@pytest.mark.row("S14", "S30")
 @pytest.mark.parametrize("kind", SDKS)
 async def test_a_closed_session_takes_its_endpoints_offline(service: Service, kind: str) -> None:
+    """An SDK that closes its session says nothing and leaves the socket open: our probes find out."""
     with Sdk(kind, service) as sdk:
-        await asyncio.to_thread(sdk.connect)
+        await asyncio.to_thread(sdk.connect, interval=1, tolerance=1)
         url = await asyncio.to_thread(sdk.forward, "https", "http://localhost:1")
         await asyncio.to_thread(sdk.disconnect)
-        answer = await _get(service, url)
-    assert (answer.status, answer.fields["ngrok-error-code"]) == (404, "ERR_NGROK_3200")
+
+        async def offline() -> bool:
+            return (await _get(service, url)).fields.get("ngrok-error-code") == "ERR_NGROK_3200"
+
+        await eventually_async(offline, f"{url} is offline", timeout=15)
 
 
 @pytest.mark.row("S27")

@@ -45,7 +45,7 @@ class Driver:
     async def connect(
         self, address: str, ca: str, token: str, interval: int, tolerance: int
     ) -> dict[str, Any]:
-        """Make the session; interval and tolerance of heartbeats in milliseconds."""
+        """Make the session; interval and tolerance of heartbeats in seconds."""
         builder = ngrok.SessionBuilder().server_addr(address).authtoken(token)
         builder.ca_cert(bytearray(ca, "ascii"))
         builder.heartbeat_interval(interval).heartbeat_tolerance(tolerance)
