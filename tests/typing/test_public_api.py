@@ -61,7 +61,8 @@ async def listener(made: EndpointListener) -> None:
 async def default() -> None:
     assert_type(portway.default_agent, Agent)
     assert_type(await portway.listen("tcp://", authtoken_from_env=True), EndpointListener)
-    assert_type(portway.forward(Upstream(80)), Coroutine[Any, Any, EndpointForwarder])
+    work = portway.forward(Upstream(80))
+    await assert_type(work, Coroutine[Any, Any, EndpointForwarder])
     assert_type(portway.forward("localhost:80", proto="tcp"), Forwarding)
     assert_type(portway.forward(addr=8080, authtoken_from_env=True, proto="tcp"), Forwarding)
     assert_type(await portway.forward(8080), EndpointForwarder)
