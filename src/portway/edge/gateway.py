@@ -114,11 +114,13 @@ class Gateway:
             del self.legs[handler.key]
 
     async def drain(self) -> None:
-        """Stop: let running streams finish for a while, then say GOAWAY to every agent and close."""
-        self.closing = True
+        """Let running streams finish for a while, and open none. Listen no more before you drain."""
         sessions = [each.session for each in self._all if each.session is not None]
         await asyncio.gather(*(session.drain(self.config.limits.drain) for session in sessions))
-        # Agents that come just now are among them: listen no more before you drain.
+
+    async def close(self) -> None:
+        """Say GOAWAY to every agent and wait until their connections are gone. Their names are kept."""
+        self.closing = True
         sessions = [each.session for each in self._all if each.session is not None]
         for session in sessions:
             session.close(ErrorCode.NO_ERROR, "the service is shutting down")

@@ -3,7 +3,8 @@
 Order, and why: the folder is locked and an old ``bootstrap.json`` put aside before the first bind;
 listeners come next, before anything slow, so that agents that try again find the service within a
 second; then the certificate and the controller. When all of them answer, ``bootstrap.json`` says so.
-At the end the data plane stops first and the controller last: names are still written down.
+At the end the data plane drains, then the controller stops, as names are still written down; agents are
+told last, because some of them try again at once and then not for two minutes.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ def serve(config: ServeConfig, out: TextIO | None = None) -> int:
     """Run a service until it is told to stop; return the exit status.
 
     ``out`` (standard output) gets the lines for a person. Raises ConfigError when the service cannot
-    start. The first SIGINT or SIGTERM drains, a second one cuts.
+    start. The first SIGINT, SIGTERM or SIGHUP drains, a second one cuts.
     """
     log = logs.start(config.log)
     try:
@@ -63,8 +64,10 @@ class _Service:
         async with contextlib.AsyncExitStack() as stack:
             self._hear_signals(stack)
             await self._worker.open()
+            # Run from the last to the first: agents hear of the end when nothing slow is left to do.
+            stack.push_async_callback(self._worker.close)
             stack.push_async_callback(self._link.stop)
-            stack.push_async_callback(self._worker.stop)
+            stack.push_async_callback(self._worker.drain)
             chain, key = self._folder.certificate(self._config.edge.domain, time.time())
             self._link.start()
             self._worker.start(
@@ -109,6 +112,6 @@ class _Service:
                 task.cancel()
             self._stop.set()
 
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(each, told)
             stack.callback(loop.remove_signal_handler, each)

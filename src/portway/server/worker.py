@@ -4,11 +4,14 @@
 
     open()    every listener, before anything slow: agents that try again find the service
     start()   join edge, claims and control; let in who has come meanwhile; restore kept names
-    stop()    accept nobody, let running streams finish, say goodbye to agents, write down, end
+    drain()   accept nobody, let running streams finish, write names down
+    close()   say goodbye to agents, end
 
-Order matters in two places. Names are restored before any is claimed, so a restart gives nobody's
-name away. And listeners close before sessions drain, so a visitor is either served or refused, never
-accepted and forgotten.
+Order matters in three places. Names are restored before any is claimed, so a restart gives nobody's
+name away. Listeners close before sessions drain, so a visitor is either served or refused, never
+accepted and forgotten. And agents hear of the end as late as possible: some try again three times
+within 2.5 s and then not for two minutes, so whatever takes time at the end of a service comes between
+``drain`` and ``close``.
 """
 
 import asyncio
@@ -51,7 +54,7 @@ RANDOM: Final = Randomness(secrets.token_bytes, secrets.randbelow)
 
 
 class Worker:
-    """One data plane. ``open``, ``start`` and ``stop`` it once each, in this order."""
+    """One data plane. ``open``, ``start``, ``drain`` and ``close`` it once each, in this order."""
 
     def __init__(self, settings: "Settings", *, limits: Limits | None = None) -> None:
         """Prepare; nothing is opened yet. ``limits`` replaces those that settings do not set."""
@@ -114,16 +117,32 @@ class Worker:
         self.tasks.start(claims.run(), name="journal of names")
         self.tasks.start(edge.idle.run(), name="idle visitors")
 
-    async def stop(self) -> None:
-        """Drain and end. Cancelled: what is left is cut."""
+    async def drain(self) -> None:
+        """Accept nobody, let running streams finish, write names down. Agents stay connected.
+
+        Cancelled: the drain is given up; ``close`` cuts what is left.
+        """
+        self._close_listeners()
+        if self.gateway is not None:
+            await self.gateway.drain()
+        if self.claims is not None:
+            await self.claims.flush()
+
+    async def close(self) -> None:
+        """Say goodbye to the agents and end. Nothing slow may follow, see the module's docstring."""
         self._close_listeners()
         try:
             if self.gateway is not None:
-                await self.gateway.drain()
-            if self.claims is not None:
-                await self.claims.flush()
+                await self.gateway.close()
         finally:
             await self.tasks.close()
+
+    async def stop(self) -> None:
+        """Drain, then close."""
+        try:
+            await self.drain()
+        finally:
+            await self.close()
 
     @property
     def agent_port(self) -> int:
