@@ -99,13 +99,17 @@ def test_an_unknown_type_is_offered_without_a_body() -> None:
 def test_a_handler_that_ends_the_stream_itself_has_the_last_word() -> None:
     side = agent()
 
+    ear = Ear()
+
     def cut(stream: Stream, opening: Opening) -> Sink | None:
         stream.abort()
-        return Ear(pipe=stream)
+        return ear
 
     side.answer = cut
     side.feed(data(2, pack_opening(StreamType.PROXY, b"{}") + b"data", syn=True))
     assert [(frame.type, frame.value) for frame in side.frames()] == [(0, 6)]
+    side.connection.feed_eof(0.0)
+    assert ear == Ear()  # an aborted Pipe's Sink hears nothing
 
 
 def test_a_handler_that_raises_costs_the_stream() -> None:

@@ -1,10 +1,10 @@
 """The session machine as its driver and its handler see it: both ends, faults, ends."""
 
 import pytest
-from tests.kit.pair import Pair, agent, data, frames_of, rst, service, wndinc
+from tests.kit.pair import Ear, Pair, agent, data, frames_of, rst, service, wndinc
 
 from portway.errors import LocalProtocolError, SessionClosed
-from portway.wire import OFFICIAL_RUST, PORTWAY, STRICT, StreamType, pack_opening
+from portway.wire import OFFICIAL_RUST, OFFICIAL_SERVICE, PORTWAY, STRICT, StreamType, pack_opening
 from portway.wire.frames import INITIAL_WINDOW
 
 PROXY = pack_opening(StreamType.PROXY, b"{}")
@@ -94,6 +94,25 @@ def test_both_may_abort_at_once() -> None:
     pair.settle()
     assert ear.resets == other.resets == []
     assert pair.service.connection.streams == pair.agent.connection.streams == 0
+
+
+def test_an_abort_toward_a_foreign_service_strands_no_writer() -> None:
+    pair = Pair(agents=OFFICIAL_SERVICE)
+    stream, ear = pair.service.open()
+    pair.agent.answer = lambda there, opening: Ear(eager=False)
+    while stream.send(bytes(100_000)):
+        pass
+    pair.settle()
+    there = pair.agent.connection.slots.streams[2]
+    there.abort()
+    pair.settle()
+    assert ear.ended  # all that official agents show
+    assert ear.resets == []
+    assert ear.rooms == 1
+    assert stream.send(b"more") == 4
+    pair.settle()
+    assert ear.resets == [4]
+    assert pair.agent.connection.streams == pair.service.connection.streams == 0
 
 
 # -- openings

@@ -134,14 +134,16 @@ def others(side: Side, stream: Stream) -> list[Callable[[], object]]:
         stream.end,
         stream.abort,
         lambda: side.connection.goaway(0),
-        lambda: [second.send(b"x"), side.flush()],
+        lambda: [second.end(), side.flush()],
+        side.flush,
     ]
 
 
-@pytest.mark.parametrize("which", range(7))
+@pytest.mark.parametrize("which", range(8))
 def test_a_lend_is_void_after_another_call(which: int) -> None:
     side = service()
     stream, _ = side.open()
+    stream.send(b"before")
     call = others(side, stream)[which]
     assert stream.lend() is not None
     call()
@@ -309,6 +311,47 @@ def test_an_unused_turn_lapses_at_the_second_flush() -> None:
     assert [ear.rooms for _, ear in writers] == [1, 1, 1, 1]
     assert side.connection.output.reserved == 0
     assert not side.asked
+
+
+def test_a_used_turn_does_not_cut_the_next_one_short() -> None:
+    side = service()
+    writers = [rich(side) for _ in range(3)]
+    side.flush_all()
+    for stream, _ in writers:
+        while fill(stream):
+            pass
+    one, two, three = (stream for stream, _ in writers)
+    side.flush()
+    assert fill(one, 10)
+    assert fill(two, 10)
+    side.flush()
+    turn = one.turn
+    assert turn
+    assert three.turn
+    side.flush()  # here the first turn would have lapsed
+    assert one.turn == turn
+    side.flush()
+    assert one.turn == 0
+
+
+def test_a_stream_that_spent_its_credit_within_a_turn_gives_the_rest_back() -> None:
+    side = service()
+    poor, ear = side.open()
+    poor.credit = 20_000
+    other, _ = rich(side)
+    side.flush_all()
+    while fill(other):
+        pass
+    assert poor.send(b"x" * 20_000) == 0
+    side.flush()
+    assert ear.rooms == 1
+    assert poor.send(b"x" * 20_000) == 20_000
+    assert poor.send(b"x") == 0
+    side.feed(wndinc(2, 100_000))
+    side.flush_all()
+    assert ear.rooms == 2
+    side.flush_all()
+    assert side.connection.output.reserved == 0
 
 
 def test_who_gives_up_leaves_the_queue() -> None:

@@ -252,6 +252,8 @@ class Connection(Reader):
         elif stream.state in RECEIVING:
             too_long = length > stream.window
             self._fail(stream, ErrorCode.FRAME_SIZE_ERROR if too_long else ErrorCode.FLOW_CONTROL_ERROR)
+        elif not self.profile.reset_on_abort:
+            self._answer(frames.rst(stream.id, ErrorCode.STREAM_CLOSED))
         if word & frames.FLAG_FIN:
             self.peer_end(stream)
 
@@ -358,6 +360,9 @@ class Connection(Reader):
         if profile.reset_on_abort or code != ErrorCode.STREAM_CANCELLED:
             # Code 0 would not even stop the writer of some peers.
             frame += frames.rst(stream.id, code or ErrorCode.STREAM_CANCELLED)
+        elif owed := stream.window - stream.grant:
+            # Its writer may wait for this credit; what it then sends tells it that nobody listens.
+            self.output.put_first(frames.wndinc(stream.id, owed))
         self._put_final(stream, frame)
         self._finish(stream, Event.ABORT)
         if stream.state is State.ABORTED:

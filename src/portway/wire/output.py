@@ -156,7 +156,9 @@ class Output:
     # -- whose turn
 
     def join(self, stream: "Stream") -> None:
-        """Put a stream at the tail of those that wait for room."""
+        """Put a stream at the tail of those that wait for room. What it has left of a turn is over."""
+        if stream.turn:
+            self.end_turn(stream)
         stream.waiting = QUEUED
         self.queue.append(stream)
         if not self.asked:

@@ -99,7 +99,7 @@ class Stream(Account):
         if self.turn:
             room = self.turn - HEADER if out.queue else room + self.turn
         if room < MIN_ROOM:
-            self._join()
+            out.join(self)
             return None
         if credit < room:
             room = credit
@@ -191,7 +191,7 @@ class Stream(Account):
                 room = turn - HEADER if out.queue else room + turn
             left = size - sent
             if room < left and room < MIN_ROOM:
-                self._join()
+                out.join(self)
                 break
             n = min(left, room, self.credit, out.frame_limit)
             if not n:
@@ -247,11 +247,6 @@ class Stream(Account):
             self.out.end_turn(self)
         if self.out.lender is self:
             self.out.lender = None
-
-    def _join(self) -> None:
-        if self.turn:
-            self.out.end_turn(self)
-        self.out.join(self)
 
     def _park_for_credit(self) -> None:
         if not self.waiting and self.state in SENDING:
