@@ -38,6 +38,22 @@ async def test_dial(host: str) -> None:
     listener.close()
 
 
+async def test_localhost_is_asked_for_in_both_families() -> None:
+    """A service that listens on IPv6 alone is found; one that is nowhere is told once."""
+    peer = Peer()
+    listener = await listen("::1", 0, lambda: peer)
+    transport, protocol = await dial("localhost", listener.port, Peer)
+    assert transport.get_extra_info("peername")[:2] == ("::1", listener.port)
+    transport.close()
+    await protocol.lost.wait()
+    await peer.lost.wait()
+    port = listener.port
+    listener.close()
+    with pytest.raises(ConnectError) as caught:
+        await dial("localhost", port, Peer)
+    assert str(caught.value) == f"cannot connect to localhost:{port}: connection refused"
+
+
 async def test_dial_unix(tmp_path: Path) -> None:
     """The same over a Unix socket."""
     path = str(tmp_path / "s")

@@ -164,6 +164,53 @@ async def test_a_lost_socket_aborts_the_pipe(rig: Rig, watch: LegWatch) -> None:
     assert isinstance(rig.leg.error, ConnectionResetError)
 
 
+async def test_an_end_toward_a_peer_that_has_just_reset(rig: Rig, watch: LegWatch) -> None:
+    """The reset is in the kernel, unread: shutting down fails, and nobody is hurt by that."""
+    rig.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    rig.peer.close()
+    rig.leg.on_end()
+    await rig.bell.until(lambda: rig.end.sink.resets == [6])
+    assert watch.closed == [rig.leg]
+    assert isinstance(rig.leg.error, OSError)
+
+
+async def test_a_transport_handed_over_while_full(bell: Bell, watch: LegWatch) -> None:
+    """Its old protocol wrote more than the peer reads: the leg consumes nothing until that is out."""
+    leg = Leg(on_closed=watch)
+    outer, inner = memory_pair()
+    end = End(outer, Recorder(bell))
+    outer.attach(end.sink)
+    inner.attach(leg)
+    before = random.Random(9).randbytes(8_000_000)
+
+    class Flood(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            full = cast("asyncio.Transport", transport)
+            full.write(before)
+            hand_over(full, leg)
+            leg.join(inner)
+
+    listener = await listen("127.0.0.1", 0, Flood)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as peer:
+        peer.setblocking(False)
+        await loop.sock_connect(peer, ("127.0.0.1", listener.port))
+        await spin_until(lambda: leg.transport is not None)
+        sent = end.put_until_parked(1_000_000)
+        await turns(50)
+        assert inner.outstanding == len(sent) == 262_144
+        got = bytearray()
+        async with asyncio.timeout(10):
+            while len(got) < len(before) + len(sent):
+                got += await loop.sock_recv(peer, 1 << 20)
+        assert got == before + sent
+        await bell.until(lambda: end.sink.rooms > 0)
+        assert inner.outstanding == 0
+        leg.abort()
+        await settled(leg)
+    listener.close()
+
+
 async def test_a_stalled_peer_holds_back_the_pipe(rig: Rig) -> None:
     """What the socket has not taken is not consumed: memory stays at window + high water."""
     sent = bytearray()

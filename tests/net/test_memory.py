@@ -77,6 +77,19 @@ class TestScheduled:
         with pytest.raises(AssertionError, match="more than was delivered"):
             two.consume(1)
 
+    def test_filled_needs_its_lend(self, deeds: list[Callable[[], None]]) -> None:
+        """None, one that is too small, and one that was settled already."""
+        one, _ = memory_pair(window=10, schedule=deeds.append)
+        with pytest.raises(AssertionError, match="without a lend"):
+            one.filled(1)
+        assert one.lend() is not None
+        with pytest.raises(AssertionError, match="without a lend"):
+            one.filled(11)
+        assert one.lend() is not None
+        one.filled(5)
+        with pytest.raises(AssertionError, match="without a lend"):
+            one.filled(1)
+
     def test_repr_shows_credit(self, deeds: list[Callable[[], None]]) -> None:
         """For logs."""
         one, _ = memory_pair(window=7, schedule=deeds.append)

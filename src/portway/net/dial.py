@@ -13,6 +13,10 @@ from portway.errors import ConnectError
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
+#: Always this machine (RFC 6761 section 6.3). To resolve it would cost more than to connect.
+LOCALHOST = "localhost"
+LOOPBACK = ("127.0.0.1", "::1")
+
 #: Seconds that a connection may take, name resolution included.
 DIAL_TIMEOUT = 3.0
 
@@ -28,7 +32,24 @@ async def dial(
     if not 0 < port <= 65_535:  # uvloop would take it modulo 65536
         raise ConnectError("tcp", f"cannot connect to {host}:{port}: ports are 1 to 65535")
     loop = asyncio.get_running_loop()
-    return await _connect(loop.create_connection(factory, host, port), f"{host}:{port}", timeout)
+    if host == LOCALHOST:
+        attempt = _dial_loopback(port, factory)
+    else:
+        attempt = loop.create_connection(factory, host, port)
+    return await _connect(attempt, f"{host}:{port}", timeout)
+
+
+async def _dial_loopback(port: int, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
+    """Connect to this machine without asking the resolver, IPv4 first: many services know no other."""
+    loop = asyncio.get_running_loop()
+    first, second = LOOPBACK
+    try:
+        return await loop.create_connection(factory, first, port)
+    except OSError as error:
+        try:
+            return await loop.create_connection(factory, second, port)
+        except OSError:
+            raise error from None
 
 
 async def dial_unix(

@@ -215,6 +215,8 @@ class Leg(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._buffers = buffers()
         self._transport.set_write_buffer_limits(HIGH_WATER)
+        if self._transport.get_write_buffer_size() > HIGH_WATER:
+            self._clogged = True  # handed over while full: its old protocol heard of that
         self.opened()
         self._ready()
 
@@ -354,8 +356,13 @@ class Leg(asyncio.BufferedProtocol):
 
     def _write_eof(self) -> None:
         assert self._transport is not None
-        if not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        try:
             self._transport.write_eof()
+        except OSError as error:  # asyncio: the peer has reset, and nobody has read that yet
+            self.error = error
+            self._transport.abort()
 
     def _close(self) -> None:
         """Both directions have ended: close the socket when it has sent everything."""

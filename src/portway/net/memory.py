@@ -23,7 +23,7 @@ class MemoryPipe:
 
     __slots__ = (
         "_aborted", "_credit", "_ended", "_frame", "_lent", "_other", "_queue", "_schedule",
-        "_scheduled", "_sink", "_starved", "consumed", "received",
+        "_scheduled", "_sink", "_space", "_starved", "consumed", "received",
     )  # fmt: skip
 
     def __init__(self, schedule: Schedule, window: int = WINDOW, frame: int = FRAME) -> None:
@@ -33,7 +33,8 @@ class MemoryPipe:
         self._sink: Sink | None = None
         self._credit = window  # what we may still send
         self._frame = frame
-        self._lent: bytearray | None = None
+        self._space: memoryview | None = None  # what is lent, again and again: `filled` copies
+        self._lent = 0
         self._queue: list[bytes | int | None] = []  # for our Sink: data, None = end, int = reset
         self._scheduled = False
         self._starved = False  # our writer was told "parked", and waits for on_room
@@ -56,15 +57,17 @@ class MemoryPipe:
         if not self._credit:
             self._starved = True
             return None
-        self._lent = bytearray(min(self._credit, self._frame))
-        return memoryview(self._lent)
+        if self._space is None:
+            self._space = memoryview(bytearray(self._frame))
+        self._lent = min(self._credit, self._frame)
+        return self._space[: self._lent]
 
     def filled(self, n: int) -> bool:
         """Send the first `n` bytes of the last lend."""
-        lent, self._lent = self._lent, None
-        assert lent is not None, "filled() without lend()"
-        assert 0 < n <= len(lent), "filled() beyond the lend"
-        return self._put(bytes(lent[:n]))
+        lent, self._lent = self._lent, 0
+        assert 0 < n <= lent, f"filled({n}) without a lend of that size"
+        assert self._space is not None
+        return self._put(bytes(self._space[:n]))
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Send as much as credit allows."""

@@ -266,6 +266,7 @@ def service_context(chain: "Path | str | bytes", key: "Path | str | bytes") -> s
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # TLS 1.2: a handshake at the visitor's pleasure
     try:
         if isinstance(chain, bytes) or isinstance(key, bytes):
             _load_bytes(context, _pem(chain), _pem(key))
