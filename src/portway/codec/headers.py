@@ -7,7 +7,7 @@ may set (``Ngrok-…``) and spellings with underscores, which many application s
 same name, never pass.
 """
 
-from portway.codec.http1 import Kind, RequestHead, ResponseHead, Special
+from portway.codec.http1 import CHUNKED, NO_BODY, UNTIL_CLOSE, RequestHead, ResponseHead, Special
 
 _CRLF = b"\r\n"
 _HARMLESS_OPTIONS = frozenset((b"keep-alive", b"close", b"upgrade", b"te", b"http2-settings", b""))
@@ -65,14 +65,15 @@ def response_head(head: ResponseHead, *, keep_alive: bool, chunking: bool = True
     if b"connection" in special:
         plain = _without_named(plain, special)
     lines += plain
-    kind = head.framing.kind
-    if kind is Kind.LENGTH:
-        lines.append(b"Content-Length: %d" % head.framing.length)
-    elif kind is Kind.CHUNKED:
+    framing = head.framing
+    if framing is CHUNKED:
         if chunking:
             lines.append(b"Transfer-Encoding: chunked")
-    elif kind is Kind.NONE and b"content-length" in special and head.status >= 200 and head.status != 204:
-        lines.append(b"Content-Length: " + special[b"content-length"][0])  # of HEAD, of 304, or zero
+    elif framing is NO_BODY:
+        if b"content-length" in special and head.status >= 200 and head.status != 204:
+            lines.append(b"Content-Length: " + special[b"content-length"][0])  # of HEAD, of 304, or zero
+    elif framing is not UNTIL_CLOSE:
+        lines.append(b"Content-Length: %d" % framing.length)
     if head.upgrade and head.status in (101, 426):
         lines.append(b"Connection: Upgrade\r\nUpgrade: " + special[b"upgrade"][0])
     elif not keep_alive and head.status >= 200:
@@ -103,8 +104,7 @@ def _without_named(plain: list[bytes], special: Special) -> list[bytes]:
 
 def _add_request_framing(head: RequestHead, lines: list[bytes]) -> None:
     special = head.special
-    kind = head.framing.kind
-    if kind is Kind.CHUNKED:
+    if head.framing is CHUNKED:
         lines.append(b"Transfer-Encoding: chunked")
     elif b"content-length" in special:
         lines.append(b"Content-Length: %d" % head.framing.length)

@@ -69,12 +69,17 @@ class Kind(IntEnum):
 
 
 class Framing(NamedTuple):
-    """The end of a message's body. ``length`` is its size in bytes, 0 unless the kind is LENGTH."""
+    """The end of a message's body. ``length`` is its size in bytes, 0 unless the kind is LENGTH.
+
+    All but those of a length are one of three constants: compare by identity where it must be quick,
+    since members of enumerations are slow to reach.
+    """
 
     kind: Kind
     length: int = 0
 
 
+_LENGTH_KIND = Kind.LENGTH
 NO_BODY = Framing(Kind.NONE)
 CHUNKED = Framing(Kind.CHUNKED)
 UNTIL_CLOSE = Framing(Kind.CLOSE)
@@ -237,7 +242,7 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
         reason or b"",
         minor,
         framing,
-        keep_alive and framing.kind is not Kind.CLOSE,
+        keep_alive and framing is not UNTIL_CLOSE,
         special,
         plain,
         len(head),
@@ -318,7 +323,7 @@ def _framing(special: Special, minor: int, status: int) -> Framing | None:
     if len(lengths) != 1 or not _LENGTH(lengths[0]):
         raise HttpError(status, "Content-Length is not one plain number.")
     length = int(lengths[0])
-    return Framing(Kind.LENGTH, length) if length else NO_BODY
+    return Framing(_LENGTH_KIND, length) if length else NO_BODY
 
 
 def _upgrade(

@@ -130,7 +130,7 @@ class HttpVisitor(RequestRelay):
             else:
                 upstream.abort()
             self._upstream = None
-        if self._endpoint is not None:
+        if self._endpoint is not None and self._edge.config.access_events:
             self._edge.events.emit(
                 self._facts.event(self._endpoint, self._edge.wall(), self.bytes_in, self.bytes_out)
             )
@@ -404,7 +404,8 @@ class HttpVisitor(RequestRelay):
         if exchange.endpoint is not None:
             exchange.endpoint.counters.bytes_in += exchange.bytes_in
             exchange.endpoint.counters.bytes_out += exchange.bytes_out
-        self._edge.events.emit(exchange.event(self._facts, self._edge.wall()))
+        if self._edge.config.access_events:
+            self._edge.events.emit(exchange.event(self._facts, self._edge.wall()))
 
     def _finish(self, *, linger: bool) -> None:
         """The last answer is written."""

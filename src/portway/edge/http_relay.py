@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from portway.codec.chunked import ChunkScanner
-from portway.codec.http1 import Framing, Kind
+from portway.codec.http1 import CHUNKED, NO_BODY, Framing
 from portway.edge.http_socket import HttpSocket
 from portway.errors import HttpError
 
@@ -73,11 +73,11 @@ class RequestRelay(HttpSocket):
 
     def _expect(self, framing: Framing) -> None:
         """Say how the body of the request that begins is framed."""
-        if framing.kind is Kind.NONE:
-            self._enter(_WAIT)
+        if framing is NO_BODY:
+            self._phase = _WAIT
             return
         self._rest = framing.length
-        self._scanner = ChunkScanner() if framing.kind is Kind.CHUNKED else None
+        self._scanner = ChunkScanner() if framing is CHUNKED else None
         self._enter(_BODY)
 
     @property

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from portway.codec.chunked import ChunkScanner
 from portway.codec.headers import response_head
-from portway.codec.http1 import Kind, ResponseHead, find_head, parse_response
+from portway.codec.http1 import CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, find_head, parse_response
 from portway.errors import HttpError
 
 if TYPE_CHECKING:
@@ -271,24 +271,24 @@ class Upstream:
         # this connection cannot carry another request.
         whole = self._visitor.request_sent
         chunking = request.minor == 1
-        keep = request.keep_alive and whole and head.framing.kind is not Kind.CLOSE
+        keep = request.keep_alive and whole and head.framing is not UNTIL_CLOSE
         self.keep = head.keep_alive and whole
         exchange.status = head.status
         exchange.again = b""
         self._visitor.keep_alive = keep
         out.append(response_head(head, keep_alive=keep, chunking=chunking))
-        kind = head.framing.kind
-        if kind is Kind.NONE:
+        framing = head.framing
+        if framing is NO_BODY:
             self.phase = _IDLE
-        elif kind is Kind.LENGTH:
-            self._rest = head.framing.length
-            self.phase = _LENGTH
-        elif kind is Kind.CHUNKED:
+        elif framing is CHUNKED:
             self._scanner = ChunkScanner(502)
             self._payload = not chunking
             self.phase = _CHUNKED
-        else:
+        elif framing is UNTIL_CLOSE:
             self.phase = _UNTIL_END
+        else:
+            self._rest = framing.length
+            self.phase = _LENGTH
 
     def _interim_answer(self, head: ResponseHead, exchange: "Exchange", out: list[bytes]) -> None:
         self._interim += 1

@@ -44,6 +44,8 @@ class EdgeConfig:
     resume_grace: float
     drain_timeout: float
     endpoints_per_session: int
+    access_events: bool = True
+    """Make the events of requests and visitors: off when the access log, which takes them, is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         resume_grace=settings.value(RESUME_GRACE),
         drain_timeout=settings.value(DRAIN_TIMEOUT),
         endpoints_per_session=settings.value(ENDPOINTS_PER_SESSION),
+        access_events=settings.value(ACCESS_LOG),
     )
 
 
