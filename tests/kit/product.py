@@ -145,6 +145,7 @@ class Service(Process):
         self._flags = flags
         low = SystemRandom().randrange(20_000, 32_000 - TCP_PORTS)
         self._ports = {"agent": 0, "http": 0, "https": 0}
+        self._old = 0
         self._tcp = f"{low}-{low + TCP_PORTS - 1}"
 
     @property
@@ -157,6 +158,8 @@ class Service(Process):
         listen = [
             part for name, port in self._ports.items() for part in (f"--listen-{name}", f"127.0.0.1:{port}")
         ]
+        # A killed service leaves its file; that one says nothing about the one started now.
+        self._old = self._stamp()
         self.spawn("serve", "--data-dir", str(self.data), *listen, "--tcp-ports", self._tcp, *self._flags)
         eventually(self._ready, "portway serve is ready", timeout=START)
         known = self.bootstrap
@@ -188,7 +191,15 @@ class Service(Process):
         if self.exited() is not None:
             status = self.exited()
             raise RuntimeError(f"portway serve ended with {status}:\n{self.log[-4000:]}")
-        return (self.data / "bootstrap.json").exists()
+        return self._stamp() not in {0, self._old}
+
+    def _stamp(self) -> int:
+        """Return what tells one bootstrap file from another; 0 while there is none."""
+        file = self.data / "bootstrap.json"
+        try:
+            return file.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
 
 class AgentProcess(Process):

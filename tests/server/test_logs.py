@@ -131,6 +131,13 @@ def test_stdlib_records_and_warnings_come_here(file: tuple[Path, int]) -> None:
 
 
 @pytest.mark.usefixtures("root_logger")
+def test_an_event_that_is_none_of_ours_is_only_mentioned(file: tuple[Path, int]) -> None:
+    path, descriptor = file
+    logs.start(JSON, descriptor).emit(object())
+    assert "does not know: object" in json.loads(path.read_text())["event"]
+
+
+@pytest.mark.usefixtures("root_logger")
 def test_a_record_that_cannot_be_made_ends_nothing(
     file: tuple[Path, int], capsys: pytest.CaptureFixture[str]
 ) -> None:

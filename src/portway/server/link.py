@@ -236,6 +236,10 @@ class ControllerLink:
         try:
             answered = await self._join(channel, lost)
             await lost.wait()
+        except asyncio.CancelledError:
+            if not answered:
+                process.kill()  # it was still starting: there is nothing to finish
+            raise
         finally:
             self._up.clear()
             self._channel = None

@@ -12,8 +12,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeGuard
 
 from portway.model import event as events
 
@@ -21,7 +20,19 @@ Fields = Mapping[str, object]
 Line = Callable[[float, str, str, Fields], str]
 """Renders Unix seconds, level, name and fields to one line without its end."""
 
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+"""The names of levels, as an operator writes them."""
+
 _BARE: Final = re.compile(r"[!#-<>-\[\]-~]+")
+_encode: Final = json.JSONEncoder(default=repr).encode
+"""Pure ASCII, so no character of a visitor's can steer a terminal."""
+
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 
 _NAMES: Final[Mapping[type, tuple[str, ...]]] = {
@@ -53,6 +64,11 @@ def make(form: str, *, colour: bool) -> Line:
     if form == "json":
         return _json
     return _coloured if colour else _plain
+
+
+def is_known(event: object) -> TypeGuard[events.Event]:
+    """Tell whether something is an event that can be shown."""
+    return type(event) in _NAMES
 
 
 def level_of(event: events.Event) -> str:
@@ -102,8 +118,8 @@ def _milliseconds(seconds: float) -> float:
 
 
 def _json(at: float, level: str, name: str, fields: Fields) -> str:
-    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"time": moment, "level": level, "event": name, **fields}, default=repr)
+    moment = f"{_utc_second(int(at))}.{int(at * 1000) % 1000:03}Z"
+    return _encode({"time": moment, "level": level, "event": name, **fields})
 
 
 def _plain(at: float, level: str, name: str, fields: Fields) -> str:
@@ -119,14 +135,21 @@ def _coloured(at: float, level: str, name: str, fields: Fields) -> str:
     )
 
 
-def _local(at: float) -> str:
-    return f"{_local_second(int(at))}.{int(at * 1000) % 1000:03}"
+# Nearly every line has the second of the line before.
+
+
+@functools.lru_cache(maxsize=8)
+def _utc_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 @functools.lru_cache(maxsize=8)
 def _local_second(second: int) -> str:
-    """Return the local time of a second; nearly every line has the one of the line before."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+
+
+def _local(at: float) -> str:
+    return f"{_local_second(int(at))}.{int(at * 1000) % 1000:03}"
 
 
 def _pairs(fields: Fields, form: str) -> str:
