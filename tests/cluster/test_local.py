@@ -143,6 +143,21 @@ async def test_a_hold_that_fails_is_written_later() -> None:
         assert rig.keeper.written[-1] == ("hold", str(URL), 1_000_180.0)
 
 
+async def test_a_returning_holder_waits_for_no_store() -> None:
+    async with running() as rig:
+        await rig.claim(URL, "a", "s1")
+        rig.claims.hold(URL, "s1")
+        await rig.claims.flush()
+        rig.keeper.broken = True
+        rig.keeper.told.clear()
+        await rig.claim(URL, "a", "s1", returning=True)
+        await rig.keeper.told.wait()
+        assert rig.claims.taken(URL)
+        rig.keeper.broken = False
+        await rig.claims.flush()
+        assert rig.keeper.written[-1] == ("reserve", str(URL), "a", "s1")
+
+
 async def test_only_the_latest_state_is_written() -> None:
     rig = Rig()  # nobody runs the journal
     claim = asyncio.create_task(rig.claim(URL, "a", "s1"))

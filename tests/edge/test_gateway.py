@@ -8,7 +8,7 @@ import warnings
 import pytest
 from tests.kit.service import GRANT, FakeControl, Running, running_worker, settings
 
-from portway.edge.ports import Limits, Revoked
+from portway.edge.ports import Grant, Limits, Revoked
 from portway.errors import Error, PortwayError
 from portway.model.event import AgentSessionStarted, AgentSessionStopped, EndpointOffline
 from portway.session import StreamType
@@ -110,7 +110,7 @@ async def test_auth_is_judged(extra: dict[str, object], refused: str) -> None:
         await agent.connect()
         assert code(await agent.auth(**extra)) == refused
         assert service.control.asked == []
-        await agent.gone()
+        await agent.leave()
 
 
 async def test_auth_that_cannot_be_read() -> None:
@@ -122,7 +122,7 @@ async def test_auth_that_cannot_be_read() -> None:
             agent = service.agent()
             await agent.connect()
             assert code(await agent.call(StreamType.AUTH, body)) == refused
-            await agent.gone()
+            await agent.leave()
 
 
 @pytest.mark.row("S19", "G-143")
@@ -183,6 +183,34 @@ async def test_patience_with_wrong_tokens_ends() -> None:
         assert took[0] < 0.2
         assert took[1] < 0.2
         assert took[2] >= 0.2
+
+
+@pytest.mark.row("S31")
+async def test_auth_waits_for_a_control_plane_that_is_starting() -> None:
+    async with running_worker() as service:
+        answer, tries = service.control.authenticate, iter(range(3))
+
+        async def starting(token: str, source: str) -> Grant:
+            for _ in tries:
+                raise Error("Try again in a moment.", 128)
+            return await answer(token, source)
+
+        service.control.authenticate = starting  # type: ignore[method-assign]
+        async with service.connected() as agent:
+            assert agent.client_id
+
+
+async def test_auth_is_refused_when_the_control_plane_stays_away() -> None:
+    async with running_worker(limits=Limits(control_patience=0)) as service:
+
+        async def away(token: str, source: str) -> Grant:
+            raise Error("Try again in a moment.", 128)
+
+        service.control.authenticate = away  # type: ignore[method-assign]
+        agent = service.agent()
+        await agent.connect()
+        assert code(await agent.auth()) == "128"
+        await agent.leave()
 
 
 @pytest.mark.row("G-071", "G-072", "G-054")

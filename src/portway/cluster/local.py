@@ -2,8 +2,8 @@
 
 Deciding is instant and happens in memory; writing down follows through one *journal*, in which only
 the latest state of each name counts and one write runs at a time. So a slow store delays the answer
-to a bind, and never lets two sessions have one name. A lost *hold* or *release* is written again
-until the store takes it; a lost *reserve* refuses the bind.
+to a bind, and never lets two sessions have one name. Whoever takes a new name waits until it is written,
+and is refused when it cannot be; everything else is written again until the store takes it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 RETRY: Final = 1.0
-"""Seconds until a failed hold or release is written again."""
+"""Seconds until a state that could not be written is tried again."""
 
 
 class Keeper(Protocol):
@@ -98,6 +98,10 @@ class LocalClaims:
             raise _error(refusal, url)
         if str(shown) != str(url):
             self._dirty[str(shown)] = None  # tls://x became https://x, or a public port changed
+        if returning and before is not None:
+            # It stands in the store already: an agent that comes back must not wait, or fail, for that.
+            self._write(url)
+            return
         written = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(str(url), []).append(written)
         self._write(url)
@@ -159,9 +163,9 @@ class LocalClaims:
             await self._write_one(url, claim)
         except PortwayError as error:
             _answer(waiting, error)
-            if claim is None or claim.until is not None:
+            if not waiting:
                 self._dirty.setdefault(url, claim)
-                _log.warning("name not written down, will retry", extra={"url": url, "error": str(error)})
+                _log.warning("the state of %s is not written down, will retry: %s", url, error)
                 return False
         except BaseException:
             # Cancelled in mid-write: whoever waits must not wait for ever.

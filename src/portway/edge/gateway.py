@@ -54,11 +54,16 @@ _log = logging.getLogger(__name__)
 LEGS: Final = 16
 """Connections that one agent may have at a time."""
 
+CONTROL_RETRY: Final = 0.2
+"""Seconds until a control plane that was away is asked again."""
+
 DISMISS_LINGER: Final = 0.25
 """Seconds in which an agent may take note of what it is told before its session is closed."""
 
 _NANOSECOND: Final = 1e-9
 _WRONG_TOKEN: Final = frozenset({"ERR_NGROK_105", "ERR_NGROK_106", "ERR_NGROK_107", "ERR_NGROK_4018"})
+
+_AWAY: Final = "ERR_NGROK_128"
 
 LegKey = tuple[str, str, int]
 """Account, ClientId and leg number: what a new connection of the same agent replaces."""
@@ -286,7 +291,7 @@ class AgentSession:
         try:
             auth = self._auth = _read_auth(body, gateway.config.limits)
             await asyncio.sleep(gateway.admission.delay(self._address, loop.time()))
-            grant = await gateway.control.authenticate(auth.extra.authtoken, self._address)
+            grant = await self._ask_control(session, auth.extra.authtoken)
         except Error as error:
             if error.code in _WRONG_TOKEN:
                 gateway.admission.wrong_token(self._address, loop.time())
@@ -305,6 +310,23 @@ class AgentSession:
         session.admit(auth)
         self._tell_started()
         return self._welcome(auth, grant, client_id)
+
+    async def _ask_control(self, session: Session, token: str) -> "Grant":
+        """Have the token judged. A control plane that is only starting is waited for.
+
+        Refusing would be correct too, but some agents would be gone for two minutes then.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self.gateway.config.limits.control_patience
+        while True:
+            try:
+                return await self.gateway.control.authenticate(token, self._address)
+            except Error as error:
+                if error.code != _AWAY or loop.time() >= give_up:
+                    raise
+            if session.gate is not None and session.gate.deadline is not None:
+                session.gate.deadline = max(session.gate.deadline, give_up)
+            await asyncio.sleep(CONTROL_RETRY)
 
     def _client_id(self, auth: Auth, account_id: str) -> str:
         """Resume the session that the cookie proves, else begin a new one: that is kinder than 110."""

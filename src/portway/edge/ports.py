@@ -104,7 +104,7 @@ class Claims(Protocol):
     """
 
     async def claim(self, url: "Url", account_id: str, holder: str, *, pooled: bool, returning: bool) -> None:
-        """Take a name and write it down. ``returning`` means a proven rebind.
+        """Take a name and write it down. ``returning`` means a proven rebind, which does not wait for that.
 
         Raises Error 320 or 309 when it is another account's, 334 when it is online elsewhere and
         not both are pooled, or when a returning holder has lost it to a newer session. Cancelled:
@@ -139,6 +139,8 @@ class Limits:
 
     auth_deadline: float = 15.0
     """Seconds from accept until a session is authenticated. 0: no deadline."""
+    control_patience: float = 60.0
+    """Seconds that Auth waits for a control plane that is starting. 0: it is asked once."""
     unauthenticated: int = 256
     """Connections of agents, in this process, that have not authenticated. 0: none may connect."""
     unauthenticated_per_address: int = 16
