@@ -202,6 +202,8 @@ class HttpSocket(asyncio.BufferedProtocol):
 
     def write(self, data: memoryview | bytes) -> None:
         """Give bytes to the visitor."""
+        if self._transport.is_closing():
+            return  # lost; connection_lost is about to say so
         self.bytes_out += len(data)
         if self._pump is None:
             self._transport.write(bytes(data))
@@ -216,8 +218,12 @@ class HttpSocket(asyncio.BufferedProtocol):
     def _write_end(self) -> None:
         """Say that nothing more will be written."""
         self._notify()
-        if not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        try:
             self._transport.write_eof()
+        except OSError:  # asyncio: the visitor has reset, and nobody has read that yet
+            self._transport.abort()
 
     def _close(self) -> None:
         """Close in order, after what is still unsent."""
