@@ -1,6 +1,9 @@
 """A whole service as a process: start, readiness, secrets, signals."""
 
+import asyncio
+import io
 import json
+import logging
 import os
 import signal
 import socket
@@ -12,8 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 from tests.kit.eventually import eventually
 from tests.kit.product import clean_environment
+
+from portway.errors import Error
+from portway.server import config
+from portway.server import service as service_module
+from portway.server.link import Secrets
 
 ACCEPTS_WITHIN = 1.0
 """Seconds from exec until every listener accepts, decided."""
@@ -181,3 +190,81 @@ def test_the_log_can_be_json(tmp_path: Path) -> None:
         service.ready()
         _, log = service.stop()
     assert "ready" in [json.loads(line)["event"] for line in log.splitlines()]
+
+
+class FakeWorker:
+    """A data plane that never finishes draining; counts how often it is drained and closed."""
+
+    agent_port = http_port = https_port = 1
+    drains = closes = 0
+
+    def __init__(self, _config: object) -> None:
+        pass
+
+    async def open(self) -> None:
+        pass
+
+    def start(self, *_: object, **__: object) -> None:
+        pass
+
+    async def drain(self) -> None:
+        FakeWorker.drains += 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        FakeWorker.closes += 1
+
+
+class FakeLink:
+    """A controller that answers at once, the second time."""
+
+    stops = 0
+
+    def __init__(self, _config: object) -> None:
+        self.asked = 0
+
+    def start(self) -> None:
+        pass
+
+    async def ready(self) -> None:
+        pass
+
+    async def bootstrap(self, _authtoken: str | None, _api_key: str | None) -> Secrets:
+        self.asked += 1
+        if self.asked == 1:
+            raise Error("away", 128)
+        return Secrets("token", "key", fresh=True)
+
+    async def stop(self) -> None:
+        FakeLink.stops += 1
+
+
+class SignalWhenReady(io.StringIO):
+    """Standard output that tells the service to stop as soon as it says that it is ready."""
+
+    def write(self, s: str) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().write(s)
+
+
+@pytest.fixture
+def root_logger() -> Generator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers[:] = []
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_a_second_signal_cuts_what_drains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "Worker", FakeWorker)
+    monkeypatch.setattr(service_module, "ControllerLink", FakeLink)
+    monkeypatch.setattr(service_module, "RETRY", 0)
+    out = SignalWhenReady()
+    assert service_module.serve(config.load({"data_dir": str(tmp_path)}, {}), out) == 1
+    assert (FakeWorker.drains, FakeWorker.closes, FakeLink.stops) == (1, 1, 1)
+    assert "token" in out.getvalue()
