@@ -9,6 +9,9 @@ import asyncio
 import random
 from collections.abc import Callable
 
+import pytest
+
+from portway.errors import LocalProtocolError
 from portway.pipe import Pipe
 
 #: Seconds that anything may take before the test fails.
@@ -264,6 +267,55 @@ class PipeContract:
             assert ends.a.pipe.lend() is not None
         await ends.a.put(b"y" * 400_000)
         await ends.until(lambda: len(ends.b.sink.data) == 400_000)
+
+    async def test_a_lend_is_void_after_the_next_call(self, ends: Ends) -> None:
+        """Settling twice, too much, nothing, or after another call is a bug of ours, told at once."""
+        view = ends.a.pipe.lend()
+        assert view is not None
+        for wrong in (0, len(view) + 1):
+            assert ends.a.pipe.lend() is not None
+            with pytest.raises(LocalProtocolError):
+                ends.a.pipe.filled(wrong)
+        assert ends.a.pipe.lend() is not None
+        ends.a.pipe.filled(5)
+        with pytest.raises(LocalProtocolError):
+            ends.a.pipe.filled(5)
+        assert ends.a.pipe.lend() is not None
+        ends.a.pipe.send(b"x")
+        with pytest.raises(LocalProtocolError):
+            ends.a.pipe.filled(1)
+
+    async def test_consuming_what_was_not_delivered(self, ends: Ends) -> None:
+        """A bug of ours too: credit out of nothing would break the peer's bounds."""
+        ends.b.sink.consuming = False
+        await ends.a.put(b"ten bytes!")
+        await ends.until(lambda: len(ends.b.sink.data) == 10)
+        ends.b.pipe.consume(4)
+        with pytest.raises(LocalProtocolError):
+            ends.b.pipe.consume(7)
+        ends.b.pipe.consume(6)
+
+    async def test_consuming_after_the_end(self, ends: Ends) -> None:
+        """What was delivered may be consumed late, whatever has happened since."""
+        ends.b.sink.consuming = False
+        await ends.a.put(b"ten bytes!")
+        ends.a.pipe.end()
+        await ends.until(lambda: ends.b.sink.ends == 1)
+        ends.b.pipe.consume(4)
+        ends.b.pipe.end()
+        await ends.until(lambda: ends.a.sink.ends == 1)
+        ends.b.pipe.consume(6)
+
+    async def test_room_is_told_to_the_parked_only(self, ends: Ends) -> None:
+        """A writer that never had to stop hears nothing."""
+        for _ in range(20):
+            assert ends.a.pipe.send(b"z" * 10_000) == 10_000
+            view = ends.a.pipe.lend()
+            assert view is not None
+            ends.a.pipe.filled(min(1000, len(view)))
+            await turns(20)
+        await ends.until(lambda: len(ends.b.sink.data) == 220_000)
+        assert ends.a.sink.rooms == 0
 
     async def test_abort_resets_the_other_end(self, ends: Ends) -> None:
         """The other Sink's last call is on_reset; ours hears nothing."""

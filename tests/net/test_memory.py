@@ -6,6 +6,7 @@ import pytest
 import pytest_asyncio
 from tests.kit.pipes import Bell, End, Ends, PipeContract, Recorder
 
+from portway.errors import LocalProtocolError
 from portway.net.memory import memory_pair
 
 
@@ -74,20 +75,20 @@ class TestScheduled:
     def test_too_much_credit_is_a_bug(self, deeds: list[Callable[[], None]]) -> None:
         """Consuming what was not delivered fails at once."""
         _, two = memory_pair(schedule=deeds.append)
-        with pytest.raises(AssertionError, match="more than was delivered"):
+        with pytest.raises(LocalProtocolError, match="0 bytes are outstanding"):
             two.consume(1)
 
     def test_filled_needs_its_lend(self, deeds: list[Callable[[], None]]) -> None:
         """None, one that is too small, and one that was settled already."""
         one, _ = memory_pair(window=10, schedule=deeds.append)
-        with pytest.raises(AssertionError, match="without a lend"):
+        with pytest.raises(LocalProtocolError, match="without a lend"):
             one.filled(1)
         assert one.lend() is not None
-        with pytest.raises(AssertionError, match="without a lend"):
+        with pytest.raises(LocalProtocolError, match="without a lend"):
             one.filled(11)
         assert one.lend() is not None
         one.filled(5)
-        with pytest.raises(AssertionError, match="without a lend"):
+        with pytest.raises(LocalProtocolError, match="without a lend"):
             one.filled(1)
 
     def test_repr_shows_credit(self, deeds: list[Callable[[], None]]) -> None:

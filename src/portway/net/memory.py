@@ -8,6 +8,7 @@ everything is delivered later, by the loop or by whatever `schedule` is.
 import asyncio
 from collections.abc import Callable
 
+from portway.errors import LocalProtocolError
 from portway.pipe import Sink
 
 #: Bytes that may be under way in one direction.
@@ -65,14 +66,17 @@ class MemoryPipe:
     def filled(self, n: int) -> bool:
         """Send the first `n` bytes of the last lend."""
         lent, self._lent = self._lent, 0
-        assert 0 < n <= lent, f"filled({n}) without a lend of that size"
-        assert self._space is not None
-        return self._put(bytes(self._space[:n]))
+        if self._space is None or not 0 < n <= lent:
+            raise LocalProtocolError(f"filled({n}) without a lend of that size")
+        self._put(bytes(self._space[:n]))
+        self._starved = not self._credit
+        return not self._starved
 
     def send(self, data: bytes | bytearray | memoryview) -> int:
         """Send as much as credit allows."""
         if self._ended or self._aborted:
             return 0
+        self._lent = 0
         n = min(len(data), self._credit)
         if n < len(data):
             self._starved = True
@@ -97,8 +101,9 @@ class MemoryPipe:
 
     def consume(self, n: int) -> None:
         """Give credit for `n` bytes back to the other end."""
+        if self.consumed + n > self.received:
+            raise LocalProtocolError(f"consume({n}), yet {self.outstanding} bytes are outstanding")
         self.consumed += n
-        assert self.consumed <= self.received, "consumed more than was delivered"
         if n:
             self._other.credit(n)
 
@@ -137,12 +142,9 @@ class MemoryPipe:
         if self._starved:
             self._wake()
 
-    def _put(self, data: bytes) -> bool:
+    def _put(self, data: bytes) -> None:
         self._credit -= len(data)
         self._other.deliver(data)
-        if not self._credit:
-            self._starved = True
-        return self._credit > 0
 
     def _wake(self) -> None:
         if not self._scheduled and self._sink is not None:
