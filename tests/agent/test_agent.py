@@ -457,3 +457,15 @@ def test_an_agent_may_be_used_on_one_loop_after_another(
         asyncio.run(main())
         assert agent.endpoints == []
         assert not agent.connected
+
+
+async def test_an_agent_belongs_to_its_loop(service: FakeService) -> None:
+    async def elsewhere() -> None:
+        for call in (agent.listen(), agent.disconnect()):
+            with pytest.raises(NotConnected, match="another event loop"):
+                await call
+
+    async with agent_of(service) as agent:
+        await agent.connect()
+        await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+        assert agent.connected

@@ -1,18 +1,22 @@
 """Losing a session: what comes back, in which order it is told, and when it is over."""
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
 from tests.kit.fake_service import Arrived, FakeService, agent_of, refusing
 from tests.kit.pipes import Bell, Recorder
 
 from portway import (
+    Agent,
     AgentConnectSucceeded,
     AgentDisconnected,
     Endpoint,
     Error,
     Event,
     ListenerClosed,
+    NotConnected,
     SessionClosed,
 )
 from portway.agent.reconnect import FINAL, is_final
@@ -252,6 +256,46 @@ async def test_listen_during_an_outage_waits_for_the_next_session(service: FakeS
         await diary.until("disconnected ts_1 SessionClosed")
         listener = await agent.listen("tcp://")
         assert listener.tunnel_session_id == "ts_2"
+
+
+async def test_listen_during_an_outage_that_never_ends_fails(service: FakeService) -> None:
+    diary = Diary()
+    async with agent_of(service, event_handlers=[diary]) as agent:
+        await agent.connect()
+        service.on_auth = refusing(107)
+        service.last.drop()
+        await diary.until("disconnected ts_1 SessionClosed")
+        with pytest.raises((NotConnected, Error)):
+            await agent.listen("tcp://")
+
+
+async def test_a_bootstrap_that_is_away_for_a_moment_is_remembered(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(service.certs.ca)
+    bootstrap = tmp_path / "bootstrap.json"
+    known = {
+        "connect_url": service.connect_url,
+        "authtoken": "boot",
+        "ca_cert": str(tmp_path / "ca.pem"),
+    }
+    bootstrap.write_text(json.dumps(known))
+    monkeypatch.setenv("PORTWAY_DATA_DIR", str(tmp_path))
+    diary = Diary()
+    async with Agent(event_handlers=[diary]) as agent:
+        await agent.connect()
+        bootstrap.unlink()
+        service.last.drop()
+        await diary.until("connected ts_2")
+        assert service.last.auth.extra.authtoken == "boot"
+        monkeypatch.setenv("PORTWAY_CONNECT_URL", service.connect_url)
+        service.last.drop()
+        await diary.until("connected ts_3")
+        assert service.last.auth.extra.authtoken == "boot"
+        bootstrap.write_text(json.dumps(known | {"authtoken": "new"}))
+        service.last.drop()
+        await diary.until("connected ts_4")
+        assert service.last.auth.extra.authtoken == "new"
 
 
 @pytest.mark.row("A17", "G-060", "A3")

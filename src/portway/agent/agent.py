@@ -121,9 +121,14 @@ class Agent:
             await self._connect_until(timeout)
 
     async def disconnect(self) -> None:
-        """End the session; all its endpoints end first. Idempotent."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None and keeper.loop is asyncio.get_running_loop():
+        """End the session; all its endpoints end first. Idempotent.
+
+        Raises `NotConnected` on another event loop than that of the session.
+        """
+        keeper = self._keeper
+        if keeper is not None and not keeper.loop.is_closed():
+            _same_loop(keeper)
+            self._keeper = None
             await keeper.close()
 
     @property
@@ -252,10 +257,9 @@ class Agent:
         keeper = self._keeper
         if keeper is None or keeper.over or not keeper.established:
             return None
-        if keeper.loop is not asyncio.get_running_loop():
-            if keeper.loop.is_closed():
-                return None
-            raise NotConnected("the agent is connected on another event loop; use one agent for each loop")
+        if keeper.loop.is_closed():
+            return None
+        _same_loop(keeper)
         return keeper
 
     async def _ready(self) -> Keeper:
@@ -294,3 +298,8 @@ class Agent:
                     await asyncio.sleep(backoff.next(loop.time(), random.random()))
         except TimeoutError:
             raise last from None
+
+
+def _same_loop(keeper: Keeper) -> None:
+    if keeper.loop is not asyncio.get_running_loop():
+        raise NotConnected("the agent is connected on another event loop; use one agent for each loop")

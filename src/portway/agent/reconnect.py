@@ -19,14 +19,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from portway.agent.bound import Bound
-from portway.agent.discovery import discover
+from portway.agent.discovery import Service, discover
 from portway.agent.emitter import Emitter
 from portway.agent.endpoint import Endpoint
 from portway.agent.info import AgentSession, session_info
 from portway.agent.link import Link
 from portway.agent.options import PROTOS, AgentOptions, EndpointOptions
 from portway.agent.table import Table
-from portway.errors import ConnectError, Error, NotConnected, PortwayError, SessionClosed
+from portway.errors import ConfigError, ConnectError, Error, NotConnected, PortwayError, SessionClosed
 from portway.net.backoff import Backoff
 from portway.net.tasks import Tasks
 from portway.paths import bootstrap_file, default_data_dir
@@ -79,6 +79,7 @@ class Keeper:
         self._up = asyncio.Event()
         self._first: asyncio.Task[Exception | None] | None = None
         self._waiting = 0
+        self._service: Service | None = None
         self._client_id = ""
         self._cookie = ""
         self._log = emitter.logger
@@ -86,7 +87,7 @@ class Keeper:
     @property
     def connected(self) -> bool:
         """Whether a session stands right now."""
-        return self._up.is_set()
+        return self._link is not None
 
     @property
     def established(self) -> bool:
@@ -132,12 +133,26 @@ class Keeper:
 
     async def _open(self) -> tuple[Link, AgentSession]:
         """Open one session. Raises PortwayError; leaves nothing open then."""
-        options = self._options
-        service = discover(options, os.environ, bootstrap_file(default_data_dir()))
         link = Link(self)
-        answer = await link.open(service, options, client_id=self._client_id, cookie=self._cookie)
+        answer = await link.open(self._find(), self._options, client_id=self._client_id, cookie=self._cookie)
         self._client_id, self._cookie = answer.client_id, answer.extra.cookie
         return link, session_info(self.agent, answer, datetime.now(UTC))
+
+    def _find(self) -> Service:
+        """Say where to connect. Raises ConfigError when nothing was ever known.
+
+        A service that restarts takes its ``bootstrap.json`` away for a moment. What it said before
+        still holds: an agent that came without its token would be refused for good.
+        """
+        try:
+            found = discover(self._options, os.environ, bootstrap_file(default_data_dir()))
+        except ConfigError:
+            if self._service is None:
+                raise
+            return self._service
+        if self._service is None or found.authtoken:
+            self._service = found
+        return self._service
 
     def _adopt(self, link: Link, session: AgentSession) -> None:
         self._link, self.session = link, session
@@ -247,7 +262,7 @@ class Keeper:
         if self.over:
             return
         self.over = True
-        self._up.clear()
+        self._up.set()  # whoever waits for a session shall look again
         for bound in self.table.clear():
             bound.finish(error)
         if self._link is not None:
@@ -278,8 +293,8 @@ class Keeper:
     async def _bind(self, make: Make[E], options: EndpointOptions, request: Bind) -> E | Exception:
         await self._up.wait()
         link, session = self._link, self.session
-        if link is None or session is None:
-            return NotConnected("the agent was disconnected")
+        if self.over or link is None or session is None:
+            return NotConnected("the agent was disconnected, or refused for good")
         with self.table.binding():
             try:
                 answer = await link.bind(request)
