@@ -238,9 +238,12 @@ def test_every_test_file_has_its_module() -> None:
 
 
 def _is_bare(file: Path) -> bool:
-    """Say whether a file holds nothing but a docstring: a package marker."""
-    return all(
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in _tree(file).body
+    """Say whether a package marker holds only a docstring, imports and `__all__`."""
+    return file.name == "__init__.py" and all(
+        isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        for node in _tree(file).body
     )
 
 

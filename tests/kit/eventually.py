@@ -50,3 +50,8 @@ async def eventually_async(look: Callable[[], Awaitable[T]], what: str, *, timeo
             last = value
         await asyncio.sleep(PAUSE)
     raise AssertionError(f"not within {timeout:g} s: {what} (last: {last!r})")
+
+
+def let_pass(seconds: float) -> None:
+    """Let time pass where that is what is tested: in tests marked `long` only."""
+    time.sleep(seconds)

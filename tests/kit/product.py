@@ -62,9 +62,10 @@ class Bootstrap:
 class Process:
     """One process of the product, its output kept in a file."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        """Take a folder for the log and a name for it."""
+    def __init__(self, folder: Path, name: str, python: str = sys.executable) -> None:
+        """Take a folder for the log, a name for it, and the interpreter to run."""
         folder.mkdir(parents=True, exist_ok=True)
+        self._python = python
         self.folder = folder
         self.name = name
         self.log_file = folder / f"{name}.log"
@@ -95,7 +96,7 @@ class Process:
         assert self._running is None, f"{self.name} runs already"
         with self.log_file.open("ab") as log:
             self._running = subprocess.Popen(
-                [sys.executable, "-m", "portway.cli.main", *command],
+                [self._python, "-m", "portway.cli.main", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -205,9 +206,9 @@ class Service(Process):
 class AgentProcess(Process):
     """`portway http|tcp|tls …` beside an upstream."""
 
-    def __init__(self, folder: Path, service: Service) -> None:
-        """Take a folder for the log and the service to connect to."""
-        super().__init__(folder, f"agent-{SystemRandom().randrange(1 << 32):08x}")
+    def __init__(self, folder: Path, service: Service, python: str = sys.executable) -> None:
+        """Take a folder for the log, the service to connect to, and the interpreter to run."""
+        super().__init__(folder, f"agent-{SystemRandom().randrange(1 << 32):08x}", python)
         self._service = service
 
     def start(self, *command: str) -> str:

@@ -1,0 +1,89 @@
+"""The wheel in a fresh environment, without any library of the `server` extra: the agent needs none."""
+
+import asyncio
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+from tests.kit.product import AgentProcess, clean_environment, running_service
+from tests.kit.traffic import get, hello_http, server
+
+pytestmark = pytest.mark.xdist_group("base")
+
+ROOT = Path(__file__).parent.parent.parent
+
+GUARD = """
+import sys
+
+class Absent:
+    names = {"aiosqlite", "alembic", "cryptography", "sqlalchemy", "structlog"}
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"{name} belongs to the server extra", name=name)
+        return None
+
+sys.meta_path.insert(0, Absent())
+"""
+"""Put first on the import path of that environment: what the extra brings cannot be imported."""
+
+EVERY_MODULE = """
+import importlib, pkgutil
+import portway.agent
+for module in pkgutil.walk_packages(portway.agent.__path__, "portway.agent."):
+    importlib.import_module(module.name)
+for name in portway.__all__:
+    getattr(portway, name)
+print(portway.__file__, portway.__version__)
+"""
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a fresh environment with our wheel in it."""
+    folder = tmp_path_factory.mktemp("base")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    _run(build, cwd=ROOT)
+    venv.create(folder / "venv", with_pip=True)
+    interpreter = folder / "venv" / "bin" / "python"
+    (wheel,) = folder.glob("*.whl")
+    _run([str(interpreter), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(wheel)])
+    (site,) = (folder / "venv" / "lib").glob("*/site-packages")
+    (site / "sitecustomize.py").write_text(GUARD)
+    (site / "zz_base_requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return interpreter
+
+
+def test_every_module_of_the_agent_loads(python: Path, tmp_path: Path) -> None:
+    place, version = _run([str(python), "-c", EVERY_MODULE], cwd=tmp_path).split()
+    assert "site-packages" in place
+    assert version == "0.1.0"
+
+
+async def test_the_command_works(python: Path, tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        agent = AgentProcess(tmp_path, service, str(python))
+        try:
+            async with server(hello_http) as upstream:
+                url = await asyncio.to_thread(agent.start, "http", str(upstream), "--url", "http://")
+                answer = await get(url, service.bootstrap.http_port)
+        finally:
+            agent.kill()
+    assert answer.status == 200
+
+
+def _run(command: list[str], cwd: Path | None = None) -> str:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
