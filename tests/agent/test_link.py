@@ -40,6 +40,17 @@ async def test_an_unreadable_stop_harms_nothing(service: FakeService) -> None:
         assert not listener.done()
 
 
+@pytest.mark.row("A13")
+async def test_a_stop_is_ended_without_an_answer(service: FakeService) -> None:
+    async with agent_of(service) as agent:
+        listener = await agent.listen()
+        with pytest.raises(MessageError, match="without an answer"):
+            await service.last.live.call(
+                StreamType.STOP_TUNNEL, b'{"Id":"%b","Message":"gone"}' % listener.id.encode()
+            )
+        assert listener.done()
+
+
 async def test_a_service_that_hangs_up_during_auth(service: FakeService) -> None:
     async def hang_up(arrived: Arrived) -> AuthResp:
         arrived.drop()
