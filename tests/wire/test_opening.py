@@ -16,6 +16,7 @@ from portway.wire.opening import (
     Opening,
     StreamType,
     pack_opening,
+    read_proxy,
 )
 
 
@@ -66,6 +67,25 @@ def test_every_cut_gives_the_same_opening(raw: bytes, opening: Opening, rest: by
             assert found == opening
             # White space behind a request is dropped only where it came with the request.
             assert left.lstrip(b" \t\r\n") == rest
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (pack_opening(3, b"{}"), (Opening(3, b"{}"), 14)),
+        (pack_opening(3, b"{}") + b"rest", (Opening(3, b"{}"), 14)),
+        (pack_opening(3, b""), (Opening(3, b""), 12)),
+        (pack_opening(3, b"x" * MAX_BODY), (Opening(3, b"x" * MAX_BODY), 12 + MAX_BODY)),
+        (pack_opening(3, b"x" * (MAX_BODY + 1)), None),
+        (pack_opening(3, b"{}")[:-1], None),
+        (pack_opening(3, b"{}")[:11], None),
+        (pack_opening(1, b"{}" * 9), None),
+        (b"\0\0\0\x03" + b"\xff" * 8 + b"{}", None),
+        (b"\0\0\0\x03" + b"\xff" * 7 + b"\x7f{}", None),
+    ],
+)
+def test_a_whole_proxy_opening_is_read_at_once(raw: bytes, found: tuple[Opening, int] | None) -> None:
+    assert read_proxy(memoryview(raw)) == found
 
 
 json_values = st.recursive(

