@@ -28,7 +28,7 @@ from portway import (
 from portway.wire.messages import AuthResp, Bind, BindResp, Deprecation
 
 
-@pytest.mark.row("G-030", "G-033", "T-024")
+@pytest.mark.row("G-030", "G-033")
 async def test_making_an_agent_touches_nothing() -> None:
     agent = Agent(connect_url="127.0.0.1:1", connect_cas="/no/such/file")
     assert repr(agent) == "<Agent not connected>"
@@ -138,7 +138,7 @@ async def test_a_deadline_holds_against_a_silent_listener(certs: Certs) -> None:
         assert not agent.connected
 
 
-@pytest.mark.row("G-050", "G-035")
+@pytest.mark.row("G-050")
 async def test_another_authority_is_refused_before_a_word_is_said(service: FakeService) -> None:
     agent = agent_of(service, connect_cas=make_certs().ca)
     with pytest.raises(ConnectError) as caught:
@@ -149,7 +149,7 @@ async def test_another_authority_is_refused_before_a_word_is_said(service: FakeS
         await agent_of(service, connect_cas="/no/such/file").connect()
 
 
-@pytest.mark.row("G-050", "G-065")
+@pytest.mark.row("G-050")
 async def test_authorities_as_a_context_or_a_file(
     service: FakeService, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

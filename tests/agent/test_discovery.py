@@ -73,7 +73,7 @@ def test_loopback_has_several_names(bootstrap: Path) -> None:
     assert (found.host, found.authtoken, found.cas) == ("localhost", "boot-token", "/data/ca.pem")
 
 
-@pytest.mark.row("G-007", "T-026")
+@pytest.mark.row("G-007")
 def test_no_token_at_all_is_for_the_service_to_refuse() -> None:
     found = discover(AgentOptions(connect_url="a.example:1"), {}, NOWHERE)
     assert found.authtoken == ""

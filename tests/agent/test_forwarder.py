@@ -116,7 +116,7 @@ async def test_what_a_forwarder_tells_of_itself(service: FakeService, agent: Age
     assert plain.upstream_url == "http://localhost:8080"
 
 
-@pytest.mark.row("G-125", "G-156", "G-157", "T-053")
+@pytest.mark.row("G-125", "G-156", "G-157")
 async def test_bytes_go_both_ways_and_are_counted(service: FakeService, agent: Agent, heard: Heard) -> None:
     async with upstream(echo) as up:
         forwarder = await agent.forward(up.port, url="tcp://")
@@ -146,7 +146,7 @@ async def test_half_close_is_kept(service: FakeService, agent: Agent) -> None:
         assert await visit.rest() == f"{len(data)} bytes".encode()
 
 
-@pytest.mark.row("T-003", "T-005")
+@pytest.mark.row("T-003")
 async def test_the_upstream_may_speak_first(service: FakeService, agent: Agent) -> None:
     async def banner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"RFB 003.008\n")
@@ -475,7 +475,6 @@ async def test_without_listeners_nothing_is_put_between(
         await visit.rest()
 
 
-@pytest.mark.row("T-050", "T-054")
 async def test_the_upstream_may_be_on_another_address(service: FakeService, agent: Agent) -> None:
     async with upstream(echo, host="127.0.0.2") as up:
         visit = Visit(service, await agent.forward(f"127.0.0.2:{up.port}", url="tcp://"), b"there")

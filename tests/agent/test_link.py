@@ -12,7 +12,7 @@ from portway.session import StreamType
 from portway.wire.messages import AuthResp, Bind
 
 
-@pytest.mark.row("A13", "G-176")
+@pytest.mark.row("A13")
 @pytest.mark.parametrize("kind", [StreamType.STOP, StreamType.RESTART, StreamType.UPDATE])
 async def test_commands_are_answered_without_a_handler(service: FakeService, kind: StreamType) -> None:
     async with agent_of(service) as agent:

@@ -11,7 +11,7 @@ HTTP = ("http", "https")
 RAW = ("tcp", "tls")
 
 
-@pytest.mark.row("G-130", "T-050", "T-054")
+@pytest.mark.row("G-130")
 @pytest.mark.parametrize(
     ("addr", "on_http", "on_raw"),
     [

@@ -13,7 +13,6 @@ def test_a_url_is_its_text_and_knows_its_parts() -> None:
     assert (url.scheme, url.host, url.hostname, url.port) == ("tcp", "localhost:20000", "localhost", 20000)
 
 
-@pytest.mark.row("T-024")
 def test_a_url_can_be_called_as_in_the_older_sdks() -> None:
     text = URL("https://a.example")()
     assert text == "https://a.example"

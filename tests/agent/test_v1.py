@@ -47,7 +47,7 @@ def edge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ServiceThr
         farewell()
 
 
-@pytest.mark.row("T-025", "T-020", "T-028")
+@pytest.mark.row("T-025", "T-028")
 def test_forward_without_await_in_a_plain_script(
     edge: ServiceThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +109,6 @@ def test_the_documented_script_runs_as_it_is(
     assert done.stderr == ""
 
 
-@pytest.mark.row("T-024", "T-054")
 async def test_forward_awaited_with_keywords(known: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NGROK_AUTHTOKEN", "of-env")
     pending = portway.forward(addr=8080, authtoken_from_env=True, proto="tcp")
@@ -143,7 +142,7 @@ def test_with_an_upstream_it_is_a_coroutine_in_a_plain_script_too(
         asyncio.run(portway.forward(Upstream(80)))
 
 
-@pytest.mark.row("T-035", "T-065")
+@pytest.mark.row("T-065")
 async def test_the_older_words(known: FakeService) -> None:
     made = [
         await portway.forward(80, authtoken="t", proto="tcp", remote_addr="localhost:20123", proxy_proto="2"),
@@ -178,7 +177,7 @@ async def test_words_that_make_no_sense(known: FakeService) -> None:
         portway.forward()  # pyright: ignore[reportCallIssue]
 
 
-@pytest.mark.row("T-026", "G-007")
+@pytest.mark.row("G-007")
 def test_the_environments_token_and_no_other(edge: ServiceThread) -> None:
     with pytest.raises(Error) as caught:
         portway.forward(80, authtoken_from_env=True)

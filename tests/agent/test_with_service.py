@@ -5,6 +5,7 @@ import hashlib
 import random
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.kit.certs import make_certs
@@ -12,6 +13,7 @@ from tests.kit.pipes import Bell
 from tests.kit.service import FakeControl, Running, running_worker, settings
 from tests.kit.upstreams import answer_after_end, echo, upstream, web
 
+import portway
 from portway import (
     Agent,
     AgentConnectSucceeded,
@@ -24,6 +26,8 @@ from portway import (
     SessionClosed,
     Upstream,
 )
+from portway.agent import default
+from portway.agent.default import agent_for
 from portway.codec.proxy_protocol import decode
 from portway.edge.ports import Revoked
 
@@ -115,7 +119,7 @@ class Visitor:
             pass
 
 
-@pytest.mark.row("G-002", "G-005", "G-006", "G-125", "G-158", "G-118")
+@pytest.mark.row("G-002", "G-006", "G-125", "G-158", "G-118")
 async def test_http_through_a_random_url(edge: Running, agent: Agent, heard: Heard) -> None:
     async with upstream(web) as up:
         forwarder = await agent.forward(up.port, url="http://")
@@ -172,7 +176,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
-@pytest.mark.row("G-126", "T-057", "T-093", "T-094", "T-095")
+@pytest.mark.row("G-126", "T-057", "T-094")
 async def test_tcp_to_a_dead_upstream_is_closed_without_a_byte(
     edge: Running, agent: Agent, heard: Heard, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,6 +275,45 @@ async def test_a_listener_sees_the_header_first(edge: Running, agent: Agent, ver
     await visitor.close()
 
 
+@pytest.mark.row("T-023", "T-024", "T-054")
+async def test_the_older_forms_carry_bytes(
+    edge: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(edge.certs.ca)
+    monkeypatch.setenv("PORTWAY_CONNECT_URL", f"127.0.0.1:{edge.agent_port}")
+    monkeypatch.setenv("PORTWAY_CONNECT_CAS", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("NGROK_AUTHTOKEN", "good")
+    monkeypatch.setattr(default, "default_agent", Agent())
+    async with upstream(echo, host="127.0.0.2") as up:
+        address = f"127.0.0.2:{up.port}"
+        for pending in (
+            portway.forward(addr=address, authtoken_from_env=True, proto="tcp"),
+            portway.forward(address, authtoken_from_env=True, proto="tcp"),
+        ):
+            forwarder = await pending
+            assert forwarder.url() == str(forwarder.url)
+            visitor = await Visitor.at(forwarder.url.port)
+            visitor.writer.write(b"hello")
+            visitor.writer.write_eof()
+            assert await visitor.rest() == b"hello"
+            await visitor.close()
+            await forwarder.close()
+        await agent_for("good").disconnect()
+    for listener in (
+        await portway.listen(proto="tcp", authtoken_from_env=True),
+        await portway.listen("tcp://"),
+    ):
+        assert listener.url.scheme == "tcp"
+        visitor = await Visitor.at(listener.url.port)
+        visitor.writer.write(b"hello")
+        async with await listener.accept() as connection:
+            assert await connection.reader.readexactly(5) == b"hello"
+            connection.writer.write(b"goodbye")
+        assert await visitor.rest() == b"goodbye"
+        await visitor.close()
+        await listener.agent.disconnect()
+
+
 @pytest.mark.row("G-047", "T-029", "A9", "A17", "G-153", "G-154")
 async def test_a_lost_session_comes_back_with_its_addresses(
     edge: Running, agent: Agent, heard: Heard
@@ -356,7 +399,7 @@ async def test_tokens_that_are_refused(edge: Running, token: str, code: int) -> 
     assert caught.value.code == f"ERR_NGROK_{code}"
 
 
-@pytest.mark.row("G-115", "G-049", "T-038")
+@pytest.mark.row("G-049", "T-038")
 async def test_two_agents_and_one_url(edge: Running, agent: Agent) -> None:
     async with agent_of(edge) as other:
         first = await agent.listen("http://shared.portway.localhost", pooling_enabled=True)
