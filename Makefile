@@ -14,7 +14,7 @@ ARGS      ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz soak lock conformance format clean
+.PHONY: help run test check bench fuzz soak lock conformance reference format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,7 @@ check: $(READY)  ## everything that CI runs: format, lint, types, guards, then t
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m basedpyright
 	@$(PY) tools/conformance.py --check
+	@$(PY) tools/reference.py --check
 	@$(MAKE) --no-print-directory test
 
 bench: $(READY)  ## CPU seconds and memory beside a minimal relay; PROTOTYPE=path adds one more
@@ -50,6 +51,9 @@ lock: $(READY)  ## resolve requirements/*.in anew into the locked, hashed requir
 
 conformance: $(READY)  ## write docs/conformance.md from the tests' markers
 	@$(PY) tools/conformance.py
+
+reference: $(READY)  ## write docs/reference from the program's own help
+	@$(PY) tools/reference.py
 
 format: $(READY)  ## format, and mend what the linter can mend
 	@$(PY) -m ruff format .

@@ -159,8 +159,9 @@ def _popen(
     stdin: int = subprocess.DEVNULL,
 ) -> "subprocess.Popen[str]":
     output = stack.enter_context(log.open("w")) if log else subprocess.PIPE
+    errors = subprocess.STDOUT if log else None
     process = subprocess.Popen(
-        command, cwd=cwd, env=os.environ | environ, stdin=stdin, stdout=output, text=True
+        command, cwd=cwd, env=os.environ | environ, stdin=stdin, stdout=output, stderr=errors, text=True
     )
     stack.callback(_end, process)
     return process
