@@ -190,7 +190,7 @@ async def test_a_faulty_factory_costs_its_connection_only(caplog: pytest.LogCapt
             assert await loop.sock_recv(unlucky, 1) == b""
         await loop.sock_connect(lucky, ("127.0.0.1", listener.port))
         await _greeted(lucky)
-    assert [record.getMessage() for record in caplog.records] == ["task accept listener crashed"]
+    assert [record.getMessage() for record in caplog.records] == ["listener: a connection got no protocol"]
     await _over(alive, listener)
 
 
