@@ -11,6 +11,7 @@ from portway.codec.http1 import CHUNKED, NO_BODY, UNTIL_CLOSE, RequestHead, Resp
 
 _CRLF = b"\r\n"
 _HARMLESS_OPTIONS = frozenset((b"keep-alive", b"close", b"upgrade", b"te", b"http2-settings", b""))
+_STATUS = [f"HTTP/1.1 {status} ".encode() for status in range(1000)]
 _FORWARDED_PREFIX = b"x-forwarded-"
 
 
@@ -39,10 +40,12 @@ def request_head(head: RequestHead, forwarding: Forwarding) -> bytes:
     plain = head.plain
     if head.suspect:
         plain = [line for line in plain if not _is_ours(line, trusted=forwarding.trusted)]
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, head.target, head.authority)]
+    authority = head.authority
+    # Formatting bytes with % costs three times what joining them does.
+    lines = [head.method + b" " + head.target + b" HTTP/1.1\r\nHost: " + authority]
     if len(special) == 1:  # Host alone: the usual request of a program
         lines += plain
-        lines.append(b"%b%b\r\n\r\n" % (forwarding.plain, head.authority))
+        lines.append(forwarding.plain + authority + b"\r\n\r\n")
         return _CRLF.join(lines)
     if b"connection" in special:
         plain = _without_named(plain, special)
@@ -61,7 +64,7 @@ def response_head(head: ResponseHead, *, keep_alive: bool, chunking: bool = True
     """
     special = head.special
     plain = head.plain
-    lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason)]
+    lines = [_STATUS[head.status] + head.reason]
     if b"connection" in special:
         plain = _without_named(plain, special)
     lines += plain
@@ -73,7 +76,7 @@ def response_head(head: ResponseHead, *, keep_alive: bool, chunking: bool = True
         if b"content-length" in special and head.status >= 200 and head.status != 204:
             lines.append(b"Content-Length: " + special[b"content-length"][0])  # of HEAD, of 304, or zero
     elif framing is not UNTIL_CLOSE:
-        lines.append(b"Content-Length: %d" % framing.length)
+        lines.append(b"Content-Length: " + str(framing.length).encode())
     if head.upgrade and head.status in (101, 426):
         lines.append(b"Connection: Upgrade\r\nUpgrade: " + special[b"upgrade"][0])
     elif not keep_alive and head.status >= 200:

@@ -14,12 +14,14 @@ RFC 9112 is meant by every section number without another RFC in front.
 """
 
 import re
-from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from portway.errors import HttpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_HEAD = 1 << 20
 """Longest head taken, in bytes, blank line included."""
@@ -40,7 +42,7 @@ _RESPONSE = re.compile(
 
 _FIELD_LINE = re.compile(_TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+").fullmatch
 _REQUEST_LINE = re.compile(_TOKEN + rb"++ [!-~]++ HTTP/[0-9]\.[0-9]").fullmatch
-_LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
+_MAX_DIGITS = 18
 _AUTHORITY = re.compile(rb"([a-z0-9_.\-]{1,255}|\[[0-9a-f:.]{2,45}\])(?::([0-9]{0,5}))?").fullmatch
 _ABSOLUTE = re.compile(rb"(?i:(https?)://)([^/?#]++)([^#]*+)").fullmatch
 _OURS = re.compile(rb"\n(?:ngrok|x[-_]forwarded|forwarded)").search
@@ -88,8 +90,7 @@ Special = dict[bytes, list[bytes]]
 """Values, in order, of the fields that a proxy must understand, by lower-case name."""
 
 
-@dataclass(slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """A request's head that can be served. Bytes are as received unless said otherwise."""
 
     method: bytes
@@ -128,8 +129,7 @@ class RequestHead:
         return _pairs(self.special, self.plain)
 
 
-@dataclass(slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """An upstream's head that can be relayed."""
 
     status: int
@@ -141,13 +141,19 @@ class ResponseHead:
     special: Special
     plain: list[bytes]
     size: int
-    upgrade: bytes | None = field(default=None)
+    upgrade: bytes | None
     """Value of Upgrade, when ``Connection`` names it."""
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """All fields as name and value; the ones a proxy must understand come first."""
         return _pairs(self.special, self.plain)
+
+
+# A named tuple's own call goes through a function written in Python; these do not.
+_new_request = cast("Callable[[type[RequestHead], tuple[object, ...]], RequestHead]", tuple.__new__)
+_new_response = cast("Callable[[type[ResponseHead], tuple[object, ...]], ResponseHead]", tuple.__new__)
+_new_framing = cast("Callable[[type[Framing], tuple[Kind, int]], Framing]", tuple.__new__)
 
 
 def find_head(buffer: bytes | bytearray, start: int = 0, status: int = 400) -> int:
@@ -198,22 +204,25 @@ def parse_request(head: bytes) -> RequestHead:
     framing = NO_BODY
     if b"content-length" in special or b"transfer-encoding" in special:
         framing = _framing(special, minor, 400) or NO_BODY
-    return RequestHead(
-        method,
-        target,
-        minor,
-        scheme,
-        host,
-        port,
-        authority,
-        framing,
-        minor == 1 and b"close" not in options,
-        _upgrade(special, options, minor, framing) if b"upgrade" in options else None,
-        b"expect" in special and _expects(special, minor, framing),
-        special,
-        plain,
-        (b"\nx" in lower or b"\nn" in lower or b"\nf" in lower) and _OURS(lower) is not None,
-        len(head),
+    return _new_request(
+        RequestHead,
+        (
+            method,
+            target,
+            minor,
+            scheme,
+            host,
+            port,
+            authority,
+            framing,
+            minor == 1 and b"close" not in options,
+            _upgrade(special, options, minor, framing) if b"upgrade" in options else None,
+            b"expect" in special and _expects(special, minor, framing),
+            special,
+            plain,
+            (b"\nx" in lower or b"\nn" in lower or b"\nf" in lower) and _OURS(lower) is not None,
+            len(head),
+        ),
     )
 
 
@@ -237,16 +246,19 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
     upgrade = special.get(b"upgrade") if b"upgrade" in options else None
     if status == 101 and not upgrade:
         raise HttpError(502, "The upstream switches protocols without saying to which.")
-    return ResponseHead(
-        status,
-        reason or b"",
-        minor,
-        framing,
-        keep_alive and framing is not UNTIL_CLOSE,
-        special,
-        plain,
-        len(head),
-        upgrade[0].lower() if upgrade else None,
+    return _new_response(
+        ResponseHead,
+        (
+            status,
+            reason or b"",
+            minor,
+            framing,
+            keep_alive and framing is not UNTIL_CLOSE,
+            special,
+            plain,
+            len(head),
+            upgrade[0].lower() if upgrade else None,
+        ),
     )
 
 
@@ -310,20 +322,20 @@ def _framing(special: Special, minor: int, status: int) -> Framing | None:
     """Apply §6.3; None when no field speaks of a body. Anything ambiguous raises."""
     lengths = special.get(b"content-length")
     codings = special.get(b"transfer-encoding")
-    if codings is not None:
-        if lengths is not None:
-            raise HttpError(status, "Content-Length and Transfer-Encoding contradict each other.")
-        if minor == 0:
-            raise HttpError(status, "HTTP/1.0 knows no Transfer-Encoding.")
-        if len(codings) != 1 or codings[0].lower() != b"chunked":
-            raise HttpError(status, "The only transfer coding spoken here is chunked.")
-        return CHUNKED
-    if lengths is None:
-        return None
-    if len(lengths) != 1 or not _LENGTH(lengths[0]):
-        raise HttpError(status, "Content-Length is not one plain number.")
-    length = int(lengths[0])
-    return Framing(_LENGTH_KIND, length) if length else NO_BODY
+    if codings is None:
+        if lengths is None:
+            return None
+        if len(lengths) != 1 or not lengths[0].isdigit() or len(lengths[0]) > _MAX_DIGITS:
+            raise HttpError(status, "Content-Length is not one plain number.")
+        length = int(lengths[0])
+        return _new_framing(Framing, (_LENGTH_KIND, length)) if length else NO_BODY
+    if lengths is not None:
+        raise HttpError(status, "Content-Length and Transfer-Encoding contradict each other.")
+    if minor == 0:
+        raise HttpError(status, "HTTP/1.0 knows no Transfer-Encoding.")
+    if len(codings) != 1 or codings[0].lower() != b"chunked":
+        raise HttpError(status, "The only transfer coding spoken here is chunked.")
+    return CHUNKED
 
 
 def _upgrade(

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final
 
 from portway.codec.client_hello import ClientHelloError, parse
 from portway.codec.headers import Forwarding, request_head
-from portway.codec.http1 import NO_BODY, RequestHead, find_head, parse_request
+from portway.codec.http1 import MAX_HEAD, NO_BODY, RequestHead, find_head, parse_request
 from portway.edge import pages
 from portway.edge.http_exchange import IDEMPOTENT, ConnectionFacts, Exchange
 from portway.edge.http_relay import Phase, RequestRelay
@@ -208,8 +208,8 @@ class HttpVisitor(RequestRelay):
     def _next(self) -> None:
         """The connection is free for its next request."""
         self.ticks = 0
-        held, self._held = self._held, b""
-        if held:
+        if self._held:
+            held, self._held = self._held, b""
             self._heads(held)
         if self._held or self._unsent:
             return  # paused for a reason
@@ -220,28 +220,29 @@ class HttpVisitor(RequestRelay):
 
     def _head(self, data: bytes) -> bytes:
         """Read one head and start its request; return what follows it and was not used."""
-        partial = self._partial
-        looked = len(partial)
-        source: bytes | bytearray = data
         try:
-            if looked:
-                partial += data
-                source = partial
-            end = find_head(source, looked)
-            if end < 0:
-                if not looked:
-                    self._partial = bytearray(data)
-                    self.ticks = 0
-                return b""
-            if looked:
-                self._partial = bytearray()
-                head = parse_request(bytes(source[:end]))
-            else:
-                head = parse_request(data if end == len(data) else data[:end])
+            end = -1 if self._partial else data.find(b"\r\n\r\n") + 4
+            if end < 4 or end > MAX_HEAD:
+                data, end = self._partial_head(data)
+                if end < 0:
+                    return b""
+            head = parse_request(data if end == len(data) else data[:end])
         except HttpError as error:
             self._refuse(error.status, error.reason)
             return b""
-        return self._start(head, data[end - looked :])
+        return self._start(head, data[end:])
+
+    def _partial_head(self, data: bytes) -> tuple[bytes, int]:
+        """Join pieces of a head; return all of them and where the head ends, -1 for not yet."""
+        looked = len(self._partial)
+        if not looked:
+            self.ticks = 0  # a drip is no progress: the head's time starts with its first byte
+        self._partial += data
+        end = find_head(self._partial, looked)
+        if end < 0:
+            return b"", end
+        whole, self._partial = bytes(self._partial), bytearray()
+        return whole, end
 
     def _start(self, head: RequestHead, tail: bytes) -> bytes:
         """Find who serves a request and forward it; return what follows it and was not used."""
@@ -305,7 +306,7 @@ class HttpVisitor(RequestRelay):
         """The answer is complete and written."""
         if upstream is not self._upstream:
             return
-        if not self.request_sent:
+        if self._phase is _BODY or self._unsent:
             upstream.abort()
         self._finished(keep=self.keep_alive)
 

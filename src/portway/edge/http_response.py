@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Final
 
 from portway.codec.chunked import ChunkScanner
 from portway.codec.headers import response_head
-from portway.codec.http1 import CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, find_head, parse_response
+from portway.codec.http1 import (
+    CHUNKED,
+    MAX_HEAD,
+    NO_BODY,
+    UNTIL_CLOSE,
+    ResponseHead,
+    find_head,
+    parse_response,
+)
 from portway.errors import HttpError
 
 if TYPE_CHECKING:
@@ -83,7 +91,6 @@ class Upstream:
         """The upstream has ended its side."""
         self.owed = 0
         """Bytes written to a visitor that is slow to take them: not consumed yet."""
-        self._exchange: Exchange | None = None
         self._interim = 0
         self._partial = bytearray()
         self._payload = False
@@ -103,7 +110,7 @@ class Upstream:
 
     def expect(self, exchange: "Exchange") -> None:
         """Read the next bytes as the answer to this request."""
-        self._exchange = exchange
+        self._exchange: Exchange = exchange
         self._interim = 0
         self.phase = _HEAD
 
@@ -145,7 +152,6 @@ class Upstream:
         phase = self.phase
         if phase is _LENGTH and n < self._rest:
             self._rest -= n
-            assert self._exchange is not None
             self._exchange.bytes_out += n
         elif phase is _HEAD or phase is _LENGTH or phase is _CHUNKED:
             self._relay(bytes(view))
@@ -154,7 +160,6 @@ class Upstream:
             self.abort()
             return
         elif phase is _UNTIL_END:
-            assert self._exchange is not None
             self._exchange.bytes_out += n
         visitor.ticks = 0
         visitor.write(view)
@@ -233,17 +238,29 @@ class Upstream:
         while pos < size:
             phase = self.phase
             if phase is _HEAD:
-                pos = self._scan_head(data, pos, out)
+                end = -1 if self._partial else data.find(b"\r\n\r\n", pos)
+                if end < 0 or end - pos > MAX_HEAD:
+                    pos = self._scan_partial(data, pos, out)
+                    continue
+                end += 4
+                self._begin(data if end == size and not pos else data[pos:end], out)
+                pos = end
+            elif phase is _LENGTH and size - pos == self._rest:
+                self.phase = _IDLE
+                self._exchange.bytes_out += self._rest
+                out.append(data[pos:] if pos else data)
+                return size
             elif phase is _IDLE:
                 break
             else:
                 pos = self._scan_body(data, pos, out)
         return pos
 
-    def _scan_head(self, data: bytes, pos: int, out: list[bytes]) -> int:
+    def _scan_partial(self, data: bytes, pos: int, out: list[bytes]) -> int:
+        """Read a head of which a part has come before, or of which only a part has come now."""
         partial = self._partial
         looked = len(partial)
-        source: bytes | bytearray = data[pos:] if pos else data
+        source: bytes | bytearray = data[pos:]
         if looked:
             partial += source
             source = partial
@@ -254,19 +271,18 @@ class Upstream:
                     raise HttpError(502, "The upstream does not answer in HTTP/1.")
                 self._partial = bytearray(source)
             return len(data)
-        assert self._exchange is not None
-        head = parse_response(bytes(source[:end]), self._exchange.head.method)
-        if looked:
-            self._partial = bytearray()
-        self._begin(head, self._exchange, out)
+        self._partial = bytearray()
+        self._begin(bytes(source[:end]), out)
         return pos + end - looked
 
-    def _begin(self, head: ResponseHead, exchange: "Exchange", out: list[bytes]) -> None:
+    def _begin(self, raw: bytes, out: list[bytes]) -> None:
         """Pass a head on and get ready for its body."""
+        exchange = self._exchange
+        request = exchange.head
+        head = parse_response(raw, request.method)
         if head.status < 200:
             self._interim_answer(head, exchange, out)
             return
-        request = exchange.head
         # An answer before the whole request has come: the rest may never come, or come unread, so
         # this connection cannot carry another request.
         whole = self._visitor.request_sent
@@ -306,7 +322,6 @@ class Upstream:
 
     def _scan_body(self, data: bytes, pos: int, out: list[bytes]) -> int:
         exchange = self._exchange
-        assert exchange is not None
         piece = data[pos:] if pos else data
         k = len(piece)
         if self.phase is _LENGTH:
