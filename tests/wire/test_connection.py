@@ -240,6 +240,31 @@ def test_a_sink_that_raises_in_on_reset_is_contained_too() -> None:
     assert len(side.closed) == 1
 
 
+def test_a_sink_that_aborts_and_raises_hears_nothing_more() -> None:
+    side = service()
+    stream, ear = side.open()
+    ear.on_data_call = lambda _: (stream.abort(), broken())
+    side.flush_all()
+    side.feed(data(2, b"x"))
+    assert ear.resets == []
+    assert len(side.faults) == 1
+    assert [(f.type, f.value) for f in side.frames()] == [(0, 6)]
+
+
+def test_a_sink_may_end_the_session_when_it_gets_room() -> None:
+    side = service()
+    ears = [side.open() for _ in range(4)]
+    for stream, ear in ears:
+        stream.credit = 1 << 30
+        ear.on_room_call = lambda: side.connection.goaway(0)
+        while stream.send(bytes(100_000)) == 100_000:
+            pass
+    side.flush()
+    assert [ear.rooms for _, ear in ears] == [1, 0, 0, 0]
+    assert [ear.resets for _, ear in ears] == [[14]] * 4
+    assert len(side.frames()) == 1
+
+
 def test_a_sink_may_use_any_pipe_while_it_is_called() -> None:
     side = service()
     one, ear = side.open()

@@ -126,10 +126,13 @@ class Writer:
     def on_reset(self, code: int) -> None:
         assert not self.reset
         assert self.peer is not None
+        self.reset.append(code)
+        if self.world.ending:
+            assert code == 14
+            return
         assert self.peer.cut, "only aborts reset streams here"
         # Who may not send RST 6 answers what still comes by RST 4.
         assert code == 6 or (code == 4 and not self.peer.side.connection.profile.reset_on_abort)
-        self.reset.append(code)
 
     def on_room(self) -> None:
         assert self.parked
@@ -148,6 +151,7 @@ class World:
         self.writers: list[Writer] = []
         self.by_id: dict[int, Writer] = {}
         self.eager = False
+        self.ending = False
         for side in self.sides:
             side.answer = self.arrive
 
@@ -267,6 +271,28 @@ class World:
             side.connection.goaway(0)
             assert len(side.flush_all()) == 16
 
+    def break_off(self, who: int) -> None:
+        """One side ends the session in the middle of it, the other hears of it whenever it does."""
+        self.ending = True
+        self.sides[who].connection.goaway(0, "enough")
+        last = bytearray()
+        while (view := self.sides[who].connection.take_output()) is not None:
+            last += view
+        assert last.endswith(b"enough")
+        assert self.sides[who].flush_all() == b""
+        self.sides[1 - who].feed(bytes(self.wires[who] + last))
+        for side in self.sides:
+            assert len(side.closed) == 1
+            assert side.faults == []
+            assert side.connection.streams == side.connection.raised == side.connection.collecting == 0
+            assert side.connection.output.reserved == 0
+            assert side.flush_all() == b""
+            assert side.pool.out == 0
+        for writer in self.live:
+            assert writer.cut or writer.reset or (writer.finished and writer.ended)
+            assert writer.stream is not None
+            assert writer.stream.send(b"x") == 0
+
 
 class Step:
     """How a drawn step acts."""
@@ -335,6 +361,18 @@ def test_any_schedule_for_long(
     agents: Profile, services: Profile, eager: bool, schedule: list[tuple[str, int, int]]
 ) -> None:
     play(agents, services, schedule, eager=eager)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(AGENTS), st.sampled_from(SERVICES), st.booleans(), steps, st.integers(0, 1))
+def test_the_session_may_end_at_any_step(
+    agents: Profile, services: Profile, eager: bool, schedule: list[tuple[str, int, int]], who: int
+) -> None:
+    world = World(agents, services)
+    world.eager = eager
+    for action, which, amount in schedule:
+        Step.act(world, action, which, amount)
+    world.break_off(who)
 
 
 def play(agents: Profile, services: Profile, schedule: list[tuple[str, int, int]], *, eager: bool) -> None:

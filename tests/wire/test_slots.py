@@ -4,7 +4,7 @@ import pytest
 from tests.kit.pair import Pair, Side, agent, data, rst, service
 
 from portway.errors import StreamLimit
-from portway.wire import OFFICIAL_RUST, PORTWAY, StreamType, pack_opening
+from portway.wire import NEWCOMER, OFFICIAL_RUST, PORTWAY, StreamType, pack_opening
 from portway.wire.frames import MAX_STREAM_ID
 from portway.wire.profile import PEER_STREAM_LIMIT, URGENT_RESERVE
 from portway.wire.slots import ABORT_LINGER, FLOOD_LIMIT
@@ -176,6 +176,16 @@ def test_the_peer_may_have_so_many_streams_and_the_next_is_refused() -> None:
     side.feed(data(refused + 6, HEARTBEAT, syn=True))
     assert side.frames() == []
     assert side.connection.streams == PEER_STREAM_LIMIT
+
+
+def test_a_newcomer_may_have_few_streams() -> None:
+    side = service(NEWCOMER)
+    for n in range(NEWCOMER.peer_limit + 1):
+        side.feed(data(3 + 2 * n, HEARTBEAT, syn=True))
+    assert [f.value for f in side.frames()] == [9]
+    side.connection.configure(OFFICIAL_RUST)
+    side.feed(data(999, HEARTBEAT, syn=True))
+    assert side.frames() == []
 
 
 def test_a_peer_that_will_not_stop_opening_loses_its_session() -> None:

@@ -31,6 +31,7 @@ from portway.net.buffers import buffers
 from portway.net.tls import TlsPump
 from portway.wire.connection import Connection, Handler
 from portway.wire.frames import Role
+from portway.wire.profile import NEWCOMER, STRICT
 
 LINGER: Final = 0.25
 """Seconds that the last bytes may take to get out."""
@@ -69,7 +70,8 @@ class Driver(asyncio.BufferedProtocol):
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._ended_by: PortwayError | None = None  # what the connection says of its end
         self.role = role
-        self.connection = Connection(role, handler, shared.areas)
+        profile = NEWCOMER if role is Role.SERVICE else STRICT
+        self.connection = Connection(role, handler, shared.areas, profile=profile)
         self.started_at = self._loop.time()
         """When it was made, by the loop's clock."""
         self.peername = ""

@@ -14,6 +14,7 @@ from portway.wire.frames import ErrorCode, Role
 from portway.wire.opening import Opening, StreamType, pack_opening
 from portway.wire.output import AREA_SIZE, Areas
 from portway.wire.profile import (
+    NEWCOMER,
     OFFICIAL_GO,
     OFFICIAL_RUST,
     OFFICIAL_SERVICE,
@@ -26,6 +27,7 @@ from portway.wire.stream import Stream
 
 __all__ = [
     "AREA_SIZE",
+    "NEWCOMER",
     "OFFICIAL_GO",
     "OFFICIAL_RUST",
     "OFFICIAL_SERVICE",

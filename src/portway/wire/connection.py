@@ -209,11 +209,11 @@ class Connection(Reader):
 
     def _close(self, cause: PortwayError | None) -> None:
         self.closed = self.deaf = True
-        self.output.forget_writers()
         ended = [(stream, stream.sink) for stream in self.slots.streams.values()]
         # All are over before the first Sink hears of it: none can put a frame behind GOAWAY.
         for stream, _ in ended:
             self._finish(stream, Event.SESSION_END)
+        self.output.forget_writers()
         self.slots.deadline = None
         for stream, sink in ended:
             self._tell_reset(stream, sink, ErrorCode.SESSION_CLOSED)
@@ -229,7 +229,7 @@ class Connection(Reader):
             raise self._broken(ErrorCode.PROTOCOL_ERROR, f"SYN with id {stream_id} of the wrong parity")
         if stream_id in slots.streams:
             raise self._broken(ErrorCode.PROTOCOL_ERROR, f"SYN on open stream {stream_id}")
-        if not slots.admit(stream_id):
+        if not slots.admit(stream_id, self.profile.peer_limit):
             if slots.flooded:
                 raise self._broken(ErrorCode.ENHANCE_YOUR_CALM, "too many streams")
             return None

@@ -251,11 +251,10 @@ class Output:
             self._areas.give_back(area)
 
     def forget_writers(self) -> None:
-        """Nobody writes any more. What is buffered stays to be flushed."""
+        """Every stream is over. What is buffered stays to be flushed."""
+        assert not self.reserved
         self.queue.clear()
         self._granted.clear()
-        self.reserved = 0
-        self.lender = None
 
     def clear(self) -> None:
         """Drop what is buffered: nobody will flush it."""

@@ -1,11 +1,11 @@
 """What the peer of a session can bear: frames, credit, streams, and how it takes an abort.
 
-Before Auth every peer gets the strictest profile; its ``UserAgent`` then chooses. The reasons
-stand in docs/spec/wire.md, Profiles.
+Before Auth every agent is a newcomer, treated most strictly; its ``UserAgent`` then chooses. The
+reasons stand in docs/spec/wire.md, Profiles.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, RAISED_WINDOW
@@ -14,7 +14,7 @@ URGENT_RESERVE: Final = 16
 """Streams beyond the limit that heartbeats and commands may still open."""
 
 PEER_STREAM_LIMIT: Final = 4096
-"""Streams a peer may have open with us; the next one gets RST 9."""
+"""Streams that an authenticated peer may have open with us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Profile:
     """Receive window of a stream after its raise, in bytes; INITIAL_WINDOW means never raised."""
     fin_before_reset: bool
     """An abort sends FIN, then RST: some peers leak a stream that is only reset."""
+    peer_limit: int = PEER_STREAM_LIMIT
+    """Streams it may have open with us; the next one gets RST 9."""
     reset_on_abort: bool = True
     """An abort sends RST at all; without, an abort looks as official agents show it: FIN."""
 
@@ -59,7 +61,10 @@ STRICT: Final = Profile(
     receive_window=INITIAL_WINDOW,
     fin_before_reset=True,
 )
-"""For a peer that has not said who it is: right for everyone."""
+"""For a peer that has not said what it is: right for everyone."""
+
+NEWCOMER: Final = replace(STRICT, name="newcomer", peer_limit=64)
+"""For an agent that has not shown an authtoken: it needs two streams, and may not cost us thousands."""
 
 OFFICIAL_RUST: Final = Profile(
     name="official-rust",

@@ -87,11 +87,11 @@ class Slots:
         self.next_id = stream_id + 2
         return stream_id
 
-    def admit(self, stream_id: int) -> bool:
-        """Whether the peer may have one more stream."""
+    def admit(self, stream_id: int, limit: int) -> bool:
+        """Whether the peer may have one more stream than it has, ``limit`` in all."""
         self.peer_last = max(self.peer_last, stream_id)
         self._settle()
-        if self._peers + self._ended_peers >= PEER_STREAM_LIMIT:
+        if self._peers + self._ended_peers >= limit:
             self._refused += 1
             return False
         self._refused = 0
