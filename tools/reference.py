@@ -5,6 +5,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -36,7 +37,8 @@ def main(arguments: list[str]) -> int:
 
 def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:
     """Return the section of a command and those of its subcommands."""
-    settings = command.context_settings | {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    settings: dict[str, Any] = dict(command.context_settings)
+    settings.update(terminal_width=WIDTH, max_content_width=WIDTH)
     with click.Context(command, parent, info_name=name.split()[-1], **settings) as context:
         lines = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
         sections = [f"\n## {name}\n\n```text\n{lines}\n```\n"]
