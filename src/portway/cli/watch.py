@@ -74,7 +74,7 @@ class Watcher:
     def _show_session(self, event: events.AgentConnectSucceeded) -> None:
         session, status = event.session, self.status
         status.account, status.plan = session.account_name, session.plan_name
-        status.region = session.region
+        status.region, status.latency = session.region, session.latency
         status.messages = [str(warning) for warning in session.warnings]
 
     def started(self, name: str, upstream: str, url: str) -> None:

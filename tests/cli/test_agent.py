@@ -1,0 +1,146 @@
+"""`portway http`, `tcp` and `tls` as a person or a script runs them."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from tests.kit.eventually import eventually
+from tests.kit.product import AgentProcess, Service, agent_beside, running_service
+from tests.kit.terminal import Terminal
+from tests.kit.traffic import echo, get, hello_http, server, visitor
+
+from portway.cli.main import run
+
+pytestmark = pytest.mark.xdist_group("cli")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
+    with running_service(tmp_path_factory.mktemp("cli")) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def on_terminal(service: Service, *command: str, columns: int = 110) -> Generator[Terminal]:
+    terminal = Terminal(*command, columns=columns, environ=service.agent_environment())
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+async def shown(terminal: Terminal, *parts: str) -> str:
+    """Wait until the screen shows all the parts; the upstream is served meanwhile."""
+
+    def look() -> str:
+        text = terminal.text()
+        return text if all(part in text for part in parts) else ""
+
+    return await asyncio.to_thread(eventually, look, f"the screen shows {parts}", timeout=20)
+
+
+async def test_the_status_screen_of_an_http_endpoint(service: Service) -> None:
+    port = service.bootstrap.http_port
+    async with server(hello_http) as upstream:
+        url = f"http://screen.portway.localhost:{port}"
+        with on_terminal(service, "http", str(upstream), "--url", url) as terminal:
+            await shown(terminal, "online", f"{url} -> http://localhost:{upstream}")
+            assert (await get(url + "/some/page?x=1", port)).status == 200
+            text = await shown(terminal, "GET     /some/page?x=1", "200 OK", "Latency", "ms")
+            assert "Account                       default" in text
+            assert "Region                        local" in text
+            assert "Ctrl+C to quit" in text
+            assert await asyncio.to_thread(terminal.interrupt) == 0
+            assert terminal.raw.rindex(b"\x1b[?1049l") > terminal.raw.rindex(b"\x1b[?1049h")
+            assert b"Traceback" not in terminal.raw
+        assert (await get(url, port)).status == 404, "offline after Ctrl+C"
+
+
+async def test_a_narrow_terminal_still_shows_the_address(service: Service) -> None:
+    with on_terminal(service, "tcp", "9", columns=44) as terminal:
+        await shown(terminal, "online", "tcp://localhost:", "localhost:9")
+
+
+def test_a_refusal_ends_on_the_plain_terminal(service: Service) -> None:
+    with on_terminal(service, "http", "80", "--authtoken", "nobody_knows") as terminal:
+        assert terminal.wait() == 1
+        assert "ERR_NGROK_107" in terminal.text()
+        assert "Traceback" not in terminal.text()
+
+
+@pytest.mark.row("T-020")
+async def test_piped_it_writes_plain_lines_and_ends_in_order(service: Service) -> None:
+    async with server(echo) as upstream, agent_beside(service, "tcp", str(upstream)) as (agent, url):
+        port = int(url.rpartition(":")[2])
+        assert url == f"tcp://localhost:{port}"
+        async with visitor(port) as (reader, writer):
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+        closed = await asyncio.to_thread(
+            eventually,
+            lambda: [r for r in agent.records() if r["msg"] == "connection closed"],
+            "the end of the connection is logged",
+        )
+        assert (closed[0]["bytes_in"], closed[0]["bytes_out"]) == (5, 5)
+        assert await asyncio.to_thread(agent.stop) == 0
+        assert "\x1b" not in agent.log
+        assert [r["msg"] for r in agent.records()][-1] == "stopped"
+    with pytest.raises(OSError, match=r"."):
+        async with visitor(port):
+            pass
+
+
+async def test_lines_for_grep_are_the_default_in_a_pipe(service: Service, tmp_path: Path) -> None:
+    agent = AgentProcess(tmp_path, service)
+    try:
+        agent.spawn("http", "9", environ=service.agent_environment())
+        await asyncio.to_thread(
+            eventually, lambda: "url=https://" in agent.log, "the URL is logged", timeout=20
+        )
+        assert (
+            'lvl=info msg="started tunnel" name=command_line addr=http://localhost:9 url=https://'
+            in agent.log
+        )
+    finally:
+        agent.kill()
+
+
+def test_an_agent_that_is_told_nothing_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("PORTWAY_CONNECT_URL", "PORTWAY_AUTHTOKEN", "NGROK_AUTHTOKEN", "PORTWAY_CONNECT_CAS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PORTWAY_DATA_DIR", str(tmp_path))
+    assert run(["http", "80"]) == 1
+    text = capsys.readouterr().err
+    assert "--connect-url" in text or "PORTWAY_CONNECT_URL" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "part"),
+    [
+        (["tcp", "nonsense:port"], "'port' is not a port"),
+        (["http", "ftp://x"], "ftp"),
+        (["http", "80", "--log", "/no/such/folder/file"], "--log: cannot write"),
+    ],
+)
+def test_wrong_arguments_are_one_clear_line(
+    service: Service, command: list[str], part: str, tmp_path: Path
+) -> None:
+    agent = AgentProcess(tmp_path, service)
+    agent.spawn(*command, environ=service.agent_environment())
+    assert eventually(lambda: agent.exited() is not None, "it ends", timeout=20)
+    assert agent.exited() == 1
+    errors = [line for line in agent.log.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert part in errors[0]
+    assert "Traceback" not in agent.log
+
+
+async def test_json_lines_parse(service: Service) -> None:
+    async with agent_beside(service, "tls", "9", "--url", "tls://lines.portway.localhost") as (agent, url):
+        assert url.startswith("tls://lines.portway.localhost")
+        assert all(json.loads(line) for line in agent.log.splitlines())
