@@ -306,9 +306,11 @@ class HttpVisitor(RequestRelay):
         """The answer is complete and written."""
         if upstream is not self._upstream:
             return
+        keep = self.keep_alive
         if self._phase is _BODY or self._unsent:
             upstream.abort()
-        self._finished(keep=self.keep_alive)
+            keep = False
+        self._finished(keep=keep)
 
     def unanswered(self, upstream: Upstream, *, began: bool, reset: int | None = None) -> None:
         """The stream ended or was cut before an answer whose head could be given to the visitor."""

@@ -33,6 +33,8 @@ class Exchange:
     """Body bytes from the visitor, as they came."""
     bytes_out: int = 0
     """Body bytes to the visitor, as they were sent."""
+    continued: bool = False
+    """The visitor was told to go on with the body that it announced."""
     aborted: bool = False
 
     def event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:

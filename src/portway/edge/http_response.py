@@ -283,12 +283,9 @@ class Upstream:
         if head.status < 200:
             self._interim_answer(head, exchange, out)
             return
-        # An answer before the whole request has come: the rest may never come, or come unread, so
-        # this connection cannot carry another request.
-        whole = self._visitor.request_sent
         chunking = request.minor == 1
-        keep = request.keep_alive and whole and head.framing is not UNTIL_CLOSE
-        self.keep = head.keep_alive and whole
+        keep = request.keep_alive and head.framing is not UNTIL_CLOSE and not self._is_refusal(head, exchange)
+        self.keep = head.keep_alive
         exchange.status = head.status
         exchange.again = b""
         self._visitor.keep_alive = keep
@@ -306,6 +303,18 @@ class Upstream:
             self._rest = framing.length
             self.phase = _LENGTH
 
+    def _is_refusal(self, head: ResponseHead, exchange: "Exchange") -> bool:
+        """Say whether an answer came before its whole request, and the rest had better not come.
+
+        Such a visitor is told that its connection ends: it may send the rest or not, and nobody could
+        tell that from a request. Any other early answer leaves the connection open if the request
+        gets complete before the answer does.
+        """
+        if self._visitor.request_sent:
+            return False
+        waiting = exchange.head.expect_continue and not exchange.continued and not exchange.bytes_in
+        return waiting or head.status >= 400
+
     def _interim_answer(self, head: ResponseHead, exchange: "Exchange", out: list[bytes]) -> None:
         self._interim += 1
         if head.status == 101:
@@ -318,6 +327,7 @@ class Upstream:
         elif self._interim > MAX_INTERIM:
             raise HttpError(502, "The upstream sends interim answers without end.")
         elif exchange.head.minor == 1:
+            exchange.continued = exchange.continued or head.status == 100
             out.append(response_head(head, keep_alive=True))
 
     def _scan_body(self, data: bytes, pos: int, out: list[bytes]) -> int:
