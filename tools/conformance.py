@@ -85,9 +85,13 @@ def _walk(node: ast.AST, place: str) -> Iterator[Proof]:
             inside = f"{place}::{child.name}"
         elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith("mark.row"):
             for argument in child.args:
-                if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
-                    raise TypeError(f"{place}:{child.lineno}: rows are written out as texts")
-                yield Proof(argument.value, place)
+                literal = argument.value if isinstance(argument, ast.Starred) else argument
+                try:
+                    said = ast.literal_eval(literal)
+                except ValueError:
+                    raise TypeError(f"{place}:{child.lineno}: rows are written out as texts") from None
+                for row in [said] if isinstance(said, str) else said:
+                    yield Proof(row, place)
         yield from _walk(child, inside)
 
 

@@ -17,8 +17,10 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 @contextlib.asynccontextmanager
-async def server(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
-    """Run an upstream on a free port; give the port. Its connections end with the context."""
+async def server(
+    handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncGenerator[int]:
+    """Run an upstream on a free port of loopback; give the port. Its connections end with the context."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,7 +37,7 @@ async def server(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncGe
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, backlog=1024)
+    listening = await asyncio.start_server(serve, host, 0, ssl=tls, backlog=1024)
     try:
         yield listening.sockets[0].getsockname()[1]
     finally:

@@ -2,11 +2,13 @@
 
 import asyncio
 import ssl
+import struct
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import pytest_asyncio
 from tests.kit.certificates import Authority
@@ -95,6 +97,52 @@ async def test_a_tls_endpoint_passes_ciphertext(service: Service, agent: portway
         async with visitor(port, tls=authority.client_context(), name=name) as (reader, writer):
             result = await exchange(reader, writer, 5 * MIB, seed=4)
     assert result.received_hash == result.sent_hash
+
+
+@pytest.mark.row("G-001")
+async def test_the_agent_is_part_of_this_process(service: Service, agent: portway.Agent) -> None:
+    this = psutil.Process()
+    before = {child.pid for child in this.children(recursive=True)}
+    async with server(hello_http) as upstream:
+        forwarder = await agent.forward(upstream)
+        during = {child.pid for child in this.children(recursive=True)}
+        answer = await _get(service, str(forwarder.url))
+    assert answer.status == 200
+    assert during == before
+
+
+@pytest.mark.row("T-050")
+async def test_an_upstream_on_another_host(agent: portway.Agent) -> None:
+    async with server(echo, host="127.0.0.2") as upstream:
+        forwarder = await agent.forward(f"127.0.0.2:{upstream}", url="tcp://")
+        async with visitor(_port(str(forwarder.url))) as (reader, writer):
+            result = await exchange(reader, writer, MIB, seed=5)
+    assert result.received_hash == result.sent_hash
+
+
+@pytest.mark.row("T-066", "T-068", "S26")
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_listener_reads_the_proxy_header_before_the_visitor_speaks(
+    agent: portway.Agent, version: int
+) -> None:
+    listener = await agent.listen("tcp://", proxy_protocol=version)
+    port = _port(str(listener.url))
+    async with visitor(port) as (reader, writer), await listener.accept() as connection:
+        mine = writer.get_extra_info("sockname")[1]
+        expected = (
+            f"PROXY TCP4 127.0.0.1 127.0.0.1 {mine} {port}\r\n".encode()
+            if version == 1
+            else b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"
+            + bytes([127, 0, 0, 1] * 2)
+            + struct.pack(">HH", mine, port)
+        )
+        header = await asyncio.wait_for(connection.reader.readexactly(len(expected)), 10)
+        connection.writer.write(b"hello first")
+        greeting = await asyncio.wait_for(reader.readexactly(11), 10)
+        writer.write(b"and then you")
+        answer = await asyncio.wait_for(connection.reader.readexactly(12), 10)
+    assert header == expected
+    assert (greeting, answer) == (b"hello first", b"and then you")
 
 
 async def test_a_thousand_concurrent_streams(agent: portway.Agent) -> None:
