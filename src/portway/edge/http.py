@@ -140,7 +140,7 @@ class HttpVisitor(RequestRelay):
     def tick(self) -> None:
         """Another second has passed: enforce the limits."""
         self.ticks += 1
-        unwritten = self._transport.get_write_buffer_size()
+        unwritten = self.unwritten
         if unwritten != self._unwritten:
             self._unwritten = unwritten
             self.ticks = 0

@@ -141,9 +141,9 @@ class HttpSocket(asyncio.BufferedProtocol):
 
     def _pause(self) -> None:
         """Read no more, until ``_resume``."""
-        if not self._paused and not self._eof and not self._transport.is_closing():
-            self._transport.pause_reading()
         self._paused = True
+        if not self._eof and not self._transport.is_closing():
+            self._transport.pause_reading()  # also when paused: who handed us over may have resumed it
 
     def _resume(self) -> None:
         """Go on reading; of TLS, first what the pump holds."""
@@ -199,6 +199,11 @@ class HttpSocket(asyncio.BufferedProtocol):
         return n > 0
 
     # -- writing, and ends
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes for the visitor that its socket has not taken yet."""
+        return self._transport.get_write_buffer_size()
 
     def write(self, data: memoryview | bytes) -> None:
         """Give bytes to the visitor."""
