@@ -1,7 +1,7 @@
 """The claims of one process: what is written down, in which order, and what failure does."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -61,7 +61,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Rig]:
+async def running() -> AsyncGenerator[Rig]:
     rig = Rig()
     task = asyncio.create_task(rig.claims.run())
     try:

@@ -171,7 +171,7 @@ def test_an_empty_policy_is_none(text: str) -> None:
 
 @pytest.mark.row("G-085", "G-089")
 def test_texts_are_bounded_in_bytes() -> None:
-    def with_texts(**extra: str) -> Bind:
+    def with_texts(**extra: Any) -> Bind:
         return Bind(proto="https", opts={}, extra=BindExtra(**extra))
 
     binding.read_wish(with_texts(description="d" * 255, metadata="m" * 4096, name="n" * 255), CONFIG)

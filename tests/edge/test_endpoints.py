@@ -4,19 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.kit.agent import Agent
+from tests.kit.agent import Agent, code
 from tests.kit.service import DOMAIN, Running, running_worker, settings
 
-from portway.errors import Error
 from portway.model.event import AgentSessionStopped, EndpointOffline, EndpointOnline
 from portway.model.url import parse_endpoint_url
 from portway.session import StreamType
-
-
-def code(answer: dict[str, Any]) -> str:
-    """Return the number of a refusal's code."""
-    assert answer["Error"], "it was granted"
-    return Error.parse(answer["Error"]).code.removeprefix("ERR_NGROK_")
 
 
 def port_of(answer: dict[str, Any]) -> int:

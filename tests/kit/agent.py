@@ -7,11 +7,11 @@ arrive as :class:`Taken`, with reader and writer of plain asyncio.
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
-from portway.errors import PortwayError
+from portway.errors import Error, PortwayError
 from portway.net.dial import dial
 from portway.net.transport import open_reader_writer
 from portway.pipe import Sink
@@ -19,6 +19,15 @@ from portway.session import PORTWAY, Role, Session, Stream, StreamType
 from portway.wire.messages import ProxyHeader
 
 PATIENCE = 10.0  # seconds for anything that should come
+
+
+def code(answer: dict[str, Any]) -> str:
+    """Return the number of a refusal's code, which must stand alone on a line of the text."""
+    text = str(answer["Error"])
+    alone = [line for line in text.splitlines() if line.startswith("ERR_NGROK_")]
+    assert len(alone) == 1, f"no refusal with a code: {answer}"
+    assert Error.parse(text).code == alone[0]
+    return alone[0].removeprefix("ERR_NGROK_")
 
 
 class Taken:
@@ -85,10 +94,9 @@ class Agent:
         """Send one request, a mapping or raw bytes, and return the answer."""
         body = message if isinstance(message, bytes) else json.dumps(message).encode()
         answer = json.loads(await self.live.call(kind, body, timeout=PATIENCE))
-        assert isinstance(answer, dict)
-        return answer
+        return cast("dict[str, Any]", answer)
 
-    async def auth(self, *, client_id: str = "", cookie: str = "", **extra: object) -> dict[str, Any]:
+    async def auth(self, *, client_id: str = "", cookie: str = "", **extra: Any) -> dict[str, Any]:
         """Authenticate; remember what a resume needs."""
         given = {"Authtoken": self.token, "UserAgent": self.user_agent, "Cookie": cookie, "OS": "linux"}
         request = {"Version": ["3", "2"], "ClientId": client_id, "Extra": given | extra}
@@ -107,7 +115,7 @@ class Agent:
         bind_id: str = "",
         token: str = "",
         forwards_proto: str = "",
-        **extra: object,
+        **extra: Any,
     ) -> dict[str, Any]:
         """Ask for an endpoint."""
         request = {
@@ -120,7 +128,7 @@ class Agent:
         }
         return await self.call(StreamType.BIND, request)
 
-    async def rebind(self, proto: str, first: dict[str, Any], **extra: object) -> dict[str, Any]:
+    async def rebind(self, proto: str, first: dict[str, Any], **extra: Any) -> dict[str, Any]:
         """Ask for an endpoint again, as agents do after a reconnect."""
         return await self.bind(
             proto, first["Opts"], bind_id=first["Id"], token=first["Extra"]["Token"], **extra
@@ -195,7 +203,7 @@ class Agent:
 
 
 @asynccontextmanager
-async def connected_agent(port: int, ca: bytes, *, token: str = "good") -> AsyncIterator[Agent]:
+async def connected_agent(port: int, ca: bytes, *, token: str = "good") -> AsyncGenerator[Agent]:
     """An authenticated agent, for the time of the context."""
     agent = Agent(port, ca, token=token)
     await agent.connect()

@@ -5,7 +5,7 @@ which makes a restart.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from random import SystemRandom
@@ -151,8 +151,11 @@ class Running:
 
 
 def settings(*, tcp_ports: int = 40, grace: float = 180.0, **changes: Any) -> EdgeConfig:
-    """Return settings for one service on free ports of loopback."""
-    low = SystemRandom().randrange(32_000, 60_000)
+    """Return settings for one service on free ports of loopback.
+
+    Ports of TCP endpoints are below those that systems give to outgoing connections.
+    """
+    low = SystemRandom().randrange(10_000, 20_000)
     anywhere = Address("127.0.0.1", 0)
     given = EdgeConfig(
         domain=DOMAIN,
@@ -188,7 +191,7 @@ async def running_worker(
     *,
     config: EdgeConfig | None = None,
     limits: Limits | None = None,
-) -> AsyncIterator[Running]:
+) -> AsyncGenerator[Running]:
     """Run a data plane for the time of the context."""
     certs = service_certs()
     worker = Worker(config or settings(), limits=limits)

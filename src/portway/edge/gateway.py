@@ -1,72 +1,30 @@
-"""Where agents arrive: authentication, then binds, for as long as their sessions live.
+"""Where agents arrive: the door, and all sessions of one process.
 
 ::
 
     accept ── admission ── TLS ── SrvInfo? ── Auth ─┬─ refused: told why, closed
                                                     └─ admitted: Bind, Unbind, Patch … ── end
 
-One :class:`AgentSession` handles one connection. The session layer refuses everything before Auth
-except SrvInfo, and closes what does not authenticate in time; here stands what an agent may have.
-How a session ends decides what becomes of its names: an agent that said goodbye (GOAWAY 0), or whose
-credential was revoked, frees them; from any other end it may come back, and they wait for it.
+The gateway counts who comes, knows who is there, and ends sessions when their credential does or the
+service stops. What happens in each of them is in ``agent_session.py``.
 """
 
 import asyncio
-import logging
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from portway.edge.admission import Admission
-from portway.edge.endpoints import Bound, Endpoints, Owner, Randomness
-from portway.errors import Error, MessageError, PortwayError, SessionClosed
-from portway.model.event import AgentSessionStarted, AgentSessionStopped
-from portway.model.ids import new_id
+from portway.edge.agent_session import AgentSession, LegKey
+from portway.errors import SessionClosed
 from portway.net.address import written
-from portway.session import ErrorCode, Role, Session, StreamType
-from portway.wire.messages import (
-    PROTOCOL_VERSIONS,
-    Auth,
-    AuthResp,
-    AuthRespExtra,
-    Bind,
-    ConnectAddress,
-    Patch,
-    PatchResp,
-    ProxyHeader,
-    SrvInfoResp,
-    StopTunnel,
-    Unbind,
-    UnbindResp,
-    decode,
-    encode,
-)
+from portway.session import ErrorCode, Role, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portway.edge.ports import Control, EventSink, Grant, Limits, Revoked
+    from portway.edge.endpoints import Endpoints, Randomness
+    from portway.edge.ports import Control, EventSink, Revoked
     from portway.edge.seal import Seal
-    from portway.pipe import Sink
-    from portway.session import Stream
-
-_log = logging.getLogger(__name__)
-
-LEGS: Final = 16
-"""Connections that one agent may have at a time."""
-
-CONTROL_RETRY: Final = 0.2
-"""Seconds until a control plane that was away is asked again."""
-
-DISMISS_LINGER: Final = 0.25
-"""Seconds in which an agent may take note of what it is told before its session is closed."""
-
-_NANOSECOND: Final = 1e-9
-_WRONG_TOKEN: Final = frozenset({"ERR_NGROK_105", "ERR_NGROK_106", "ERR_NGROK_107", "ERR_NGROK_4018"})
-
-_AWAY: Final = "ERR_NGROK_128"
-
-LegKey = tuple[str, str, int]
-"""Account, ClientId and leg number: what a new connection of the same agent replaces."""
 
 
 class Gateway:
@@ -74,14 +32,14 @@ class Gateway:
 
     def __init__(
         self,
-        endpoints: Endpoints,
+        endpoints: "Endpoints",
         control: "Control",
         seal: "Seal",
         events: "EventSink",
         context: "Callable[[], ssl.SSLContext]",
         *,
         wall: "Callable[[], float]",
-        random: Randomness,
+        random: "Randomness",
     ) -> None:
         """Join the parts. ``context`` gives the TLS context that agents are shown now."""
         self.endpoints = endpoints
@@ -112,7 +70,7 @@ class Gateway:
         self._all.add(handler)
         return session
 
-    def forget(self, handler: "AgentSession") -> None:
+    def forget(self, handler: AgentSession) -> None:
         """A session is over."""
         self._all.discard(handler)
         if handler.key is not None and self.legs.get(handler.key) is handler:
@@ -140,7 +98,7 @@ class Gateway:
 class Arrival(Session):
     """A session that is counted at the door, before it costs a handshake."""
 
-    def __init__(self, handler: "AgentSession", context: ssl.SSLContext) -> None:
+    def __init__(self, handler: AgentSession, context: ssl.SSLContext) -> None:
         """Make the service's end."""
         super().__init__(Role.SERVICE, handler, context)
         self._door = handler
@@ -152,290 +110,3 @@ class Arrival(Session):
         if not self._door.enter(self, peer, server):
             self.abort(SessionClosed("too many connections that have not authenticated"))
         super().connection_made(transport)
-
-
-class AgentSession:
-    """One agent's connection. It is its session's handler."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        """Wait for the connection."""
-        self.gateway = gateway
-        self.session: Session | None = None
-        self.key: LegKey | None = None
-        self.id = ""
-        self._address = ""
-        self._server = ""
-        self._stranger = False
-        self._grant: Grant | None = None
-        self._owner: Owner | None = None
-        self._auth = Auth()
-        self._bounds: dict[str, Bound] = {}
-        self._binding = 0
-        self._started_at = 0.0
-        self._dismissed = ""
-
-    def __repr__(self) -> str:
-        """Show who it is and what it serves."""
-        return f"<AgentSession {self.id or 'stranger'} from {self._address} endpoints={len(self._bounds)}>"
-
-    def enter(self, session: Session, address: str, server: str) -> bool:
-        """Take the connection, from this IP address, unless there are too many strangers."""
-        self.session, self._address, self._server = session, address, server
-        self._stranger = not self.gateway.closing and self.gateway.admission.admit(address)
-        return self._stranger
-
-    # -- what the session tells
-
-    def on_ready(self, session: Session, /) -> None:
-        """TLS stands; the agent speaks first."""
-
-    def on_proxy(self, session: Session, header: ProxyHeader, stream: "Stream", /) -> "Sink | None":
-        """Nothing: visitors come to a service, not from an agent."""
-        return None
-
-    def on_heartbeat(self, session: Session, latency: float, /) -> None:
-        """The agent is alive; the session counts that itself."""
-
-    async def on_request(self, session: Session, kind: int, body: bytes, /) -> bytes | None:
-        """Answer one request. Raises Error: the session sends its text."""
-        if kind == StreamType.SRV_INFO:
-            return encode(SrvInfoResp(region=self.gateway.config.region))
-        if kind == StreamType.AUTH:
-            return encode(await self._authenticate(session, body))
-        if kind == StreamType.BIND:
-            return await self._bind(session, body)
-        if kind == StreamType.UNBIND:
-            return self._unbind(decode(Unbind, body))
-        if kind == StreamType.PATCH:
-            return self._patch(decode(Patch, body))
-        if kind == StreamType.BIND_LABELS:
-            raise Error("Edges and labels are not provided by this version of the service.", 358)
-        raise Error(f"The request type {kind} is unknown.", 800)
-
-    def on_closed(self, session: Session, cause: PortwayError | None, /) -> None:
-        """Give up or keep what the session had, and tell that it is over."""
-        self._no_stranger()
-        self.gateway.forget(self)
-        goodbye = session.connection.peer_code == ErrorCode.NO_ERROR and not self.gateway.closing
-        reason = self._dismissed or ("closed by the agent" if goodbye else str(cause or "service stopped"))
-        self._drop_binds(reason, keep=not goodbye)
-        if self._grant is None:
-            return
-        extra = self._auth.extra
-        self.gateway.events.emit(
-            AgentSessionStopped(
-                session_id=self.id,
-                account_id=self._grant.account_id,
-                credential_id=self._grant.credential_id,
-                agent_ip=self._address,
-                ingress_server_ip=self._server,
-                region=self.gateway.config.region,
-                user_agent=extra.user_agent,
-                metadata=extra.metadata,
-                os=extra.os,
-                arch=extra.arch,
-                started_at=self._started_at,
-                stopped_at=self.gateway.wall(),
-                error="" if goodbye else reason,
-            )
-        )
-
-    # -- ends that the service decides
-
-    def revoke(self, revoked: "Revoked") -> None:
-        """End the session if it stands on what was revoked; its names are free at once."""
-        grant = self._grant
-        if grant is None or self.session is None or self.session.closed:
-            return
-        if grant.account_id != revoked.account_id and grant.credential_id != revoked.credential_id:
-            return
-        self._dismissed = "The authtoken of this agent was revoked."
-        for bind_id in self._bounds:
-            stop = StopTunnel(id=bind_id, message=self._dismissed, error_code="ERR_NGROK_300")
-            try:
-                self.session.notify(StreamType.STOP_TUNNEL, encode(stop))
-            except PortwayError:
-                break  # it bears no more streams: the GOAWAY says enough
-        self._drop_binds(self._dismissed, keep=False)
-        self._owner = None  # nothing is granted any more
-        # An agent that hears GOAWAY with it drops what it has not handled yet.
-        asyncio.get_running_loop().call_later(DISMISS_LINGER, self._close)
-
-    def replace(self) -> None:
-        """The same agent has connected again: this connection is dead, whatever it still says."""
-        self._dismissed = "replaced by a new connection of the same agent"
-        self._drop_binds(self._dismissed, keep=True)
-        self._close()
-
-    def _close(self) -> None:
-        if self.session is not None:
-            self.session.close(ErrorCode.NO_ERROR, self._dismissed, SessionClosed(self._dismissed))
-
-    def _drop_binds(self, reason: str, *, keep: bool) -> None:
-        for bound in self._bounds.values():
-            self.gateway.endpoints.unbind(bound, reason, keep=keep)
-        self._bounds.clear()
-
-    def _no_stranger(self) -> None:
-        if self._stranger:
-            self._stranger = False
-            self.gateway.admission.leave(self._address)
-
-    # -- Auth
-
-    async def _authenticate(self, session: Session, body: bytes) -> AuthResp:
-        """Admit the agent, or raise Error: its code says whether trying again can help."""
-        gateway = self.gateway
-        self._started_at = gateway.wall()
-        loop = asyncio.get_running_loop()
-        try:
-            auth = self._auth = _read_auth(body, gateway.config.limits)
-            await asyncio.sleep(gateway.admission.delay(self._address, loop.time()))
-            grant = await self._ask_control(session, auth.extra.authtoken)
-        except Error as error:
-            if error.code in _WRONG_TOKEN:
-                gateway.admission.wrong_token(self._address, loop.time())
-            self._tell_started(error=error.message)
-            raise
-        client_id = self._client_id(auth, grant.account_id)
-        self._grant = grant
-        self.id = new_id("ts", gateway.random.octets, gateway.wall())
-        self._owner = Owner(grant.account_id, client_id, self.id)
-        self.key = (grant.account_id, client_id, auth.extra.leg_number)
-        old = gateway.legs.get(self.key)
-        if old is not None:
-            old.replace()
-        gateway.legs[self.key] = self
-        self._no_stranger()
-        session.admit(auth)
-        self._tell_started()
-        return self._welcome(auth, grant, client_id)
-
-    async def _ask_control(self, session: Session, token: str) -> "Grant":
-        """Have the token judged. A control plane that is only starting is waited for.
-
-        Refusing would be correct too, but some agents would be gone for two minutes then.
-        """
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + self.gateway.config.limits.control_patience
-        while True:
-            try:
-                return await self.gateway.control.authenticate(token, self._address)
-            except Error as error:
-                if error.code != _AWAY or loop.time() >= give_up:
-                    raise
-            if session.gate is not None and session.gate.deadline is not None:
-                session.gate.deadline = max(session.gate.deadline, give_up)
-            await asyncio.sleep(CONTROL_RETRY)
-
-    def _client_id(self, auth: Auth, account_id: str) -> str:
-        """Resume the session that the cookie proves, else begin a new one: that is kinder than 110."""
-        if auth.client_id and self.gateway.seal.knows_cookie(auth.extra.cookie, account_id, auth.client_id):
-            return auth.client_id
-        return self.gateway.random.octets(16).hex()
-
-    def _welcome(self, auth: Auth, grant: "Grant", client_id: str) -> AuthResp:
-        config = self.gateway.config
-        version = next(version for version in PROTOCOL_VERSIONS if version in auth.version)
-        return AuthResp(
-            version=version,
-            client_id=client_id,
-            extra=AuthRespExtra(
-                version=config.version,
-                region=config.region,
-                cookie=self.gateway.seal.cookie(grant.account_id, client_id),
-                account_name=grant.account_name,
-                plan_name=grant.plan,
-                connect_addresses=tuple(
-                    ConnectAddress(region=config.region, server_addr=each)
-                    for each in config.connect_addresses
-                ),
-                agent_session_id=self.id,
-            ),
-        )
-
-    def _tell_started(self, error: str = "") -> None:
-        extra, grant = self._auth.extra, self._grant
-        self.gateway.events.emit(
-            AgentSessionStarted(
-                session_id=self.id,
-                account_id=grant.account_id if grant else "",
-                credential_id=grant.credential_id if grant else "",
-                agent_ip=self._address,
-                ingress_server_ip=self._server,
-                region=self.gateway.config.region,
-                user_agent=extra.user_agent,
-                metadata=extra.metadata,
-                description=extra.description,
-                os=extra.os,
-                arch=extra.arch,
-                started_at=self._started_at,
-                error=error,
-            )
-        )
-
-    # -- binds
-
-    async def _bind(self, session: Session, body: bytes) -> bytes:
-        """Bring an endpoint online. Cancelled or refused: nothing is left of it."""
-        try:
-            bind = decode(Bind, body)
-        except MessageError as error:
-            raise Error(f"The bind cannot be understood: {error}", 301) from error
-        owner = self._admitted()
-        old = self._bounds.get(bind.id)
-        limit = self.gateway.config.limits.endpoints_per_session
-        if old is None and len(self._bounds) + self._binding >= limit:
-            raise Error(f"This session has {limit} endpoints already, which is the most it may have.", 324)
-        self._binding += 1
-        try:
-            bound, answer = await self.gateway.endpoints.bind(owner, session, bind)
-        finally:
-            self._binding -= 1
-        if old is not None:  # the new one serves already, so the name stays
-            self.gateway.endpoints.unbind(old, "bound again", keep=True)
-        self._bounds[bound.id] = bound
-        return encode(answer)
-
-    def _unbind(self, request: Unbind) -> bytes:
-        """Take an endpoint off. An unknown id is harmless: some agents ask three times."""
-        bound = self._bounds.pop(request.id, None)
-        if bound is not None:
-            self.gateway.endpoints.unbind(bound, "closed by the agent")
-        return encode(UnbindResp())
-
-    def _patch(self, request: Patch) -> bytes:
-        bound = next((each for each in self._bounds.values() if each.tunnel_id == request.tunnel_id), None)
-        if bound is None:
-            raise Error(f"No endpoint of this session has the tunnel id {request.tunnel_id!r}.", 333)
-        self.gateway.endpoints.patch(bound, request)
-        return encode(PatchResp())
-
-    def _admitted(self) -> Owner:
-        if self._owner is None:
-            if self._dismissed:
-                raise Error(self._dismissed, 300)
-            raise Error("This session has not authenticated.", 4018)
-        return self._owner
-
-
-def _read_auth(body: bytes, limits: "Limits") -> Auth:
-    """Read and judge Auth. Raises Error 109, 811, 9024, 100, 111 or 112."""
-    try:
-        auth = decode(Auth, body)
-    except MessageError as error:
-        raise Error(f"The authentication request cannot be understood: {error}", 109) from error
-    extra = auth.extra
-    if not set(PROTOCOL_VERSIONS) & set(auth.version):
-        raise Error(f"None of the protocol versions {', '.join(auth.version)} is spoken here.", 811)
-    if not 0 <= extra.leg_number < LEGS:
-        raise Error(f"The leg number {extra.leg_number} is not allowed; at most {LEGS} legs are.", 9024)
-    if len(extra.metadata.encode()) > limits.metadata:
-        raise Error(f"The metadata of the session is longer than {limits.metadata} bytes.", 100)
-    for name, value, least, code in (
-        ("interval", extra.heartbeat_interval, limits.heartbeat_interval_min, 111),
-        ("tolerance", extra.heartbeat_tolerance, limits.heartbeat_tolerance_min, 112),
-    ):
-        if value and value * _NANOSECOND < least:
-            raise Error(f"The heartbeat {name} is below the minimum of {least:g} s.", code)
-    return auth

@@ -23,7 +23,7 @@ SWEEPS: Final = 20
 
 
 class Door:
-    """A listener's factory that is opened later: whoever comes before waits, unread."""
+    """A listener's factory that is opened later: whoever comes before waits."""
 
     def __init__(self) -> None:
         """Be closed."""
@@ -48,7 +48,7 @@ class Early(asyncio.Protocol):
         """Wait among the others."""
         self._waiting = waiting
         self._transport: asyncio.Transport | None = None
-        self._first = b""
+        self._came = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait."""
@@ -56,22 +56,43 @@ class Early(asyncio.Protocol):
         self._waiting.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Keep one read, and read no more. (In connection_made uvloop takes no heed of a pause.)"""
-        self._first += data
-        if self._transport is not None:
-            self._transport.pause_reading()
+        """Keep the first piece and read no more. (uvloop forgets a pause before the first read.)"""
+        assert self._transport is not None
+        self._came += data
+        self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """It would not wait."""
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It would not wait."""
+        """It is gone."""
         self._waiting.discard(self)
 
     def enter(self, protocol: asyncio.BaseProtocol) -> None:
         """Go on as what this connection is to be."""
         assert self._transport is not None
         self._waiting.discard(self)
+        if self._transport.is_closing():
+            return
+        hand_over(self._transport, protocol)
+        _give(protocol, bytes(self._came))
         if not self._transport.is_closing():
-            hand_over(self._transport, protocol, self._first)
             self._transport.resume_reading()
+
+
+def _give(protocol: asyncio.BaseProtocol, data: bytes) -> None:
+    """Let a protocol have what was read before it came."""
+    if not isinstance(protocol, asyncio.BufferedProtocol):
+        if data:
+            cast("asyncio.Protocol", protocol).data_received(data)
+        return
+    while data:
+        view = memoryview(protocol.get_buffer(len(data)))
+        n = min(len(view), len(data))
+        view[:n] = data[:n]
+        protocol.buffer_updated(n)
+        data = data[n:]
 
 
 class Moving(Protocol):

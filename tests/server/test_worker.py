@@ -1,0 +1,103 @@
+"""The data plane put together: opened, restored, drained; in this process, over real sockets."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from tests.kit.agent import code
+from tests.kit.service import DOMAIN, SECRET, Events, FakeControl, running_worker, service_certs, settings
+
+from portway.edge.ports import Reservation
+from portway.errors import ConfigError, ConnectError
+from portway.server.parsers import Address
+from portway.server.worker import Worker, connect_address
+
+
+def test_the_address_that_agents_are_told() -> None:
+    def told(host: str, domain: str = DOMAIN) -> str:
+        return connect_address(settings(listen_agent=Address(host, 1), domain=domain), 4443)
+
+    assert told("127.0.0.1") == "127.0.0.1:4443"
+    assert told("::1") == "[::1]:4443"
+    assert told("0.0.0.0", "example.com") == "connect.example.com:4443"
+
+
+async def test_a_taken_address_names_its_flag_and_leaves_nothing_open() -> None:
+    async with running_worker() as service:
+        taken = Address("127.0.0.1", service.https_port)
+        worker = Worker(settings(listen_https=taken))
+        with pytest.raises(ConfigError, match="--listen-https"):
+            await worker.open()
+        await worker.stop()
+
+
+async def test_urls_show_the_public_ports() -> None:
+    config = settings(public_http_port=80, public_https_port=8443)
+    async with running_worker(config=config) as service, service.connected() as agent:
+        assert (await agent.bind("http", {"URL": f"http://a.{DOMAIN}"}))["URL"] == f"http://a.{DOMAIN}"
+        url = f"https://a.{DOMAIN}"
+        assert (await agent.bind("https", {"URL": url}))["URL"] == f"{url}:8443"
+        assert code(await agent.bind("https", {"URL": f"{url}:{service.https_port}"})) == "9035"
+
+
+@pytest.mark.row("S31")
+async def test_agents_that_come_before_it_is_ready_are_served_when_it_is() -> None:
+    certs, control = service_certs(), FakeControl()
+    worker = Worker(settings())
+    await worker.open()
+    async with running_worker() as other:
+        agent = other.agent()
+        agent.port = worker.agent_port
+        connecting = asyncio.create_task(agent.connect())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not connecting.done()
+        worker.start(control, Events(), secret=SECRET, context=certs.server)
+        await connecting
+        assert (await agent.auth())["Error"] == ""
+        await agent.leave()
+    await worker.stop()
+    assert "closed" in repr(worker)
+
+
+async def test_no_name_is_given_away_before_it_is_known_which_stand() -> None:
+    control = FakeControl()
+    config = settings()
+    kept = f"tcp://localhost:{config.tcp_ports.low}"
+    tries = iter(range(1))
+
+    async def slow() -> list[Reservation]:
+        for _ in tries:
+            raise ConnectError("tcp", "the controller is starting")
+        return [
+            Reservation(kept, "ac_good", "somebody"),
+            Reservation("no url at all", "ac_good", "somebody"),
+        ]
+
+    control.reservations = slow  # type: ignore[method-assign]
+    async with running_worker(control, config=config) as service, service.connected("other") as thief:
+        assert code(await thief.bind("tcp", {"URL": kept})) == "309"
+        reader, writer = await asyncio.open_connection("127.0.0.1", config.tcp_ports.low)
+        assert await reader.read() == b""  # the port is kept, and nobody serves it
+        writer.close()
+
+
+async def test_a_kept_port_that_is_taken_does_not_stop_the_service() -> None:
+    config = settings()
+    foreign = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", config.tcp_ports.low)
+    control = FakeControl()
+    url = f"tcp://localhost:{config.tcp_ports.low}"
+    control.names[url] = Reservation(url, "ac_good", "somebody")
+    async with foreign, running_worker(control, config=config) as service, service.connected() as agent:
+        assert (await agent.bind())["Error"] == ""
+        assert code(await agent.bind("tcp", {"URL": url})) == "309"
+
+
+async def test_settings_reach_the_edge() -> None:
+    config = replace(settings(), trust_forwarded=False, region="here")
+    async with running_worker(config=config) as service:
+        edge = service.worker.config
+        assert (edge.region, edge.trust_forwarded, edge.tcp_host) == ("here", False, "localhost")
+        assert list(edge.tcp_ports) == list(range(config.tcp_ports.low, config.tcp_ports.high + 1))
+        assert edge.version.startswith("portway/")
+        assert edge.limits.drain == config.drain_timeout
