@@ -10,7 +10,7 @@ from tests.kit.certificates import Authority
 from tests.kit.service import DOMAIN, FakeControl, Running, running_worker
 
 from portway.codec.client_hello import ALERT_UNRECOGNIZED_NAME, alert_record
-from portway.edge.ports import Limits
+from portway.edge.ports import CertificatePem, Limits
 from portway.edge.tls import FRESH, Certificates
 from portway.errors import Error
 from portway.model.event import TcpConnectionClosed
@@ -217,6 +217,24 @@ class TestCertificates:
         assert first is second is kept.at_hand("a.test", 1.0)
         assert control.issued == ["a.test"]
         assert kept.at_hand("a.test", FRESH) is None
+
+    async def test_who_shares_a_refusal_hears_it_and_the_next_one_asks_again(self) -> None:
+        control = FakeControl()
+        issue, tries = control.certificate, iter(range(1))
+
+        async def once_busy(name: str) -> CertificatePem:
+            await asyncio.sleep(0)
+            for _ in tries:
+                raise Error("Try again in a moment.", 128)
+            return await issue(name)
+
+        control.certificate = once_busy  # type: ignore[method-assign]
+        kept = self.made(control)
+        results = await asyncio.gather(
+            kept.issue("a.test", 0.0), kept.issue("a.test", 0.0), return_exceptions=True
+        )
+        assert [type(result) for result in results] == [Error, Error]
+        assert await kept.issue("a.test", 0.0) is kept.at_hand("a.test", 0.0)
 
     async def test_the_least_used_is_forgotten(self) -> None:
         kept = self.made(FakeControl())

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from portway.codec import client_hello
 from portway.edge.tcp import RawVisitor
-from portway.errors import PortwayError
+from portway.errors import Error, PortwayError
 from portway.net.buffers import buffers
 from portway.net.leg import hand_over
 from portway.net.tls import TlsPump, service_context
@@ -68,15 +68,24 @@ class Certificates:
         return found[0]
 
     async def issue(self, name: str, now: float) -> ssl.SSLContext:
-        """Have a certificate issued for a claimed name; those who ask at once share one.
+        """Have a certificate issued for a claimed name; those who ask at once share the answer.
 
-        Raises PortwayError when the control plane refuses or cannot. Cancelled: others go on.
+        Raises PortwayError when the control plane refuses or cannot. Cancelled: who shares it fails.
         """
         asked = self._asked.get(name)
-        if asked is None:
-            asked = self._asked[name] = asyncio.ensure_future(self._issue(name, now))
-            asked.add_done_callback(lambda _: self._asked.pop(name, None))
-        return await asyncio.shield(asked)
+        if asked is not None:
+            return await asyncio.shield(asked)
+        asked = self._asked[name] = asyncio.get_running_loop().create_future()
+        try:
+            context = await self._issue(name, now)
+        except BaseException as error:
+            asked.set_exception(error if isinstance(error, PortwayError) else Error("Given up.", 128))
+            asked.exception()  # perhaps nobody shares it
+            raise
+        finally:
+            del self._asked[name]
+        asked.set_result(context)
+        return context
 
     async def _issue(self, name: str, now: float) -> ssl.SSLContext:
         pem = await self._control.certificate(name)
