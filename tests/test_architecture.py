@@ -27,7 +27,6 @@ ALLOWED: dict[str, set[str]] = {
     "pipe": set(),
     "paths": set(),
     "web": set(),
-    "paths": set(),
     "model": {"errors", "pipe"},
     "wire": {"errors", "pipe"},
     "codec": {"errors", "pipe"},
