@@ -68,12 +68,12 @@ async def test_a_visitor_that_reads_nothing_for_five_minutes_is_cut_and_a_slow_o
             await turns(2)
         made.visitor.tick()  # sees what waits
         before = made.visitor.unwritten
-        for _ in range(299):
+        for _ in range(290):
             made.visitor.tick()
         client.transport.resume_reading()
         await made.until(lambda: made.visitor.unwritten < before)
         client.transport.pause_reading()
-        for _ in range(299):
+        for _ in range(290):
             made.visitor.tick()
         assert not stream.sink.resets
         for _ in range(300):
