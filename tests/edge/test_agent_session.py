@@ -107,20 +107,16 @@ async def test_before_auth_only_srvinfo_is_answered() -> None:
 
 
 async def test_patience_with_wrong_tokens_ends() -> None:
-    limits = Limits(wrong_tokens=2, wrong_token_delay=0.2)
-    async with running_worker(limits=limits) as service:
+    delay = 0.3
+    async with running_worker(limits=Limits(wrong_tokens=2, wrong_token_delay=delay)) as service:
         loop = asyncio.get_running_loop()
-        took: list[float] = []
-        for _ in range(3):
+        for tried in range(3):
             agent = service.agent(token="unknown")
             await agent.connect()
             begun = loop.time()
             assert code(await agent.auth()) == "107"
-            took.append(loop.time() - begun)
+            assert tried < 2 or loop.time() - begun >= delay
             await agent.leave()
-        assert took[0] < 0.2
-        assert took[1] < 0.2
-        assert took[2] >= 0.2
 
 
 @pytest.mark.row("S31")

@@ -72,6 +72,9 @@ class Certificates:
 
         Raises PortwayError when the control plane refuses or cannot. Cancelled: who shares it fails.
         """
+        found = self.at_hand(name, now)
+        if found is not None:
+            return found
         asked = self._asked.get(name)
         if asked is not None:
             return await asyncio.shield(asked)
