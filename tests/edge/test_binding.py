@@ -68,7 +68,7 @@ def test_default_ports_are_not_written() -> None:
     assert str(binding.public_url("tcp", "", config, 20_000)) == "tcp://localhost:20000"
 
 
-@pytest.mark.row("G-117", "G-076")
+@pytest.mark.row("G-117")
 @pytest.mark.parametrize(
     ("asked", "refused"),
     [
@@ -101,7 +101,6 @@ def test_what_cannot_be_bound_is_refused_with_its_code(asked: Bind, refused: str
     assert code(asked) == refused
 
 
-@pytest.mark.row("G-111")
 @pytest.mark.parametrize(
     ("names", "asked", "refused"),
     [
@@ -169,7 +168,6 @@ def test_an_empty_policy_is_none(text: str) -> None:
     assert binding.read_wish(bind(TrafficPolicy=text), CONFIG).random
 
 
-@pytest.mark.row("G-085", "G-089")
 def test_texts_are_bounded_in_bytes() -> None:
     def with_texts(**extra: Any) -> Bind:
         return Bind(proto="https", opts={}, extra=BindExtra(**extra))

@@ -37,7 +37,7 @@ async def offline(service: Running, n: int = 1) -> None:
 # -- what is granted
 
 
-@pytest.mark.row("S18", "G-009", "G-088", "G-098", "T-071")
+@pytest.mark.row("S18")
 @pytest.mark.parametrize("proto", ["http", "https", "tcp", "tls"])
 async def test_the_answer_to_a_bind_is_complete(proto: str) -> None:
     async with running_worker() as service, service.connected() as agent:
@@ -93,9 +93,9 @@ async def test_refusals_leave_nothing_behind() -> None:
 
 @pytest.mark.row("T-028")
 async def test_random_ports_differ_and_come_in_no_order() -> None:
-    async with running_worker() as service, service.connected() as agent:
-        ports = [port_of(await agent.bind()) for _ in range(20)]
-        assert len(set(ports)) == 20
+    async with running_worker(config=settings(tcp_ports=60)) as service, service.connected() as agent:
+        ports = [port_of(await agent.bind()) for _ in range(50)]
+        assert len(set(ports)) == 50
         assert set(ports) <= set(service.worker.config.tcp_ports)
         assert ports != sorted(ports)
 
@@ -134,7 +134,7 @@ async def test_endpoints_of_a_session_are_counted() -> None:
         assert (await agent.bind("https"))["Error"] == ""
 
 
-@pytest.mark.row("S23", "G-083")
+@pytest.mark.row("S23")
 async def test_unbind_is_harmless_when_repeated() -> None:
     async with running_worker() as service, service.connected() as agent:
         bound = await agent.bind("https")
@@ -147,7 +147,6 @@ async def test_unbind_is_harmless_when_repeated() -> None:
         assert service.control.names == {}
 
 
-@pytest.mark.row("G-096")
 async def test_patch_changes_texts_and_refuses_what_is_not_provided() -> None:
     async with running_worker() as service, service.connected() as agent:
         bound = await agent.bind("https", Description="before")

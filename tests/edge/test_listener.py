@@ -51,7 +51,6 @@ async def knock(port: int, words: bytes) -> tuple[asyncio.StreamReader, asyncio.
     return reader, writer
 
 
-@pytest.mark.row("S31")
 @pytest.mark.parametrize("factory", [Greeter, BufferedGreeter])
 async def test_who_comes_before_the_door_is_open_waits_and_loses_nothing(
     factory: Callable[[], asyncio.BaseProtocol],

@@ -63,7 +63,6 @@ def test_one_member_serves_all() -> None:
     assert pool().pick(0.0) is None
 
 
-@pytest.mark.row("G-115")
 def test_every_member_has_its_share() -> None:
     a, b, c = Fake("a"), Fake("b"), Fake("c")
     several = pool(a, b, c)

@@ -72,7 +72,7 @@ async def answer_http(agent: Any, body: bytes) -> Any:
     return taken
 
 
-@pytest.mark.row("G-102", "G-006", "S24")
+@pytest.mark.row("S24")
 async def test_https_is_terminated_and_forwarded() -> None:
     async with running_worker() as service, service.connected() as agent:
         host = parse_endpoint_url((await agent.bind("https"))["URL"]).host
@@ -83,7 +83,6 @@ async def test_https_is_terminated_and_forwarded() -> None:
         assert (taken.header.proto, taken.header.passthrough_tls) == ("https", False)
 
 
-@pytest.mark.row("G-042", "G-083")
 async def test_an_unknown_name_below_the_domain_gets_the_error_page() -> None:
     async with running_worker() as service:
         for host in (f"nobody.{DOMAIN}", DOMAIN):
@@ -102,7 +101,7 @@ async def test_http_is_forwarded_plain() -> None:
         assert http.client.responses[200] == "OK"
 
 
-@pytest.mark.row("G-103", "S24", "T-012")
+@pytest.mark.row("S24")
 async def test_tls_endpoints_are_passed_through() -> None:
     async with running_worker() as service, service.connected() as agent:
         bound = await agent.bind("tls", {"URL": f"tls://secret.{DOMAIN}"})
@@ -179,7 +178,6 @@ async def test_a_certificate_that_cannot_be_had_ends_the_handshake() -> None:
         assert await say(service, await hello("www.example.com")) == alert_record(80)
 
 
-@pytest.mark.row("G-103")
 async def test_names_that_nobody_has_and_no_name_at_all_get_an_alert() -> None:
     async with running_worker() as service:
         assert await say(service, await hello("nobody.test")) == alert_record(ALERT_UNRECOGNIZED_NAME)

@@ -40,7 +40,6 @@ async def test_urls_show_the_public_ports() -> None:
         assert code(await agent.bind("https", {"URL": f"{url}:{service.https_port}"})) == "9035"
 
 
-@pytest.mark.row("S31")
 async def test_agents_that_come_before_it_is_ready_are_served_when_it_is() -> None:
     certs, control = service_certs(), FakeControl()
     worker = Worker(settings())

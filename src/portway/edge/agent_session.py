@@ -83,6 +83,7 @@ class AgentSession:
     def enter(self, session: Session, address: str, server: str) -> bool:
         """Take the connection, from this IP address, unless there are too many strangers."""
         self.session, self._address, self._server = session, address, server
+        self.gateway.remember(self)
         self._stranger = not self.gateway.closing and self.gateway.admission.admit(address)
         return self._stranger
 
@@ -322,12 +323,14 @@ class AgentSession:
 
 
 def _read_auth(body: bytes, limits: "Limits") -> Auth:
-    """Read and judge Auth. Raises Error 109, 811, 9024, 100, 111 or 112."""
+    """Read and judge Auth. Raises Error 109, 124, 811, 9024, 100, 111 or 112."""
     try:
         auth = decode(Auth, body)
     except MessageError as error:
         raise Error(f"The authentication request cannot be understood: {error}", 109) from error
     extra = auth.extra
+    if not _well_formed(extra.user_agent):
+        raise Error(f"The user agent {extra.user_agent[:200]!r} is malformed.", 124)
     if not set(PROTOCOL_VERSIONS) & set(auth.version):
         raise Error(f"None of the protocol versions {', '.join(auth.version)} is spoken here.", 811)
     if not 0 <= extra.leg_number < LEGS:
@@ -341,3 +344,13 @@ def _read_auth(body: bytes, limits: "Limits") -> Auth:
         if value and value * _NANOSECOND < least:
             raise Error(f"The heartbeat {name} is below the minimum of {least:g} s.", code)
     return auth
+
+
+def _well_formed(user_agent: str) -> bool:
+    """Tell whether it is printable text whose comments, in parentheses, begin and end (RFC 9110 §5.6.5)."""
+    depth = 0
+    for character in user_agent:
+        depth += (character == "(") - (character == ")")
+        if depth < 0:
+            return False
+    return depth == 0 and user_agent.isprintable()

@@ -7,7 +7,7 @@ lost session nobody else on this machine can take it; its visitors are closed.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 RANDOM_TRIES: Final = 32
-"""Random hosts drawn before giving up: with 48 random bits the second is luck enough."""
+"""Random addresses drawn blindly. Hosts have 48 random bits: the second draw is luck enough."""
 
 
 class Ports(Protocol):
@@ -210,16 +210,20 @@ class Endpoints:
             return url
         raise Error("No free address is left; try again later.", 503)
 
-    def _draws(self, scheme: str) -> "list[Url]":
-        """List random addresses in the order in which they are tried."""
+    def _draws(self, scheme: str) -> "Iterator[Url]":
+        """Draw addresses in the order in which they are tried."""
         if scheme != "tcp":
-            hosts = [binding.random_host(self.config, self._random.octets) for _ in range(RANDOM_TRIES)]
-            return [binding.public_url(scheme, host, self.config) for host in hosts]
-        ports = list(self.config.tcp_ports)
-        for i in range(len(ports) - 1, 0, -1):  # Fisher–Yates, over the random source we are given
-            j = self._random.below(i + 1)
-            ports[i], ports[j] = ports[j], ports[i]
-        return [binding.public_url(scheme, "", self.config, port) for port in ports]
+            for _ in range(RANDOM_TRIES):
+                host = binding.random_host(self.config, self._random.octets)
+                yield binding.public_url(scheme, host, self.config)
+            return
+        ports = self.config.tcp_ports
+        for _ in range(RANDOM_TRIES):  # enough unless the range is nearly used up
+            yield binding.public_url(scheme, "", self.config, ports[self._random.below(len(ports))])
+        rest = list(ports)
+        while rest:
+            port = rest.pop(self._random.below(len(rest)))
+            yield binding.public_url(scheme, "", self.config, port)
 
     def _refuse_twin(self, wish: binding.Wish, owner: Owner, bind_id: str) -> None:
         """Refuse a second bind of one agent for one URL: the claim table sees the same holder twice.

@@ -67,8 +67,11 @@ class Gateway:
         session = Arrival(handler, self._context())
         if session.gate is not None and self.config.limits.auth_deadline:
             session.gate.deadline = session.started_at + self.config.limits.auth_deadline
-        self._all.add(handler)
         return session
+
+    def remember(self, handler: AgentSession) -> None:
+        """A connection has come in."""
+        self._all.add(handler)
 
     def forget(self, handler: AgentSession) -> None:
         """A session is over."""
