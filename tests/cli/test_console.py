@@ -1,9 +1,15 @@
 """The status screen: what stands where, and that it fits every terminal."""
 
+import fcntl
 import io
+import os
+import struct
+import termios
+from collections.abc import Iterator
 
 import pytest
 from rich.console import Console as Terminal
+from tests.kit.slow import drain
 
 from portway.cli.console import Screen, draw, milliseconds, phrase, status_style
 from portway.cli.status import Request, Status
@@ -85,10 +91,47 @@ def test_small_words() -> None:
     assert (status_style(204), status_style(503), status_style(999)) == ("green", "bold red", "")
 
 
-def test_the_screen_takes_and_returns_the_terminal() -> None:
-    out = io.StringIO()
-    terminal = Terminal(file=out, force_terminal=True, width=100, height=30)
-    with Screen(example(), lambda: 1.0, terminal) as screen:
-        screen.refresh()
-    text = out.getvalue()
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    main, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    yield main, terminal
+    os.close(main)
+    os.close(terminal)
+
+
+def test_the_screen_takes_and_returns_the_terminal(terminal: tuple[int, int]) -> None:
+    main, end = terminal
+    with Screen(example(), lambda: 1.0, end):
+        pass
+    text = drain(main).decode()
     assert text.index("\x1b[?1049h") < text.index("Forwarding") < text.index("\x1b[?1049l")
+
+
+def test_only_something_new_is_drawn(terminal: tuple[int, int]) -> None:
+    main, end = terminal
+    status = example()
+    with Screen(status, lambda: 1.0, end) as screen:
+        drain(main)
+        screen.refresh()
+        assert drain(main) == b""
+        status.offline("gone")
+        screen.refresh()
+        assert b"gone" in drain(main)
+
+
+def test_a_stopped_terminal_stops_nobody(terminal: tuple[int, int]) -> None:
+    main, end = terminal
+    status = example()
+    with Screen(status, lambda: 1.0, end) as screen:
+        for i in range(200):
+            status.offline(f"reason {i}")
+            screen.refresh()
+        text = drain(main).decode()
+        assert "reason 199" not in text
+        for _ in range(100):  # the terminal goes on: what was kept comes, then the newest picture
+            screen.refresh()
+            text = drain(main).decode()
+            if "reason 199" in text:
+                return
+    raise AssertionError("the newest picture never came")

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -27,11 +26,8 @@ def out() -> io.StringIO:
 
 
 @pytest.fixture
-def watcher(out: io.StringIO) -> Generator[Watcher]:
-    logger = logging.getLogger("portway")
-    kept = list(logger.handlers), logger.propagate
-    yield Watcher(Status(version="1"), LogLines(out, "json", "debug", lambda: AT), clock=lambda: 100.0)
-    logger.handlers, logger.propagate = kept
+def watcher(out: io.StringIO) -> Watcher:
+    return Watcher(Status(version="1"), LogLines(out, "json", "debug", lambda: AT), clock=lambda: 100.0)
 
 
 def lines(out: io.StringIO) -> list[dict[str, Any]]:
@@ -121,10 +117,11 @@ def test_a_started_endpoint_is_shown_and_told(watcher: Watcher, out: io.StringIO
 
 
 def test_records_of_the_library_become_lines(watcher: Watcher, out: io.StringIO) -> None:
-    watcher.take_records()
     logger = logging.getLogger("portway.agent")
-    logger.warning("cannot reach %s", "upstream")
-    logger.error("it failed", exc_info=Error("No.", 324))
+    with watcher.taking_records():
+        logger.warning("cannot reach %s", "upstream")
+        logger.error("it failed", exc_info=Error("No.", 324))
+    logger.warning("not for us")
     assert [(line["lvl"], line["msg"]) for line in lines(out)] == [
         ("warn", "cannot reach upstream"),
         ("error", "it failed: No. ERR_NGROK_324"),

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.kit.slow import drain, fill
 
 from portway.model import event as events
 from portway.model.ids import new_id, new_token
 from portway.server import logs
 from portway.server.config import LogConfig
-from portway.server.logs import Log, Output
+from portway.server.logs import Log
 
 JSON = LogConfig("json", "info", access=True)
 AT = 1_800_000_000.0
@@ -160,47 +161,6 @@ def test_no_token_is_ever_written(file: tuple[Path, int], form: str) -> None:
     assert text.count("[hidden]") == 3
 
 
-def fill(writing: int) -> None:
-    os.set_blocking(writing, False)
-    try:
-        while True:
-            os.write(writing, b"x" * 4096)
-    except BlockingIOError:
-        os.set_blocking(writing, True)
-
-
-def drain(reading: int) -> bytes:
-    os.set_blocking(reading, False)
-    data = b""
-    try:
-        while part := os.read(reading, 1 << 20):
-            data += part
-    except BlockingIOError:
-        pass
-    return data
-
-
-def test_a_full_pipe_blocks_nobody_and_what_is_lost_is_counted(pipe: tuple[int, int]) -> None:
-    reading, writing = pipe
-    fill(writing)
-    output = Output(writing, limit=100)
-    assert not output.write(b"kept\n")
-    assert not output.write(b"lost\n" * 30)
-    assert not output.flush()
-    assert output.dropped == 30
-    drain(reading)
-    assert output.flush()
-    assert drain(reading) == b"kept\nportway: 30 log lines were dropped: the log is read too slowly\n"
-    assert output.dropped == 0
-
-
-def test_a_pipe_takes_more_than_its_atomic_size(pipe: tuple[int, int]) -> None:
-    reading, writing = pipe
-    output = Output(writing)
-    assert output.write(b"y" * 20_000)
-    assert drain(reading) == b"y" * 20_000
-
-
 async def test_kept_lines_follow_once_there_is_room(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     fill(writing)
@@ -216,28 +176,15 @@ async def test_kept_lines_follow_once_there_is_room(pipe: tuple[int, int]) -> No
     assert json.loads(drain(reading))["event"] == "http request"
 
 
-def test_a_reader_that_is_gone_is_no_fault(pipe: tuple[int, int]) -> None:
-    reading, writing = pipe
-    os.close(reading)
-    assert Output(writing).write(b"x\n")
-
-
-def test_finishing_waits_for_a_reader_only_so_long(pipe: tuple[int, int]) -> None:
-    _, writing = pipe
-    fill(writing)
-    output = Output(writing)
-    output.write(b"x\n")
-    output.finish(timeout=0.05)
-    assert not output.flush()
-
-
 def test_a_terminal_gets_colour_and_a_file_does_not(file: tuple[Path, int]) -> None:
     path, descriptor = file
     Log(LogConfig("text", "info", access=True), descriptor).emit(request())
     assert "\x1b" not in path.read_text()
     main, terminal = os.openpty()
     try:
-        Log(LogConfig("text", "info", access=True), terminal).emit(request())
+        log = Log(LogConfig("text", "info", access=True), terminal)
+        log.emit(request())
+        log.finish()
         assert b"\x1b[32minfo" in os.read(main, 4096)
     finally:
         os.close(main)

@@ -7,6 +7,7 @@ Ctrl+C and SIGTERM take the endpoint offline and end with 0.
 import asyncio
 import contextlib
 import math
+import os
 import signal
 import ssl
 import sys
@@ -14,11 +15,11 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from portway.cli.output import FORMATS, LEVELS, LogLines
+from portway.cli.output import FORMATS, LEVELS, LogLines, PatientSink
 from portway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ async def _run(options: Options) -> None:
         screen_wanted = options.log in (None, "false") and sys.stdout.isatty()
         lines = _log_lines(options, screen_wanted, stack)
         watcher = Watcher(Status(version=__version__, http=options.proto == "http"), lines)
-        watcher.take_records()
+        stack.enter_context(watcher.taking_records())
         agent = Agent(
             authtoken=options.authtoken,
             connect_url=options.connect_url,
@@ -230,24 +231,26 @@ def _log_lines(options: Options, screen: bool, stack: contextlib.AsyncExitStack)
     target = options.log or ("false" if screen else "stdout")
     if target == "false":
         return None
-    stream: TextIO
     if target in ("stdout", "stderr"):
-        stream = sys.stdout if target == "stdout" else sys.stderr
+        descriptor = 1 if target == "stdout" else 2
     else:
         try:
-            stream = stack.enter_context(Path(target).open("a", encoding="utf-8"))  # noqa: SIM115 -- the stack closes it
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise ConfigError(f"--log: cannot write {target}: {error.strerror}") from error
+        stack.callback(os.close, descriptor)
+    sink = PatientSink(descriptor)
+    stack.callback(sink.close)
     form = options.log_format
-    if form == "term" and not stream.isatty():
+    if form == "term" and not sink.isatty():
         form = "logfmt"
-    return LogLines(stream, form, options.log_level, lambda: datetime.now(UTC))
+    return LogLines(sink, form, options.log_level, lambda: datetime.now(UTC))
 
 
 def _screen(watcher: "Watcher") -> "Screen":
     from portway.cli.console import Screen
 
-    return Screen(watcher.status, watcher.clock)
+    return Screen(watcher.status, watcher.clock, 1)
 
 
 @contextlib.asynccontextmanager

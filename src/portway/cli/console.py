@@ -4,21 +4,28 @@
 next, the newest requests at the bottom. It redraws only when something has changed.
 """
 
+import io
+import os
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console as Terminal
-from rich.console import Group, RenderableType
-from rich.live import Live
+from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.text import Text
 
 from portway.cli.output import printable
 from portway.cli.status import FIVE_MINUTES, MINUTE, Request, Status
+from portway.net.output import Output
 
 WIDE = 80
 """From this width on the label column has room to breathe."""
+
+_ENTER, _LEAVE = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
+"""Take the alternate screen and hide the cursor; the reverse (xterm's private modes)."""
+
+_HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[K\x1b[J"
 
 _SESSION_STYLE = {"online": "bold green", "connecting": "yellow", "reconnecting": "bold red"}
 _COUNTERS = ("ttl", "opn", "rt1", "rt5", "p50", "p90")
@@ -135,18 +142,25 @@ def milliseconds(seconds: float) -> str:
 
 
 class Screen:
-    """The terminal, held for the life of the agent and given back as it was."""
+    """The terminal, held for the life of the agent and given back as it was.
 
-    def __init__(self, status: Status, clock: Callable[[], float], terminal: Terminal | None = None) -> None:
-        """Take what is to be shown and a clock that never goes back."""
+    A picture is drawn whole and handed to an `Output`: a terminal that is stopped (Ctrl+S, a hung
+    remote shell) misses pictures and stops nobody.
+    """
+
+    def __init__(self, status: Status, clock: Callable[[], float], descriptor: int) -> None:
+        """Take what is to be shown, a clock that never goes back, and the terminal's descriptor."""
         self._status = status
         self._clock = clock
-        self._terminal = terminal or Terminal()
-        self._live = Live(console=self._terminal, screen=True, auto_refresh=False, get_renderable=self._draw)
+        self._descriptor = descriptor
+        self._output = Output(descriptor)
+        self._painter = Terminal(file=io.StringIO(), force_terminal=True)
+        self._last = ""
 
     def __enter__(self) -> Self:
         """Take the terminal's alternate screen."""
-        self._live.start(refresh=True)
+        self._output.write(_ENTER)
+        self.refresh()
         return self
 
     def __exit__(
@@ -156,12 +170,23 @@ class Screen:
         trace: TracebackType | None,
     ) -> None:
         """Give the terminal back, also after a failure."""
-        self._live.stop()
+        self._output.write(_LEAVE)
+        self._output.close()
 
     def refresh(self) -> None:
-        """Draw what is true now, at the size that the terminal has now."""
-        self._live.refresh()
+        """Draw what is true now, at the size that the terminal has now, if it is something new."""
+        if not self._output.flush():
+            return
+        picture = self._paint()
+        if picture != self._last:
+            self._last = picture
+            self._output.write(picture.encode("utf-8", "replace"))
 
-    def _draw(self) -> RenderableType:
-        width, height = self._terminal.size
-        return draw(self._status, width, height, self._clock())
+    def _paint(self) -> str:
+        width, height = os.get_terminal_size(self._descriptor)
+        painter = self._painter
+        painter.size = ConsoleDimensions(width or 80, height or 24)
+        with painter.capture() as capture:
+            painter.print(draw(self._status, *painter.size, self._clock()), end="")
+        lines = capture.get().rstrip("\n").split("\n")
+        return _HOME + f"{_CLEAR_LINE}\r\n".join(lines) + _CLEAR_BELOW

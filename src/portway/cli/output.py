@@ -5,15 +5,17 @@ values are escaped, so that a visitor cannot write lines of his own into somebod
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import click
 
 from portway.errors import Error, PortwayError
+from portway.net.output import Output
 
 LEVELS = ("debug", "info", "warn", "error", "crit")
 FORMATS = ("term", "logfmt", "json")
@@ -38,29 +40,61 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
+class TextSink(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str, /) -> object:
+        """Take some text."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether a person reads along."""
+        ...
+
+
+class PatientSink:
+    """Text for a descriptor whose reader may stop reading: the agent must not stop with it."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Take a descriptor that stays open."""
+        self._output = Output(descriptor)
+        self._isatty = os.isatty(descriptor)
+
+    def write(self, text: str, /) -> None:
+        """Write, or keep for later."""
+        self._output.write(text.encode("utf-8", "replace"))
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._isatty
+
+    def close(self) -> None:
+        """Give the reader a last moment."""
+        self._output.close()
+
+
 class LogLines:
-    """Writes log records as lines to one stream, flushed line by line."""
+    """Writes log records as lines to one sink."""
 
     def __init__(
         self,
-        stream: TextIO,
+        sink: TextSink,
         form: str,
         level: str = "info",
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        """Take a stream, one of FORMATS, the lowest level to write and a clock."""
-        self._stream = stream
+        """Take a sink, one of FORMATS, the lowest level to write and a clock."""
+        self._sink = sink
         self._threshold = LEVELS.index(level)
         self._clock = clock or (lambda: datetime.now(UTC))
         self._render = {"term": self._term, "logfmt": _logfmt, "json": _json}[form]
-        self._colour = form == "term" and stream.isatty()
+        self._colour = form == "term" and sink.isatty()
 
     def log(self, level: str, message: str, **fields: Field) -> None:
         """Write one record; a record below the threshold costs nothing."""
         if LEVELS.index(level) < self._threshold:
             return
-        self._stream.write(self._render(self._clock(), level, message, fields) + "\n")
-        self._stream.flush()
+        self._sink.write(self._render(self._clock(), level, message, fields) + "\n")
 
     def _term(self, now: datetime, level: str, message: str, fields: Mapping[str, Field]) -> str:
         tag = level.upper().ljust(5)

@@ -1,8 +1,9 @@
 """From the agent's events to log lines and to the numbers of the status screen."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from portway.agent import events
@@ -86,11 +87,18 @@ class Watcher:
         """The user has asked for the end, and everything is offline."""
         self._log("info", "stopped")
 
-    def take_records(self) -> None:
-        """Turn what the agent's own logger says into lines of the same kind."""
+    @contextlib.contextmanager
+    def taking_records(self) -> Generator[None]:
+        """Meanwhile turn what the agent's own logger says into lines of the same kind."""
         logger = logging.getLogger("portway")
-        logger.addHandler(_Records(self.lines))
+        records, propagate = _Records(self.lines), logger.propagate
+        logger.addHandler(records)
         logger.propagate = False
+        try:
+            yield
+        finally:
+            logger.removeHandler(records)
+            logger.propagate = propagate
 
     def _log(self, level: str, message: str, **fields: str | float) -> None:
         if self.lines is not None:

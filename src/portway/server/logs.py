@@ -3,9 +3,8 @@
 Everything comes here: records of stdlib ``logging``, and the values of ``model/event.py``. Two
 properties matter.
 
-- *It never blocks the data plane.* Events are gathered and written once per turn of the event loop.
-  Output goes only into a descriptor that says it has room; what a slow reader does not take is kept
-  up to a bound, then dropped and counted.
+- *It never blocks the data plane.* Events are gathered and written once per turn of the event loop,
+  through ``net/output.py``, which never waits for a reader.
 - *It repeats no secret and no control character.* What looks like one of our tokens is hidden. In
   text every unprintable character is escaped, so a visitor cannot forge a line; JSON is pure ASCII.
 
@@ -16,25 +15,16 @@ import asyncio
 import logging
 import os
 import re
-import select
-import stat
-import threading
-import time
 from collections import deque
 from typing import Final
 
 from portway.model import event as events
+from portway.net.output import Output
 from portway.server import log_lines
 from portway.server.config import LogConfig
 
-BACKLOG_LIMIT: Final = 1 << 20
-"""Bytes that wait for a slow reader of the log. More are dropped, and a line says how many lines."""
 GATHERED_LIMIT: Final = 10_000
 """Happenings of one turn of the loop; of more the oldest are dropped."""
-RETRY: Final = 0.05
-"""Seconds until a full descriptor is tried again."""
-FINISH_TIMEOUT: Final = 1.0
-"""Seconds that the end of the program waits for the reader of the log."""
 
 # Begins with a plain character, which the matcher looks for at the speed of memory. The half before
 # it names a row and is no secret.
@@ -42,63 +32,6 @@ _SECRET_HALF: Final = re.compile(r"_(?<=[0-9A-Za-z]{27}_)[0-9A-Za-z]{21}(?![0-9A
 _ACCESS: Final = (events.HttpRequestComplete, events.TcpConnectionClosed)
 
 _log = logging.getLogger(__name__)
-
-
-class Output:
-    """Writes bytes to a descriptor, never waiting for its reader. Any thread may call."""
-
-    def __init__(self, descriptor: int, limit: int = BACKLOG_LIMIT) -> None:
-        """Take a descriptor that stays open."""
-        self._descriptor = descriptor
-        self._limit = limit
-        self._kept = bytearray()
-        self._lock = threading.Lock()
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
-        # Room in a pipe means room for this much (POSIX); a file takes all at once.
-        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self._chunk = BACKLOG_LIMIT if plain else select.PIPE_BUF
-        self.dropped = 0
-
-    def write(self, data: bytes) -> bool:
-        """Write, keep or drop; return False when something is kept for later."""
-        with self._lock:
-            if len(self._kept) + len(data) > self._limit:
-                self.dropped += data.count(b"\n")
-            else:
-                self._kept += data
-            return self._flush()
-
-    def flush(self) -> bool:
-        """Try again; return False when something is still kept."""
-        with self._lock:
-            return self._flush()
-
-    def finish(self, timeout: float = FINISH_TIMEOUT) -> None:
-        """Give the reader a last chance, some seconds long."""
-        end = time.monotonic() + timeout
-        while not self.flush() and time.monotonic() < end:
-            self._poll.poll(20)
-
-    def _flush(self) -> bool:
-        while self._kept or self.dropped:
-            if not self._kept:
-                self._kept += (
-                    b"portway: %d log lines were dropped: the log is read too slowly\n" % self.dropped
-                )
-                self.dropped = 0
-            if not self._poll.poll(0):
-                return False
-            try:
-                written = os.write(self._descriptor, self._kept[: self._chunk])
-            except BlockingIOError:
-                return False
-            except OSError:  # the reader is gone: nobody is left to be told
-                self._kept.clear()
-                self.dropped = 0
-                return True
-            del self._kept[:written]
-        return True
 
 
 class Log:
@@ -111,8 +44,6 @@ class Log:
         self._threshold = log_lines.LEVELS[config.level]
         self._access = config.access
         self._gathered: deque[tuple[float, str, str, log_lines.Fields]] = deque(maxlen=GATHERED_LIMIT)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._retrying = False
 
     def __repr__(self) -> str:
         """Show what waits."""
@@ -138,7 +69,7 @@ class Log:
     def finish(self) -> None:
         """Write what is left, at the end of the program. Blocks, but not for long."""
         self._turn()
-        self._output.finish()
+        self._output.close()
 
     def _gather(self, at: float, level: str, name: str, fields: log_lines.Fields) -> None:
         if not self._gathered:
@@ -146,7 +77,6 @@ class Log:
             if loop is None:
                 self._write([(at, level, name, fields)])
                 return
-            self._loop = loop
             loop.call_soon(self._turn)
         self._gathered.append((at, level, name, fields))
 
@@ -154,18 +84,12 @@ class Log:
         """Write all that one turn of the loop has gathered."""
         lines = list(self._gathered)
         self._gathered.clear()
-        if lines and not self._write(lines) and not self._retrying and self._loop is not None:
-            self._retrying = True
-            self._loop.call_later(RETRY, self._again)
+        if lines:
+            self._write(lines)
 
-    def _again(self) -> None:
-        self._retrying = not self._output.flush()
-        if self._retrying and self._loop is not None:
-            self._loop.call_later(RETRY, self._again)
-
-    def _write(self, lines: list[tuple[float, str, str, log_lines.Fields]]) -> bool:
+    def _write(self, lines: list[tuple[float, str, str, log_lines.Fields]]) -> None:
         text = "".join([self._line(*line) + "\n" for line in lines])
-        return self._output.write(_SECRET_HALF.sub("_[hidden]", text).encode())
+        self._output.write(_SECRET_HALF.sub("_[hidden]", text).encode())
 
 
 class _Handler(logging.Handler):

@@ -1,0 +1,133 @@
+"""Writing for a reader that may be slow: a log, a pipe, a terminal.
+
+A program that moves bytes must not stand still because somebody pressed Ctrl+S, or because the
+program behind a pipe does not read. `Output` writes only as much as its descriptor takes at once.
+The rest is kept up to a bound and tried again from the event loop; more is dropped and counted.
+"""
+
+import asyncio
+import os
+import select
+import stat
+import threading
+import time
+from typing import Final
+
+BACKLOG_LIMIT: Final = 1 << 20
+"""Bytes that wait for a slow reader. More are dropped, and a line says how many lines."""
+RETRY: Final = 0.05
+"""Seconds until a full descriptor is tried again."""
+FINISH_TIMEOUT: Final = 1.0
+"""Seconds that the end of a program waits for its reader."""
+
+
+class Output:
+    """Writes bytes to a descriptor, never waiting for its reader. Any thread may call."""
+
+    def __init__(self, descriptor: int, limit: int = BACKLOG_LIMIT) -> None:
+        """Take a descriptor that stays open, and how many bytes may be kept."""
+        self._own = _terminal(descriptor)
+        self._descriptor = descriptor if self._own is None else self._own
+        self._limit = limit
+        self._kept = bytearray()
+        self._lock = threading.Lock()
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLOUT)
+        # Room in a pipe means room for this much (POSIX); a file takes all at once.
+        plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self._chunk = BACKLOG_LIMIT if plain else select.PIPE_BUF
+        self._again: asyncio.TimerHandle | None = None
+        self.dropped = 0
+
+    def __repr__(self) -> str:
+        """Show what waits."""
+        return f"<Output {self._descriptor} kept={len(self._kept)} dropped={self.dropped}>"
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is kept that the reader has not taken yet."""
+        return bool(self._kept or self.dropped)
+
+    def write(self, data: bytes) -> bool:
+        """Write, keep or drop; return False when something is kept for later.
+
+        With an event loop running on this thread, later comes by itself; else at the next call.
+        """
+        with self._lock:
+            if len(self._kept) + len(data) > self._limit:
+                self.dropped += data.count(b"\n")
+            else:
+                self._kept += data
+            done = self._flush()
+        if not done:
+            self._try_later()
+        return done
+
+    def flush(self) -> bool:
+        """Try again; return False when something is still kept."""
+        with self._lock:
+            return self._flush()
+
+    def finish(self, timeout: float = FINISH_TIMEOUT) -> None:
+        """Give the reader a last chance, some seconds long, and let go."""
+        end = time.monotonic() + timeout
+        while not self.flush() and time.monotonic() < end:
+            self._poll.poll(20)
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+
+    def close(self) -> None:
+        """Finish, and close what was opened here. The given descriptor stays open."""
+        self.finish()
+        if self._own is not None:
+            os.close(self._own)
+            self._own = None
+
+    def _try_later(self) -> None:
+        if self._again is not None:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._again = loop.call_later(RETRY, self._retry)
+
+    def _retry(self) -> None:
+        self._again = None
+        if not self.flush():
+            self._try_later()
+
+    def _flush(self) -> bool:
+        while self._kept or self.dropped:
+            if not self._kept:
+                self._kept += (
+                    b"portway: %d log lines were dropped: the log is read too slowly\n" % self.dropped
+                )
+                self.dropped = 0
+            if not self._poll.poll(0):
+                return False
+            try:
+                written = os.write(self._descriptor, self._kept[: self._chunk])
+            except BlockingIOError:
+                return False
+            except OSError:  # the reader is gone: nobody is left to be told
+                self._kept.clear()
+                self.dropped = 0
+                return True
+            del self._kept[:written]
+        return True
+
+
+def _terminal(descriptor: int) -> int | None:
+    """Open a terminal once more, so that it can be non-blocking for us alone; None for all others.
+
+    A terminal that says it has room may still block on a long write. Setting O_NONBLOCK on the
+    descriptor itself would set it for every program that shares it, the shell among them.
+    """
+    if not os.isatty(descriptor):
+        return None
+    try:
+        return os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return None
