@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+import socket
 from typing import Any
 
 import pytest
@@ -255,6 +256,25 @@ async def test_official_agents_get_no_more_streams_than_they_bear() -> None:
         for _reader, writer in [*visitors, (last_reader, last_writer)]:
             writer.close()
         await agent.leave()
+
+
+@pytest.mark.row("T-077")
+async def test_any_name_that_leads_here_works_for_every_accounts_ports() -> None:
+    async with (
+        running_worker() as service,
+        service.connected() as one,
+        service.connected("other") as other,
+    ):
+        for agent in (one, other):
+            bound = await agent.bind()
+            port = parse_endpoint_url(bound["URL"]).port
+            for name in ("localhost", "127.0.0.1", "127.1"):
+                reader, writer = await asyncio.open_connection(name, port, family=socket.AF_INET)
+                taken = await agent.visitor()
+                assert taken.header.id == bound["Id"]
+                taken.finish(name.encode())
+                assert await ended(reader) == name.encode()
+                writer.close()
 
 
 async def test_quiet_visitors_are_cut() -> None:

@@ -90,9 +90,7 @@ class RawVisitor(Leg):
 
     def on_reset(self, code: int) -> None:
         """The stream is cut: so is the visitor, unless the agent was only too busy to take it."""
-        untouched = not (
-            self.bytes_in > len(self._first) or self.bytes_out or self._ended or self._finished
-        )
+        untouched = not (self.bytes_in > len(self._first) or self.bytes_out or self._ended or self._finished)
         if code == ErrorCode.ACCEPT_QUEUE_FULL and untouched and self._member and self._endpoint:
             self._endpoint.pool.busy(self._member, self._edge.now())
             self._kept.clear()
@@ -125,6 +123,8 @@ class RawVisitor(Leg):
         if endpoint is not None:
             endpoint.counters.bytes_in += self.bytes_in
             endpoint.counters.bytes_out += self.bytes_out
+        if not self._edge.config.access_events:
+            return
         client_ip, client_port = split_address(self._client)
         server_ip, server_port = split_address(self._server)
         self._edge.events.emit(

@@ -181,6 +181,7 @@ class Worker:
             tcp_listen=settings.listen_http.host,
             connect_addresses=(connect_address(settings, self.agent_port),),
             trust_forwarded=settings.trust_forwarded,
+            access_events=settings.access_events,
             version=_version(),
             limits=limits,
         )
