@@ -68,6 +68,7 @@ async def test_wrong_tokens_are_told_apart_and_the_session_is_closed(token: str,
         ({"LegNumber": 99}, "9024"),
         ({"UserAgent": "app/1 (open portway/1"}, "124"),
         ({"UserAgent": "app/1 )( portway/1"}, "124"),
+        ({"UserAgent": "x" * 1025}, "124"),
         ({"UserAgent": "app/1\nportway/1"}, "124"),
     ],
 )

@@ -335,6 +335,23 @@ async def test_one_agent_may_pool_with_itself() -> None:
         assert service.control.names == {}
 
 
+async def test_two_binds_at_once_for_one_url_have_one_winner() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        url = {"URL": f"https://once.{DOMAIN}"}
+        answers = await asyncio.gather(agent.bind("https", url), agent.bind("https", url))
+        assert sorted(bool(answer["Error"]) for answer in answers) == [False, True]
+        [endpoint] = service.worker.registry.all()
+        assert len(endpoint.pool) == 1
+        granted = next(answer for answer in answers if not answer["Error"])
+        again = await asyncio.gather(agent.rebind("https", granted), agent.rebind("https", granted))
+        assert [answer["Error"] for answer in again] == ["", ""]
+        assert len(endpoint.pool) == 1
+        await agent.call(StreamType.UNBIND, {"Id": granted["Id"]})
+        await service.settled()
+        assert service.control.names == {}
+        assert len(service.worker.registry) == 0
+
+
 async def test_a_bind_whose_session_dies_meanwhile_leaves_nothing_online() -> None:
     async with running_worker() as service:
         reserving, go_on = asyncio.Event(), asyncio.Event()

@@ -286,15 +286,18 @@ class AgentSession:
         except MessageError as error:
             raise Error(f"The bind cannot be understood: {error}", 301) from error
         owner = self._admitted()
-        old = self._bounds.get(bind.id)
         limit = self.gateway.config.limits.endpoints_per_session
-        if old is None and len(self._bounds) + self._binding >= limit:
+        if bind.id not in self._bounds and len(self._bounds) + self._binding >= limit:
             raise Error(f"This session has {limit} endpoints already, which is the most it may have.", 324)
         self._binding += 1
         try:
             bound, answer = await self.gateway.endpoints.bind(owner, session, bind)
         finally:
             self._binding -= 1
+        if self._dismissed:
+            self.gateway.endpoints.unbind(bound, self._dismissed)
+            raise Error(self._dismissed, 300)
+        old = self._bounds.get(bound.id)
         if old is not None:  # the new one serves already, so the name stays
             self.gateway.endpoints.unbind(old, "bound again", keep=True)
         self._bounds[bound.id] = bound
@@ -329,10 +332,10 @@ def _read_auth(body: bytes, limits: "Limits") -> Auth:
     except MessageError as error:
         raise Error(f"The authentication request cannot be understood: {error}", 109) from error
     extra = auth.extra
-    if not _well_formed(extra.user_agent):
+    if len(extra.user_agent) > limits.user_agent or not _well_formed(extra.user_agent):
         raise Error(f"The user agent {extra.user_agent[:200]!r} is malformed.", 124)
     if not set(PROTOCOL_VERSIONS) & set(auth.version):
-        raise Error(f"None of the protocol versions {', '.join(auth.version)} is spoken here.", 811)
+        raise Error(f"None of the protocol versions {auth.version!r} is spoken here.", 811)
     if not 0 <= extra.leg_number < LEGS:
         raise Error(f"The leg number {extra.leg_number} is not allowed; at most {LEGS} legs are.", 9024)
     if len(extra.metadata.encode()) > limits.metadata:

@@ -15,7 +15,7 @@ from portway.edge import binding
 from portway.edge.member import Member, SessionMember
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint, Registry
-from portway.errors import ConfigError, Error, SessionClosed
+from portway.errors import ConfigError, Error, PortwayError, SessionClosed
 from portway.model.event import EndpointOffline, EndpointOnline
 from portway.model.ids import new_id, sibling_id
 from portway.model.url import Url
@@ -123,12 +123,16 @@ class Endpoints:
         if wish.random:
             url = await self._claim_random(wish, owner)
         else:
-            self._refuse_twin(wish, owner, bind.id)
             url = wish.url
+            self._refuse_twin(url, wish, owner, bind.id)
             await self._claim(url, wish, owner)
-        if session.closed:
-            self._give_up(url, owner, keep=True)
-            raise SessionClosed("the session ended while it was binding")
+        try:
+            if session.closed:
+                raise SessionClosed("the session ended while it was binding")
+            self._refuse_twin(url, wish, owner, bind.id)  # one that was made meanwhile
+        except PortwayError:
+            self._give_up(url, owner, keep=wish.returning)
+            raise
         bound = self._register(owner, session, bind, wish, url)
         return bound, self._answer(bound)
 
@@ -225,17 +229,17 @@ class Endpoints:
             port = rest.pop(self._random.below(len(rest)))
             yield binding.public_url(scheme, "", self.config, port)
 
-    def _refuse_twin(self, wish: binding.Wish, owner: Owner, bind_id: str) -> None:
+    def _refuse_twin(self, url: Url, wish: binding.Wish, owner: Owner, bind_id: str) -> None:
         """Refuse a second bind of one agent for one URL: the claim table sees the same holder twice.
 
         The same bind on another leg is no twin: it has the same id.
         """
-        endpoint = self.registry.find(wish.url.scheme, wish.url.host, wish.url.port)
+        endpoint = self.registry.find(url.scheme, url.host, url.port)
         if endpoint is None:
             return
         twins = [each for each in _members_of(endpoint, owner.client_id) if each.id != bind_id]
         if twins and not (wish.pooled and all(twin.pooled for twin in twins)):
-            raise Error(f"The endpoint {str(wish.url)!r} is already online in this session.", 334)
+            raise Error(f"The endpoint {str(url)!r} is already online in this session.", 334)
 
     def _register(self, owner: Owner, session: "Session", bind: Bind, wish: binding.Wish, url: Url) -> Bound:
         bind_id = bind.id or new_id("ep", self._random.octets, self._wall())

@@ -149,6 +149,8 @@ class Limits:
     """Refused authtokens a minute and address, after which tries are delayed. 0: always delayed."""
     wrong_token_delay: float = 5.0
     """Seconds that a try is delayed then. 0: no delay."""
+    user_agent: int = 1024
+    """Characters of an agent's ``UserAgent``. 0: it must be empty."""
     metadata: int = 4096
     """Bytes of metadata of a session or an endpoint. 0: none allowed."""
     description: int = 255
