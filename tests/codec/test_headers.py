@@ -188,6 +188,7 @@ def test_the_visitor_is_told_when_its_connection_ends() -> None:
 
 
 def test_framing_of_answers() -> None:
+    assert answered("Content-Length:\t007 ")["content-length"] == ["7"]
     assert answered("Transfer-Encoding: Chunked")["transfer-encoding"] == ["chunked"]
     assert "transfer-encoding" not in answered("Transfer-Encoding: chunked", chunking=False)
     assert answered("Content-Length: 7", method=b"HEAD")["content-length"] == ["7"]

@@ -294,6 +294,7 @@ def test_other_versions_are_not_spoken(version: str) -> None:
 
 def test_connect_is_not_served() -> None:
     assert status_of(head(first="CONNECT a.example:443 HTTP/1.1")) == 501
+    assert status_of(head(first="CONNECT / HTTP/1.1")) == 501
     assert status_of(b"PRI * HTTP/2.0\r\n\r\n") == 505
 
 

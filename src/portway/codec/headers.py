@@ -11,6 +11,7 @@ from portway.codec.http1 import CHUNKED, NO_BODY, UNTIL_CLOSE, RequestHead, Resp
 
 _CRLF = b"\r\n"
 _HARMLESS_OPTIONS = frozenset((b"keep-alive", b"close", b"upgrade", b"te", b"http2-settings", b""))
+_ZERO = ord("0")
 _STATUS = [f"HTTP/1.1 {status} ".encode() for status in range(1000)]
 _FORWARDED_PREFIX = b"x-forwarded-"
 
@@ -36,13 +37,18 @@ class Forwarding:
 
 def request_head(head: RequestHead, forwarding: Forwarding) -> bytes:
     """Write the head that the upstream gets, blank line included. Its version is HTTP/1.1."""
+    # Formatting bytes with % costs three times what joining them does.
+    return head.method + b" " + head.target + request_tail(head, forwarding)
+
+
+def request_tail(head: RequestHead, forwarding: Forwarding) -> bytes:
+    """Write what follows the target in that head: it is the same for heads with the same fields."""
     special = head.special
     plain = head.plain
     if head.suspect:
         plain = [line for line in plain if not _is_ours(line, trusted=forwarding.trusted)]
     authority = head.authority
-    # Formatting bytes with % costs three times what joining them does.
-    lines = [head.method + b" " + head.target + b" HTTP/1.1\r\nHost: " + authority]
+    lines = [b" HTTP/1.1\r\nHost: " + authority]
     if len(special) == 1:  # Host alone: the usual request of a program
         lines += plain
         lines.append(forwarding.plain + authority + b"\r\n\r\n")
@@ -76,7 +82,8 @@ def response_head(head: ResponseHead, *, keep_alive: bool, chunking: bool = True
         if b"content-length" in special and head.status >= 200 and head.status != 204:
             lines.append(b"Content-Length: " + special[b"content-length"][0])  # of HEAD, of 304, or zero
     elif framing is not UNTIL_CLOSE:
-        lines.append(b"Content-Length: " + str(framing.length).encode())
+        digits = special[b"content-length"][0]  # as it came, but not with zeros that some read as octal
+        lines.append(b"Content-Length: " + (digits if digits[0] != _ZERO else str(framing.length).encode()))
     if head.upgrade and head.status in (101, 426):
         lines.append(b"Connection: Upgrade\r\nUpgrade: " + special[b"upgrade"][0])
     elif not keep_alive and head.status >= 200:

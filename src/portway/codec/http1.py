@@ -87,7 +87,10 @@ CHUNKED = Framing(Kind.CHUNKED)
 UNTIL_CLOSE = Framing(Kind.CLOSE)
 
 Special = dict[bytes, list[bytes]]
-"""Values, in order, of the fields that a proxy must understand, by lower-case name."""
+"""Values, in order, of the fields that a proxy must understand, by lower-case name.
+
+Like the list of plain lines it is never changed once read: equal heads may share it.
+"""
 
 
 class RequestHead(NamedTuple):
@@ -195,6 +198,8 @@ def parse_request(head: bytes) -> RequestHead:
     authority = hosts[0]
     host, port = parse_authority(authority)
     scheme: bytes | None = None
+    if method == b"CONNECT":
+        raise HttpError(501, "CONNECT is not served here.")
     if target[0] != 0x2F:  # "/"
         scheme, target = _other_target(method, target, (host, port))
     elif b"#" in target:
@@ -362,8 +367,6 @@ def _expects(special: Special, minor: int, framing: Framing) -> bool:
 
 def _other_target(method: bytes, target: bytes, named: tuple[str, int | None]) -> tuple[bytes | None, bytes]:
     """Bring a target that is not in origin form into it (§3.2); return scheme and target."""
-    if method == b"CONNECT":
-        raise HttpError(501, "CONNECT is not served here.")
     if target == b"*" and method == b"OPTIONS":
         return None, target
     match = _ABSOLUTE(target)

@@ -29,8 +29,9 @@ could take the answer with it.
 from typing import TYPE_CHECKING, Final
 
 from portway.codec.client_hello import ClientHelloError, parse
-from portway.codec.headers import Forwarding, request_head
-from portway.codec.http1 import MAX_HEAD, NO_BODY, RequestHead, find_head, parse_request
+from portway.codec.headers import Forwarding, request_tail
+from portway.codec.http1 import MAX_HEAD, NO_BODY, RequestHead, find_head
+from portway.codec.repeated import RequestReader
 from portway.edge import pages
 from portway.edge.http_exchange import IDEMPOTENT, ConnectionFacts, Exchange
 from portway.edge.http_relay import Phase, RequestRelay
@@ -56,8 +57,8 @@ class HttpVisitor(RequestRelay):
     """One connection of the http or the https listener."""
 
     __slots__ = (
-        "_edge", "_endpoint", "_facts", "_forwarding", "_partial", "_scheme", "_serving", "_slot", "_sni",
-        "_unwritten", "_visitor", "keep_alive",
+        "_edge", "_endpoint", "_facts", "_forwarding", "_partial", "_reader", "_scheme", "_serving", "_slot",
+        "_sni", "_tail", "_tail_of", "_unwritten", "_visitor", "keep_alive",
     )  # fmt: skip
 
     def __init__(self, edge: "HttpEdge", *, scheme: str, pump: "TlsPump | None", first: bytes) -> None:
@@ -68,6 +69,9 @@ class HttpVisitor(RequestRelay):
         self._sni = _server_name(first) if pump is not None and first else ""
         self._partial = bytearray()
         self._endpoint: Endpoint | None = None
+        self._reader = RequestReader()
+        self._tail_of: list[bytes] | None = None
+        self._tail = b""
         self._serving = False
         self._unwritten = 0
         self.keep_alive = False
@@ -226,7 +230,7 @@ class HttpVisitor(RequestRelay):
                 data, end = self._partial_head(data)
                 if end < 0:
                     return b""
-            head = parse_request(data if end == len(data) else data[:end])
+            head = self._reader.read(data if end == len(data) else data[:end])
         except HttpError as error:
             self._refuse(error.status, error.reason)
             return b""
@@ -264,7 +268,10 @@ class HttpVisitor(RequestRelay):
             endpoint.counters.connections += 1
         endpoint.counters.requests += 1
         exchange.endpoint = endpoint
-        raw = request_head(head, self._forwarding)
+        if head.plain is not self._tail_of:  # the reader gives the same list for the same fields
+            self._tail_of = head.plain
+            self._tail = request_tail(head, self._forwarding)
+        raw = head.method + b" " + head.target + self._tail
         if head.framing is NO_BODY and head.method in IDEMPOTENT:
             exchange.again = raw
         if self._forward(exchange, endpoint, raw) and self._phase is _BODY:

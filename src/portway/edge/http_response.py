@@ -20,15 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 from portway.codec.chunked import ChunkScanner
 from portway.codec.headers import response_head
-from portway.codec.http1 import (
-    CHUNKED,
-    MAX_HEAD,
-    NO_BODY,
-    UNTIL_CLOSE,
-    ResponseHead,
-    find_head,
-    parse_response,
-)
+from portway.codec.http1 import CHUNKED, MAX_HEAD, NO_BODY, UNTIL_CLOSE, ResponseHead, find_head
+from portway.codec.repeated import AnswerReader
 from portway.errors import HttpError
 
 if TYPE_CHECKING:
@@ -65,9 +58,12 @@ class Upstream:
         "_interim",
         "_partial",
         "_payload",
+        "_reader",
         "_rest",
         "_scanner",
         "_visitor",
+        "_written",
+        "_written_of",
         "ended",
         "keep",
         "member",
@@ -96,6 +92,9 @@ class Upstream:
         self._payload = False
         self._rest = 0
         self._scanner: ChunkScanner | None = None
+        self._reader = AnswerReader()
+        self._written_of: ResponseHead | None = None
+        self._written = b""
 
     def __repr__(self) -> str:
         """Show what is expected and what has passed."""
@@ -279,17 +278,22 @@ class Upstream:
         """Pass a head on and get ready for its body."""
         exchange = self._exchange
         request = exchange.head
-        head = parse_response(raw, request.method)
+        head = self._reader.read(raw, request.method)
         if head.status < 200:
             self._interim_answer(head, exchange, out)
             return
         chunking = request.minor == 1
-        keep = request.keep_alive and head.framing is not UNTIL_CLOSE and not self._is_refusal(head, exchange)
+        keep = request.keep_alive and head.framing is not UNTIL_CLOSE
+        if request.framing is not NO_BODY and self._is_refusal(head, exchange):
+            keep = False
         self.keep = head.keep_alive
         exchange.status = head.status
         exchange.again = b""
         self._visitor.keep_alive = keep
-        out.append(response_head(head, keep_alive=keep, chunking=chunking))
+        if head is not self._written_of or not keep:  # the reader gives the same head for the same bytes
+            self._written = response_head(head, keep_alive=keep, chunking=chunking)
+            self._written_of = head if keep else None
+        out.append(self._written)
         framing = head.framing
         if framing is NO_BODY:
             self.phase = _IDLE
