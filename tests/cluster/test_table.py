@@ -50,6 +50,19 @@ def test_another_account_never_gets_a_name_online_or_kept() -> None:
     assert claim(names, TCP, "b", "s2") is None
 
 
+def test_who_takes_the_name_above_does_not_lock_the_one_below_out() -> None:
+    names = table()
+    below = Url("https", f"x.a.{DOMAIN}", 443)
+    assert claim(names, below, "a", "s1") is None
+    assert claim(names, HTTPS, "b", "s2") is None
+    names.hold(below, "s1", 0.0)
+    assert claim(names, below, "b", "s2") is Refusal.OTHER_ACCOUNT
+    assert claim(names, below, "a", "s1", returning=True) is None
+    further = Url("https", f"y.x.a.{DOMAIN}", 443)
+    assert claim(names, further, "b", "s2") is Refusal.OTHER_ACCOUNT
+    assert claim(names, further, "a", "s1") is None
+
+
 def test_a_host_owns_its_other_protocols_and_what_is_below_it() -> None:
     names = table()
     claim(names, HTTP, "a", "s1")

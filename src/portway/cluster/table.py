@@ -154,11 +154,12 @@ class Table:
         if url.scheme == "tcp":
             claim = self.find(url)
             return claim is not None and claim.account_id != account_id
+        # The nearest decides: who had a name keeps it when somebody takes the one above it later.
         for host in self._owning_hosts(url.host):
             for kind in ("http", "tls"):
                 claim = self._claims.get((kind, host))
-                if claim is not None and claim.account_id != account_id:
-                    return True
+                if claim is not None:
+                    return claim.account_id != account_id
         return False
 
     def _owning_hosts(self, host: str) -> list[str]:

@@ -6,6 +6,7 @@ refused with a text that says so. Nothing an agent asked for is ever left out si
 is not enforced would be an open door.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 BINDINGS: Final[tuple[Binding, ...]] = ("public", "internal", "kubernetes")
 SERVICE_LABELS: Final = ("api", "connect")
 """Names below the service's domain that are its own."""
+
+_LIKE_AN_ADDRESS: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)", re.ASCII).fullmatch
+"""The last label is a number, so the URL standard takes the whole host for an IPv4 address."""
 
 _EMPTY_POLICIES: Final = frozenset({"", "{}", "null", "[]"})
 
@@ -138,6 +142,9 @@ def _own_place(url: Url, config: "EdgeConfig") -> None:
     own = {config.domain, config.tcp_host, *(f"{label}.{config.domain}" for label in SERVICE_LABELS)}
     if url.host in own or config.domain.endswith(f".{url.host}"):
         raise Error(f"The domain {url.host} belongs to the service itself.", 320)
+    if _LIKE_AN_ADDRESS(url.host):
+        # A browser reads it as an IP address, perhaps the service's own; nobody has a certificate for it.
+        raise Error(f"{url.host!r} cannot be the host of an endpoint: it is no domain name.", 9032)
     if "." not in url.host:
         raise Error(f"{url.host!r} is a top-level domain; an endpoint needs a name below one.", 331)
 
