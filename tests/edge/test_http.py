@@ -326,6 +326,24 @@ async def test_half_a_head_and_an_end_is_closed_without_an_answer() -> None:
         assert await client.rest() == b""
 
 
+async def test_a_drain_ends_idle_visitors_now_and_others_behind_their_answer() -> None:
+    async with stand() as made:
+        await served(made)
+        idle, busy = made.clients[0], await made.visit()
+        busy.get("/slow")
+        stream = await made.agent.stream(1)
+        await stream.heads()
+        for visitor in made.edge.visitors:
+            visitor.drain()
+        assert await idle.rest() == b""
+        await made.agent.opened[0].ended()
+        stream.ok(b"last")
+        _, fields, body = await busy.answer()
+        assert (fields["connection"], body) == ("close", b"last")
+        assert await busy.rest() == b""
+        await stream.ended()
+
+
 # -- limits
 
 

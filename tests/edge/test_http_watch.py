@@ -32,6 +32,10 @@ class _Loop:
 class _Visitor:
     def __init__(self) -> None:
         self.ticks = 0
+        self.drained = 0
+
+    def drain(self) -> None:
+        self.drained += 1
 
     def tick(self) -> None:
         self.ticks += 1
@@ -47,6 +51,8 @@ def test_everybody_is_ticked_once_a_second_until_discarded() -> None:
     loop.second()
     assert (first.ticks, second.ticks) == (2, 1)
     assert len(clock) == 2
+    clock.drain()
+    assert (first.drained, second.drained) == (1, 1)
     assert len(loop.timers) == 1
     clock.discard(first, slot)
     loop.second()

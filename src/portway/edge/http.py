@@ -58,7 +58,7 @@ class HttpVisitor(RequestRelay):
 
     __slots__ = (
         "_edge", "_endpoint", "_facts", "_forwarding", "_partial", "_reader", "_scheme", "_serving", "_slot",
-        "_sni", "_tail", "_tail_of", "_unwritten", "_visitor", "keep_alive",
+        "_sni", "_tail", "_tail_of", "_unwritten", "_visitor", "draining", "keep_alive",
     )  # fmt: skip
 
     def __init__(self, edge: "HttpEdge", *, scheme: str, pump: "TlsPump | None", first: bytes) -> None:
@@ -76,6 +76,8 @@ class HttpVisitor(RequestRelay):
         self._unwritten = 0
         self.keep_alive = False
         """The connection stays open behind the running answer."""
+        self.draining = False
+        """The running answer is the last."""
 
     def __repr__(self) -> str:
         """Show who it is and what is under way."""
@@ -138,6 +140,12 @@ class HttpVisitor(RequestRelay):
             self._edge.events.emit(
                 self._facts.event(self._endpoint, self._edge.wall(), self.bytes_in, self.bytes_out)
             )
+
+    def drain(self) -> None:
+        """End behind the running request, or now if there is none. Upgraded connections go on."""
+        self.draining = True
+        if self._phase is _HEAD and not self._partial and not self._held:
+            self._finish(linger=False)
 
     # -- time
 
@@ -313,7 +321,7 @@ class HttpVisitor(RequestRelay):
         """The answer is complete and written."""
         if upstream is not self._upstream:
             return
-        keep = self.keep_alive
+        keep = self.keep_alive and not self.draining
         if self._phase is _BODY or self._unsent:
             upstream.abort()
             keep = False
@@ -375,7 +383,7 @@ class HttpVisitor(RequestRelay):
     def _fail(self, exchange: Exchange, status: int, code: int, detail: str = "") -> None:
         """Answer a request ourselves."""
         head = exchange.head
-        keep = self._phase is not _BODY and head.keep_alive
+        keep = self._phase is not _BODY and head.keep_alive and not self.draining
         if self._upstream is not None and not self._upstream.reusable:
             self._upstream.abort()
             self._upstream = None

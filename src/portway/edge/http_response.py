@@ -283,7 +283,7 @@ class Upstream:
             self._interim_answer(head, exchange, out)
             return
         chunking = request.minor == 1
-        keep = request.keep_alive and head.framing is not UNTIL_CLOSE
+        keep = request.keep_alive and head.framing is not UNTIL_CLOSE and not self._visitor.draining
         if request.framing is not NO_BODY and self._is_refusal(head, exchange):
             keep = False
         self.keep = head.keep_alive

@@ -23,6 +23,10 @@ class Watched(Protocol):
         """Note that another second has passed."""
         ...
 
+    def drain(self) -> None:
+        """End behind the running request, or now if there is none."""
+        ...
+
 
 class Watch:
     """The visitors of one loop."""
@@ -55,6 +59,12 @@ class Watch:
     def discard(self, visitor: Watched, slot: int) -> None:
         """Tick it no more."""
         self._slots[slot].discard(visitor)
+
+    def drain(self) -> None:
+        """Let every visitor finish what is under way, and no more."""
+        for slot in self._slots:
+            for visitor in list(slot):
+                visitor.drain()
 
     def _advance(self) -> None:
         self._turn = (self._turn + 1) % SLOTS

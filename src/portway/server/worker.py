@@ -27,6 +27,7 @@ from portway.cluster.table import Table
 from portway.edge.endpoints import Endpoints, Randomness
 from portway.edge.gateway import Gateway
 from portway.edge.http import HttpVisitor
+from portway.edge.http_watch import watch
 from portway.edge.listener import Door, Edge
 from portway.edge.ports import EdgeConfig, Limits
 from portway.edge.registry import Registry
@@ -123,6 +124,7 @@ class Worker:
         Cancelled: the drain is given up; ``close`` cuts what is left.
         """
         self._close_listeners()
+        watch().drain()
         if self.gateway is not None:
             await self.gateway.drain()
         if self.claims is not None:
