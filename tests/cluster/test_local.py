@@ -131,6 +131,21 @@ async def test_a_name_that_cannot_be_written_is_not_granted_and_not_held() -> No
         await rig.claim(URL, "b", "s2")
 
 
+async def test_a_fault_of_the_keeper_costs_one_bind_and_not_the_journal() -> None:
+    async with running() as rig:
+        reserve = rig.keeper.reserve
+
+        async def faulty(url: str, account_id: str, session_key: str) -> None:
+            raise ZeroDivisionError
+
+        rig.keeper.reserve = faulty  # type: ignore[method-assign]
+        with pytest.raises(Error) as refused:
+            await rig.claim(URL, "a", "s1")
+        assert refused.value.code == "ERR_NGROK_128"
+        rig.keeper.reserve = reserve  # type: ignore[method-assign]
+        await rig.claim(URL, "a", "s1")
+
+
 async def test_a_hold_that_fails_is_written_later() -> None:
     async with running() as rig:
         await rig.claim(URL, "a", "s1")

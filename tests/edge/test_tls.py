@@ -9,9 +9,9 @@ import pytest
 from tests.kit.certificates import Authority
 from tests.kit.service import DOMAIN, FakeControl, Running, running_worker
 
-from portway.codec.client_hello import ALERT_UNRECOGNIZED_NAME, alert_record
+from portway.codec.client_hello import ALERT_DECODE_ERROR, ALERT_UNRECOGNIZED_NAME, alert_record
 from portway.edge.ports import CertificatePem, Limits
-from portway.edge.tls import FRESH, Certificates
+from portway.edge.tls import FRESH, HELLO_RECORDS, Certificates
 from portway.errors import Error
 from portway.model.event import TcpConnectionClosed
 from portway.model.url import parse_endpoint_url
@@ -187,6 +187,39 @@ async def test_names_that_nobody_has_and_no_name_at_all_get_an_alert() -> None:
 async def test_what_is_no_tls_is_answered_with_an_alert() -> None:
     async with running_worker() as service:
         assert (await say(service, b"GET / HTTP/1.1\r\n\r\n"))[:1] == b"\x15"
+
+
+def cut_fine(first: bytes, size: int) -> bytes:
+    """Cut the one record of a hello into records of this size."""
+    payload = first[5:]
+    pieces = (payload[at : at + size] for at in range(0, len(payload), size))
+    return b"".join(first[:3] + len(piece).to_bytes(2, "big") + piece for piece in pieces)
+
+
+async def test_a_hello_may_come_byte_by_byte_and_in_several_records() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        name = f"fine.{DOMAIN}"
+        await agent.bind("tls", {"URL": f"tls://{name}"})
+        first = await hello(name)
+        for said in (first, cut_fine(first, len(first) // 3)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.https_port)
+            for byte in said:
+                writer.write(bytes((byte,)))
+                await asyncio.sleep(0)
+            taken = await agent.visitor()
+            assert await taken.read(len(said)) == said
+            taken.finish(b"bye")
+            assert await reader.read() == b"bye"
+            writer.close()
+
+
+async def test_a_hello_cut_too_fine_is_refused() -> None:
+    async with running_worker() as service:
+        first = await hello(f"fine.{DOMAIN}")
+        pieces = cut_fine(first, 2)
+        assert len(pieces) // 7 >= 2 * HELLO_RECORDS
+        halves = pieces[: len(pieces) // 2], pieces[len(pieces) // 2 :]
+        assert await say(service, *halves) == alert_record(ALERT_DECODE_ERROR)
 
 
 async def test_a_visitor_without_a_hello_is_closed() -> None:

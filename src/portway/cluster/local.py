@@ -161,17 +161,18 @@ class LocalClaims:
         waiting = self._waiting.pop(url, [])
         try:
             await self._write_one(url, claim)
-        except PortwayError as error:
-            _answer(waiting, error)
-            if not waiting:
-                self._dirty.setdefault(url, claim)
-                _log.warning("the state of %s is not written down, will retry: %s", url, error)
-                return False
-        except BaseException:
-            # Cancelled in mid-write: whoever waits must not wait for ever.
-            for future in waiting:
+        except asyncio.CancelledError:
+            for future in waiting:  # they must not wait for ever
                 future.cancel()
             raise
+        except Exception as error:  # noqa: BLE001  the journal must outlive any fault of its keeper
+            fault = error if isinstance(error, PortwayError) else Error("An internal error occurred.", 128)
+            _log.warning("the state of %s is not written down: %s", url, fault, exc_info=fault is not error)
+            _answer(waiting, fault)
+            if not waiting:
+                self._dirty.setdefault(url, claim)
+                return False
+            return True
         _answer(waiting, None)
         return True
 

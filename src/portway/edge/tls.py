@@ -37,6 +37,11 @@ _log = logging.getLogger(__name__)
 FRESH: Final = 43_200.0
 """Seconds after which an issued certificate is asked for again."""
 
+HELLO_RECORDS: Final = 64
+"""Records that a ClientHello may be cut into; honest ones need four. Each new one costs a look at all."""
+
+_HEADER: Final = 5
+"""Bytes of a record's header; the last two are its length (RFC 8446 §5.1)."""
 _INTERNAL_ERROR: Final = 80
 _TLS_VERSIONS: Final = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
 
@@ -103,7 +108,18 @@ class Certificates:
 class TlsArrival(asyncio.BufferedProtocol):
     """A new connection of the https listener, until its ClientHello is complete."""
 
-    __slots__ = ("_buffer", "_certificates", "_clock", "_edge", "_hello", "_http", "_transport")
+    __slots__ = (
+        "_buffer",
+        "_certificates",
+        "_clock",
+        "_edge",
+        "_hello",
+        "_http",
+        "_records",
+        "_transport",
+        "_wanted",
+        "_whole",
+    )
 
     def __init__(
         self,
@@ -116,6 +132,9 @@ class TlsArrival(asyncio.BufferedProtocol):
         self._certificates = certificates
         self._http = http
         self._hello = bytearray()
+        self._whole = 0  # bytes of the records that are complete
+        self._records = 0  # how many those are
+        self._wanted = 1  # bytes from which on it is worth to look again
         self._buffer = buffers().raw
         self._transport: asyncio.Transport | None = None
         self._clock: asyncio.TimerHandle | None = None
@@ -138,6 +157,8 @@ class TlsArrival(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Collect the hello; decide when it is complete."""
         self._hello += self._buffer[:nbytes]
+        if len(self._hello) < self._wanted:
+            return
         try:
             hello = client_hello.parse(self._hello)
         except client_hello.ClientHelloError as error:
@@ -146,6 +167,8 @@ class TlsArrival(asyncio.BufferedProtocol):
         if hello is not None:
             self._stop_clock()
             self._decide(hello)
+        elif not self._look_again_later():
+            self._refuse(client_hello.ALERT_DECODE_ERROR)
 
     def eof_received(self) -> bool:
         """A visitor that says no hello gets no answer."""
@@ -154,6 +177,21 @@ class TlsArrival(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         self._stop_clock()
+
+    def _look_again_later(self) -> bool:
+        """Find how much must have come before anything can have changed; False: cut too fine."""
+        have = len(self._hello)
+        while have >= (header := self._whole + _HEADER):
+            end = header + int.from_bytes(self._hello[header - 2 : header], "big")
+            if have < end:
+                self._wanted = end
+                return True
+            self._whole = end
+            self._records += 1
+            if self._records >= HELLO_RECORDS:
+                return False
+        self._wanted = header
+        return True
 
     def _decide(self, hello: client_hello.ClientHello) -> None:
         name = hello.sni
