@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import struct
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -151,6 +152,23 @@ async def test_a_reset_by_the_pipe_reaches_the_peer_as_a_reset(rig: Rig, watch: 
     with pytest.raises(ConnectionResetError):
         await rig.peer_reads(1)
     await rig.bell.until(lambda: watch.closed == [rig.leg])
+
+
+async def test_a_kernel_that_closes_a_leg_resets_it_until_its_end_is_due(rig: Rig) -> None:
+    """A process that is killed has its sockets closed: that must not look like the end of an answer."""
+    assert rig.leg.transport is not None
+    sock = rig.leg.transport.get_extra_info("socket")
+
+    def resets() -> bool:
+        on, seconds = struct.unpack("ii", sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))
+        return bool(on) and seconds == 0
+
+    await rig.end.put(b"part of an answer")
+    assert await rig.peer_reads(17) == b"part of an answer"
+    assert resets()
+    rig.end.pipe.end()
+    assert await rig.peer_reads(1) == b""
+    assert not resets()
 
 
 async def test_a_lost_socket_aborts_the_pipe(rig: Rig, watch: LegWatch) -> None:

@@ -18,7 +18,8 @@ drained: that delay is the whole back-pressure. A leg holds at most its Pipe's w
 *Ends.* Either direction ends by itself: the socket's EOF becomes `end`, `on_end` becomes a FIN of the
 socket. When both have ended the socket is closed, after what is still unsent. A lost socket aborts the
 Pipe; `on_reset` resets the socket (SO_LINGER 0: a plain close would send a FIN, and let a cut-off
-answer pass for a complete one).
+answer pass for a complete one). For the same reason a joined socket is told in advance to reset: if
+this process is killed, the kernel closes it, and would end it in order. That holds until its FIN is due.
 
 ::
 
@@ -44,18 +45,25 @@ HIGH_WATER = 65_536
 #: Bytes thrown away after a refusal before the Pipe is aborted: enough for a request under way.
 DISCARD = 1_048_576
 
-_LINGER_0 = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+_LINGER = "hh" if os.name == "nt" else "ii"
+_LINGER_0 = struct.pack(_LINGER, 1, 0)
+_NO_LINGER = struct.pack(_LINGER, 0, 0)
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
     """Close a transport so that its peer sees a reset: unsent bytes are dropped."""
+    _set_linger(transport, _LINGER_0)
+    cast("asyncio.Transport", transport).abort()
+
+
+def _set_linger(transport: asyncio.BaseTransport, value: bytes) -> None:
+    """Say what closing does: _LINGER_0 resets, _NO_LINGER ends in order."""
     sock = cast("socket.socket | None", transport.get_extra_info("socket"))
     if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, value)
         except (OSError, ValueError):  # ValueError: uvloop's, for a closed descriptor
             pass  # the socket is dead already, and its peer knows
-    cast("asyncio.Transport", transport).abort()
 
 
 def hand_over(transport: asyncio.Transport, protocol: asyncio.BaseProtocol, first: bytes = b"") -> None:
@@ -158,6 +166,7 @@ class Leg(asyncio.BufferedProtocol):
             return
         if first:
             self._kept[:0] = first
+        self._underway()
         self._push()
 
     def refuse(self, answer: bytes = b"") -> None:
@@ -217,6 +226,7 @@ class Leg(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(HIGH_WATER)
         if self._transport.get_write_buffer_size() > HIGH_WATER:
             self._clogged = True  # handed over while full: its old protocol heard of that
+        self._underway()
         self.opened()
         self._ready()
 
@@ -314,6 +324,16 @@ class Leg(asyncio.BufferedProtocol):
 
     # -- inside
 
+    def _underway(self) -> None:
+        """From now on an end of this process shall not look like an end of the bytes."""
+        if self._transport is not None and self.pipe is not None and not (self._finished or self._over):
+            _set_linger(self._transport, _LINGER_0)
+
+    def _complete(self) -> None:
+        """All bytes for the socket were written: what is unsent must survive its closing."""
+        if self._transport is not None:
+            _set_linger(self._transport, _NO_LINGER)
+
     def _ready(self) -> None:
         """Bytes may be written to the socket from now on."""
         held, self._held = self._held, None
@@ -358,6 +378,7 @@ class Leg(asyncio.BufferedProtocol):
         assert self._transport is not None
         if self._transport.is_closing():
             return
+        self._complete()
         try:
             self._transport.write_eof()
         except OSError as error:  # asyncio: the peer has reset, and nobody has read that yet
@@ -368,6 +389,7 @@ class Leg(asyncio.BufferedProtocol):
         """Both directions have ended: close the socket when it has sent everything."""
         self._over = True
         if self._transport is not None:
+            self._complete()
             self._transport.close()
         else:
             self._report()

@@ -96,6 +96,12 @@ class TlsLeg(Leg):
 
     # -- inside
 
+    def _underway(self) -> None:
+        """Do nothing: an end without close_notify is known for what it is."""
+
+    def _complete(self) -> None:
+        """Do nothing: see `_underway`."""
+
     def _ready(self) -> None:
         """The socket is connected: shake hands first."""
         self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._too_slow)
