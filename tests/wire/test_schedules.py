@@ -127,8 +127,7 @@ class Writer:
         assert not self.reset
         assert self.peer is not None
         self.reset.append(code)
-        if self.world.ending:
-            assert code == 14
+        if self.world.ending and code == 14:
             return
         assert self.peer.cut, "only aborts reset streams here"
         # Who may not send RST 6 answers what still comes by RST 4.
@@ -365,6 +364,7 @@ def test_any_schedule_for_long(
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(AGENTS), st.sampled_from(SERVICES), st.booleans(), steps, st.integers(0, 1))
+@example(PORTWAY, PORTWAY, False, [("open", 0, 1), ("abort", 0, 1)], 0)
 def test_the_session_may_end_at_any_step(
     agents: Profile, services: Profile, eager: bool, schedule: list[tuple[str, int, int]], who: int
 ) -> None:
