@@ -28,8 +28,11 @@ from portway.errors import ConnectError
 from portway.net.dial import dial
 from portway.net.leg import Leg
 from portway.net.tls import TlsPump
+from portway.wire.messages import AuthRespExtra
 
 REQUEST = b"GET /a?b HTTP/1.1\r\nHost: public.example\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n"
+FOREIGN = AuthRespExtra(version="3.0", region="test")
+"""A service that is no portway: the agent must write the page itself."""
 
 
 class Visit:
@@ -184,6 +187,21 @@ async def test_http_passes_untouched(service: FakeService, agent: Agent, heard: 
     assert complete.duration > 0
 
 
+@pytest.mark.row("G-126", "G-158")
+async def test_a_portway_service_answers_for_a_dead_upstream(
+    service: FakeService, agent: Agent, heard: Heard
+) -> None:
+    forwarder = await agent.forward(closed_port(), url="http://")
+    visit = Visit(service, forwarder, REQUEST)
+    assert await visit.rest() == b"", "the service has the better page, and a field that can be trusted"
+    assert not visit.recorder.resets
+    visit.stream.end()
+    assert (await heard.closed()).bytes_out == 0
+    complete = heard.events[1]
+    assert isinstance(complete, HTTPRequestComplete)
+    assert (complete.method, complete.status_code) == ("GET", 502)
+
+
 @pytest.mark.row("G-126", "A14", "G-157")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_an_http_visitor_of_a_dead_upstream_gets_a_page(
@@ -193,6 +211,7 @@ async def test_an_http_visitor_of_a_dead_upstream_gets_a_page(
     caplog: pytest.LogCaptureFixture,
     scheme: str,
 ) -> None:
+    service.extra = FOREIGN
     port = closed_port()
     forwarder = await agent.forward(port, url=f"{scheme}://")
     post = b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n"
@@ -347,6 +366,7 @@ async def slam(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 async def test_an_upstream_that_fails_tls_is_answered_for(
     service: FakeService, agent: Agent, heard: Heard, handle: Failing
 ) -> None:
+    service.extra = FOREIGN
     async with upstream(handle) as up:
         forwarder = await agent.forward(f"https://localhost:{up.port}", url="http://")
         visit = Visit(service, forwarder, REQUEST)
@@ -366,7 +386,7 @@ async def test_a_certificate_that_is_not_trusted_is_answered_for(
     async with upstream(echo, tls=make_certs("localhost").server) as up:
         forwarder = await agent.forward(f"https://localhost:{up.port}", url="http://")
         visit = Visit(service, forwarder, REQUEST)
-        assert (await visit.rest()).startswith(b"HTTP/1.1 502 ")
+        assert await visit.rest() == b"", "not a byte of it, and the service says 502"
         visit.stream.end()
         await heard.closed()
 

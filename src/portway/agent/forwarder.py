@@ -5,8 +5,9 @@ stream's bytes until it is connected, keeps half-close, and touches nothing: Hos
 arrive as the service wrote them. Where TLS goes to the upstream and a PROXY header comes ahead of the
 bytes, the header is read first and written in clear before the handshake.
 
-An upstream that cannot be reached, or that fails TLS, costs its connection alone: on http and https
-endpoints it is answered with a 502 page (ERR_NGROK_8012), on the others it is ended without a byte.
+An upstream that cannot be reached, or that fails TLS, costs its connection alone: it is ended without a
+byte, which a portway service answers for http visitors with its own page, 502 and ERR_NGROK_8012. Toward
+a service of another make the agent writes that page itself.
 """
 
 import ssl
@@ -66,7 +67,17 @@ class EndpointForwarder(Endpoint):
 class Hop:
     """One visitor's connection on its way to the upstream."""
 
-    __slots__ = ("_began", "_bound", "_context", "_endpoint", "_header", "_leg", "_paged", "_target")
+    __slots__ = (
+        "_began",
+        "_bound",
+        "_context",
+        "_endpoint",
+        "_header",
+        "_leg",
+        "_observer",
+        "_paged",
+        "_target",
+    )
 
     def __init__(
         self,
@@ -84,6 +95,7 @@ class Hop:
         self._context = context
         self._began = time.monotonic()
         self._paged = 0
+        self._observer: Observer | None = None
         self._leg: Leg = Leg(on_closed=self._closed)
 
     def begin(self, pipe: Pipe) -> Sink:
@@ -92,9 +104,9 @@ class Hop:
         if emitter.heard:
             emitter.opened(self._endpoint, self._header.client_addr)
         preceded = target.spec.proxy_protocol is not None
-        observer = None
+        observer = self._observer
         if emitter.heard and self._endpoint.protocol in ("http", "https"):
-            observer = Observer(pipe, self._request, time.monotonic, proxy_header=preceded)
+            self._observer = observer = Observer(pipe, self._request, time.monotonic, proxy_header=preceded)
         if self._context is not None:
             pump = TlsPump(self._context, server_side=False, server_hostname=target.host)
             self._leg = UpstreamTlsLeg(pump, self)
@@ -135,7 +147,10 @@ class Hop:
         )
         page = b""
         if self._endpoint.protocol in ("http", "https"):
-            page = unreachable(str(self._target.url), str(error))
+            if self._observer is not None:
+                self._observer.unanswered(502)
+            if not self._endpoint.agent.session.with_portway:
+                page = unreachable(str(self._target.url), str(error))
         self._paged = len(page)
         self._leg.refuse(page)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from portway.errors import Error
+from portway.session.handshake import PORTWAY_SERVICE
 from portway.wire.messages import AuthResp, Deprecation
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class AgentSession:
     banner: str
     server_version: str
     latency: float | None = None
+
+    @property
+    def with_portway(self) -> bool:
+        """Whether the service is a portway too, which speaks for its agents."""
+        return self.server_version.startswith(PORTWAY_SERVICE)
 
     def __repr__(self) -> str:
         """Show the id and the latency."""

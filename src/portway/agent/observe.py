@@ -128,7 +128,17 @@ class Follower:
 class Observer:
     """A Sink for the stream and a Pipe for the leg, which follows the HTTP between them."""
 
-    __slots__ = ("_answers", "_clock", "_lent", "_open", "_pipe", "_report", "_requests", "_sink")
+    __slots__ = (
+        "_answers",
+        "_clock",
+        "_fallback",
+        "_lent",
+        "_open",
+        "_pipe",
+        "_report",
+        "_requests",
+        "_sink",
+    )
 
     def __init__(
         self, pipe: Pipe, report: Report, clock: Callable[[], float], *, proxy_header: bool = False
@@ -139,6 +149,7 @@ class Observer:
         self._report = report
         self._clock = clock
         self._lent: memoryview | None = None
+        self._fallback = 0
         self._open: deque[Exchange] = deque()
         self._requests = Follower(self._asked, _nothing, status=400, preface=proxy_header)
         self._answers = Follower(self._answered, self._complete, status=502)
@@ -209,9 +220,14 @@ class Observer:
 
     def finish(self) -> None:
         """Take the end of the connection for the end of an answer that has begun. Idempotent."""
-        if self._open and self._open[0].status:
+        if self._open:
+            self._open[0].status = self._open[0].status or self._fallback
             self._complete()
         self._open.clear()
+
+    def unanswered(self, status: int) -> None:
+        """Expect no answer: the service will give the visitor one with this status."""
+        self._fallback = status
 
     def _asked(self, head: bytes) -> Framing | None:
         request = parse_request(head)
