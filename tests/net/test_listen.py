@@ -100,6 +100,22 @@ async def test_closing_refuses_new_ones_and_spares_the_rest() -> None:
     await _over(alive, listener)
 
 
+async def test_at_rest_who_comes_waits_until_the_end() -> None:
+    """Neither accepted nor refused: some agents would use up their next tries within a moment."""
+    alive: set[Greeter] = set()
+    listener = await listen("127.0.0.1", 0, lambda: Greeter(alive))
+    loop = asyncio.get_running_loop()
+    with _clients(1) as (late,):
+        listener.rest()
+        listener.rest()
+        await loop.sock_connect(late, ("127.0.0.1", listener.port))
+        assert "resting accepted=0" in repr(listener)
+        listener.close()
+        with pytest.raises(ConnectionResetError):
+            await loop.sock_recv(late, 1)
+    await _over(alive, listener)
+
+
 async def test_all_addresses_share_one_port() -> None:
     """ "" is every address of the machine, both families where there are two."""
     alive: set[Greeter] = set()

@@ -219,3 +219,13 @@ async def test_a_peer_that_does_not_read_loses_the_channel(monkeypatch: pytest.M
         for _ in range(64):
             side.channel.note("big", {"text": "x" * (1 << 16)})
         await side.lost.wait()
+
+
+async def test_a_ping_is_answered_before_what_waits_to_be_done() -> None:
+    async with joined() as (here, there):
+        there.gate.clear()
+        busy = asyncio.ensure_future(here.channel.call("double", {"n": 1}, Number))
+        await here.channel.call(channels.PING, {}, type(None))
+        assert not busy.done()
+        there.gate.set()
+        assert (await busy).n == 2

@@ -49,6 +49,7 @@ class Listener:
         self._factory = factory
         self._loop = asyncio.get_running_loop()
         self._retry: asyncio.TimerHandle | None = None
+        self._resting = False
         self._logged_at = float("-inf")
         self.accepted = 0
         self.pauses = 0
@@ -69,16 +70,25 @@ class Listener:
         """What we listen on, as "address:port"."""
         return [written(sock.getsockname()) for sock in self._sockets]
 
+    def rest(self) -> None:
+        """Accept no more, but let the kernel take who comes: they wait until `close` resets them."""
+        self._pause()
+        self._resting = True
+
     def close(self) -> None:
         """Accept no more. Connections that were accepted live on. Idempotent."""
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        else:
-            self._unwatch()
+        self._pause()
         for sock in self._sockets:
             sock.close()
         self._sockets.clear()
+
+    def _pause(self) -> None:
+        """Watch no socket, now and later."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        elif not self._resting:
+            self._unwatch()
 
     def _watch(self) -> None:
         self._retry = None
@@ -91,7 +101,7 @@ class Listener:
 
     def _ready(self, sock: socket.socket) -> None:
         for _ in range(BATCH):
-            if self._retry is not None or not self._sockets:
+            if self._retry is not None or self._resting or not self._sockets:
                 return  # paused or closed meanwhile
             try:
                 connection, _address = sock.accept()
@@ -120,7 +130,9 @@ class Listener:
 
     def __repr__(self) -> str:
         """Show the addresses and the state."""
-        state = "paused" if self._retry else "accepting" if self._sockets else "closed"
+        state = "accepting" if self._sockets else "closed"
+        if self._sockets and (self._retry or self._resting):
+            state = "resting" if self._resting else "paused"
         return f"<Listener {self.what} {' '.join(self.addresses)} {state} accepted={self.accepted}>"
 
 

@@ -8,7 +8,8 @@ A message is four bytes of length, big-endian, then one JSON object::
     {"do": "revoked", "args": {…}}                    a note: nobody answers
 
 Each side numbers its own requests. Incoming requests are handled one after the other, so their
-effects keep their order. Everything is bounded: the size of a message, the requests that wait to be
+effects keep their order; only a ping is answered at once, as it asks whether the process lives, not
+whether its work is done. Everything is bounded: the size of a message, the requests that wait to be
 handled and the requests that wait for an answer. When the channel is lost every call that waits
 fails with Error 128, *temporary failure*.
 """
@@ -35,6 +36,8 @@ BUFFER_LIMIT: Final = 16 << 20
 """Bytes that wait to be written. A peer that stopped reading loses the channel."""
 CALL_TIMEOUT: Final = 10.0
 """Seconds for an answer."""
+PING: Final = "ping"
+"""A request that every channel answers by itself."""
 AWAY: Final = 128
 """Code of a temporary failure."""
 
@@ -173,6 +176,8 @@ class Channel(asyncio.Protocol):
             self._answered(message)
         elif not message.id:
             self._note(message.do, message.args)
+        elif message.do == PING:
+            self._send({"id": message.id, "ok": None})
         else:
             try:
                 self._requests.put_nowait(message)

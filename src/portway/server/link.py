@@ -3,10 +3,12 @@
 `ControllerLink` is the edge's ``Control``. A call made while the controller is away waits for it, up
 to the deadline of calls; a call that was under way when it died fails with Error 128. Sessions that
 stand are not touched by any of this. What the store tells (revoked credentials) is followed by
-number, so nothing is missed while the controller was away.
+number, so nothing is missed while the controller was away. A controller that hangs is killed: an
+agent waits for an answer to Auth for about 15 s, so another one must be there before.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import socket
@@ -19,7 +21,7 @@ import msgspec
 from portway.edge.ports import CertificatePem, Grant, Reservation, Revoked
 from portway.errors import ConfigError, Error, PortwayError
 from portway.net.tasks import Tasks
-from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, Channel, arguments, away
+from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, arguments, away
 from portway.server.config import ServeConfig
 
 T = TypeVar("T")
@@ -31,6 +33,10 @@ START_TIMEOUT: Final = 60.0
 """Seconds that a controller may take until it answers: a migration may be long."""
 STOP_TIMEOUT: Final = 3.0
 """Seconds that a controller may take to end once its channel is closed."""
+LOOK: Final = 2.0
+"""Seconds between two looks whether the controller still lives."""
+HUNG: Final = 5.0
+"""Seconds without an answer to that after which it is killed."""
 EX_CONFIG: Final = 78
 
 _log = logging.getLogger(__name__)
@@ -235,7 +241,7 @@ class ControllerLink:
         answered = False
         try:
             answered = await self._join(channel, lost)
-            await lost.wait()
+            await _until_lost(channel, process, lost)
         except asyncio.CancelledError:
             if not answered:
                 process.kill()  # it was still starting: there is nothing to finish
@@ -279,6 +285,24 @@ class ControllerLink:
 
 async def _nothing_to_answer(do: str, _args: msgspec.Raw) -> object:
     raise Error(f"The data plane knows no request {do!r}.")
+
+
+async def _until_lost(channel: Channel, process: asyncio.subprocess.Process, lost: asyncio.Event) -> None:
+    """Wait until the controller is gone. One that hangs is killed, and so is gone."""
+    clock = asyncio.get_running_loop().time
+    while not lost.is_set():
+        asked = clock()
+        try:
+            await channel.call(PING, {}, type(None), timeout=HUNG)
+        except Error:
+            if not lost.is_set() and clock() - asked >= HUNG:  # else there was only no room for one more call
+                _log.error("the controller has not answered for %g s: it is killed", HUNG)
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await lost.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK):
+                await lost.wait()
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

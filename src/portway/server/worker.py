@@ -4,14 +4,15 @@
 
     open()    every listener, before anything slow: agents that try again find the service
     start()   join edge, claims and control; let in who has come meanwhile; restore kept names
-    drain()   accept nobody, let running streams finish, write names down
+    drain()   serve nobody new, let running streams finish, write names down
     close()   say goodbye to agents, end
 
 Order matters in three places. Names are restored before any is claimed, so a restart gives nobody's
 name away. Listeners close before sessions drain, so a visitor is either served or refused, never
 accepted and forgotten. And agents hear of the end as late as possible: some try again three times
 within 2.5 s and then not for two minutes, so whatever takes time at the end of a service comes between
-``drain`` and ``close``.
+``drain`` and ``close``. For the same reason agents that come while it ends are not refused: they wait
+in the kernel until the very end, so that only then their next try is due.
 """
 
 import asyncio
@@ -132,12 +133,13 @@ class Worker:
 
     async def close(self) -> None:
         """Say goodbye to the agents and end. Nothing slow may follow, see the module's docstring."""
-        self._close_listeners()
+        self._shut()
         try:
             if self.gateway is not None:
                 await self.gateway.close()
         finally:
             await self.tasks.close()
+            self._close_listeners()
 
     async def stop(self) -> None:
         """Drain, then close."""
@@ -161,8 +163,14 @@ class Worker:
         """Where visitors of https and tls endpoints connect."""
         return self.listeners[2].port
 
-    def _close_listeners(self) -> None:
-        for listener in self.listeners:
+    def _shut(self) -> None:
+        """Refuse visitors, and let agents wait."""
+        for listener in self.listeners[:1]:
+            listener.rest()
+        self._close_listeners(keep=1)
+
+    def _close_listeners(self, *, keep: int = 0) -> None:
+        for listener in self.listeners[keep:]:
             listener.close()
         if self.ports is not None:
             self.ports.close_all()
