@@ -186,6 +186,22 @@ def _is_zero(node: ast.Call) -> bool:
     return [ast.unparse(argument) for argument in node.args] == ["0"]
 
 
+# -- regular expressions -------------------------------------------------------------------------
+
+
+def test_no_possessive_or_atomic_group() -> None:
+    """CPython before 3.11.5 forgets to step back when such a group fails half-way (gh-106052)."""
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
+        for file in _files(SOURCE)
+        for node in ast.walk(_tree(file))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str | bytes)
+        and re.search(r"[^\\]\)[*+?]\+|\(\?>", str(node.value))
+    ]
+    assert not wrong, _report(wrong)
+
+
 # -- the mirror of source and tests --------------------------------------------------------------
 
 NO_TEST_OF_ITS_OWN: dict[str, str] = {

@@ -24,10 +24,10 @@ MAX_TRAILERS = 65_536
 MAX_TRAILER_FIELDS = 100
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_EXTENSION = (
-    rb";" + _TOKEN + rb"++(?:=(?:" + _TOKEN + rb'++|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~])*+"))?+'
-)
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15}+)((?:" + _EXTENSION + rb")*+)\r\n").match
+# Only single characters are repeated possessively: CPython before 3.11.5 forgets to step back when a
+# possessive group fails half-way, and would take what is malformed. No part here matches in two ways.
+_EXTENSION = rb";" + _TOKEN + rb"++(?:=(?:" + _TOKEN + rb'++|"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\t -~])*"))?'
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15}+)((?:" + _EXTENSION + rb")*)\r\n").match
 _TRAILER_LINE = re.compile(rb"(" + _TOKEN + rb"++):[\t\x20-\x7e\x80-\xff]*+").fullmatch
 
 _FORBIDDEN_TRAILERS = frozenset((

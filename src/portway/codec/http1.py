@@ -30,14 +30,16 @@ MAX_FIELDS = 500
 """Most field lines in one head."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_FIELD_LINES = rb"((?:" + _TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+)\r\n"
+# Only single characters are repeated possessively: CPython before 3.11.5 forgets to step back when a
+# possessive group fails half-way, and would take what is malformed.
+_FIELD_LINES = rb"((?:" + _TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n)*)\r\n"
 # One empty line before the request line is ignored (§2.2).
 _REQUEST = re.compile(
-    rb"(?:\r\n)?+(" + _TOKEN + rb"++) ([!-~]++) HTTP/([0-9])\.([0-9])\r\n" + _FIELD_LINES
+    rb"(?:\r\n)?(" + _TOKEN + rb"++) ([!-~]++) HTTP/([0-9])\.([0-9])\r\n" + _FIELD_LINES
 ).fullmatch
 # The reason phrase may be empty, and so may the space before it: servers do so, and it means nothing.
 _RESPONSE = re.compile(
-    rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*+))?+\r\n" + _FIELD_LINES
+    rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*+))?\r\n" + _FIELD_LINES
 ).fullmatch
 
 _FIELD_LINE = re.compile(_TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+").fullmatch
