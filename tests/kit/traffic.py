@@ -18,9 +18,12 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @contextlib.asynccontextmanager
 async def server(
-    handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncGenerator[int]:
-    """Run an upstream on a free port of loopback; give the port. Its connections end with the context."""
+    """Run an upstream on loopback, on a free port unless one is given; give the port.
+
+    Its connections end with the context.
+    """
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,7 +40,7 @@ async def server(
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
 
-    listening = await asyncio.start_server(serve, host, 0, ssl=tls, backlog=1024)
+    listening = await asyncio.start_server(serve, host, port, ssl=tls, backlog=1024)
     try:
         yield listening.sockets[0].getsockname()[1]
     finally:
