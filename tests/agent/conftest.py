@@ -1,6 +1,7 @@
 """What the agent's tests share: a fake service, an agent that knows it, an environment without secrets."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,22 @@ from portway.agent import reconnect
 from portway.net.backoff import Backoff
 
 
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
+    """Run the tests of links on both event loops: proxies put a link on the loop's own TLS."""
+    if item.path.name != "test_link.py":
+        return None
+    found: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    try:
+        import uvloop
+    except ImportError:
+        pass
+    else:
+        found["uvloop"] = uvloop.new_event_loop
+    return found
+
+
 def quick() -> Backoff:
     """Make a back-off that does not wait for long."""
     return Backoff(first=0.01, brisk_cap=0.02, cap=0.02)
@@ -19,7 +36,14 @@ def quick() -> Backoff:
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Take away what this machine would tell an agent, and let it retry at once."""
-    for name in ("PORTWAY_CONNECT_URL", "PORTWAY_AUTHTOKEN", "NGROK_AUTHTOKEN", "PORTWAY_CONNECT_CAS"):
+    for name in (
+        "PORTWAY_CONNECT_URL",
+        "PORTWAY_AUTHTOKEN",
+        "NGROK_AUTHTOKEN",
+        "PORTWAY_CONNECT_CAS",
+        "PORTWAY_PROXY_URL",
+        "http_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PORTWAY_DATA_DIR", str(tmp_path / "none"))
     monkeypatch.setattr(reconnect, "Backoff", quick)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from portway.agent.discovery import Service, discover, token_from_env
+from portway.agent.discovery import Service, discover, find_proxy, token_from_env
 from portway.agent.options import AgentOptions
 from portway.errors import ConfigError
+from portway.net.proxy_url import Proxy
 
 
 @pytest.fixture
@@ -116,3 +117,55 @@ def test_the_token_of_the_environment_alone() -> None:
     assert token_from_env({"PORTWAY_AUTHTOKEN": "u", "NGROK_AUTHTOKEN": "v"}) == "u"
     assert token_from_env({"NGROK_AUTHTOKEN": "v"}) == "v"
     assert token_from_env({}) == ""
+
+
+# -- the proxy
+
+BOTH = {"PORTWAY_PROXY_URL": "socks5://ours.test", "http_proxy": "http://theirs.test:3128"}
+OURS, THEIRS = Proxy("socks5", "ours.test", 1080), Proxy("http", "theirs.test", 3128)
+
+
+@pytest.mark.row("A18", "G-063")
+@pytest.mark.parametrize(
+    ("option", "environ", "found"),
+    [
+        (None, {}, None),
+        ("https://mine.test", BOTH, Proxy("https", "mine.test", 443)),
+        ("", BOTH, None),
+        (None, BOTH, OURS),
+        (None, BOTH | {"PORTWAY_PROXY_URL": ""}, THEIRS),
+        (None, {"http_proxy": ""}, None),
+        (None, {"HTTP_PROXY": "http://cgi.test", "https_proxy": "http://x.test", "all_proxy": "x"}, None),
+    ],
+)
+def test_where_the_proxy_comes_from(option: str | None, environ: dict[str, str], found: Proxy | None) -> None:
+    options = AgentOptions(connect_url="a.example:1", proxy_url=option)
+    assert discover(options, environ, NOWHERE).proxy == found
+
+
+@pytest.mark.row("A18")
+@pytest.mark.parametrize("host", ["localhost", "a.LOCALHOST.", "127.0.0.1", "127.8.8.8", "::1"])
+def test_http_proxy_is_not_for_this_machine(host: str) -> None:
+    assert find_proxy(AgentOptions(), {"http_proxy": "nonsense"}, host) is None
+    assert find_proxy(AgentOptions(), BOTH, host) == OURS
+    assert find_proxy(AgentOptions(proxy_url="http://theirs.test:3128"), {}, host) == THEIRS
+
+
+@pytest.mark.parametrize("host", ["localhost.example", "192.0.2.1", "128.0.0.1", "fe80::1"])
+def test_http_proxy_is_for_the_world(host: str) -> None:
+    assert find_proxy(AgentOptions(), {"http_proxy": "http://theirs.test:3128"}, host) == THEIRS
+
+
+@pytest.mark.row("A18", "G-063")
+@pytest.mark.parametrize("name", ["http_proxy", "PORTWAY_PROXY_URL"])
+@pytest.mark.parametrize("value", ["theirs.test:3128", "ann:secret@theirs.test", "gopher://ann:secret@x"])
+def test_a_wrong_variable_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name) as caught:
+        discover(AgentOptions(connect_url="a.example:1"), {name: value}, NOWHERE)
+    assert "secret" not in str(caught.value)
+    assert "http" in str(caught.value)
+
+
+def test_a_service_shows_no_login() -> None:
+    options = AgentOptions(connect_url="a.example:1", proxy_url="http://ann:secret@theirs.test")
+    assert "secret" not in f"{options} {discover(options, {}, NOWHERE)!r}"

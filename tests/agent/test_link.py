@@ -1,12 +1,22 @@
 """One session with the service: what it asks of the agent, and how it ends."""
 
+import asyncio
 import json
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from tests.kit.certs import Certs, make_certs
 from tests.kit.fake_service import Arrived, FakeService, agent_of
+from tests.kit.pipes import End, Recorder
+from tests.kit.proxies import Login, little_proxy
 
-from portway import ConnectError, SessionClosed
+from portway import AgentDisconnected, ConfigError, ConnectError, EndpointListener, Event, SessionClosed
 from portway.agent.link import Link
+from portway.agent.options import AgentKeywords
 from portway.errors import MessageError
 from portway.session import StreamType
 from portway.wire.messages import AuthResp, Bind
@@ -84,3 +94,182 @@ async def test_a_link_that_was_never_open() -> None:
     assert not link.closed
     with pytest.raises(SessionClosed):
         await link.bind(Bind(proto="tcp"))
+
+
+# -- through proxies
+
+NAME = "service.test"
+ADDRESS = f"{NAME}:4443"
+SCHEMES = ["http", "https", "socks5", "socks5h"]
+
+
+@pytest.fixture
+def trusted(certs: Certs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this machine trust the proxies' certificates; the service has an authority of its own."""
+    bundle = tmp_path / "machine.pem"
+    bundle.write_bytes(certs.ca)
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+
+
+@pytest.fixture
+async def hidden(trusted: None) -> AsyncIterator[FakeService]:
+    """Run a service whose name only a proxy can resolve."""
+    service = FakeService(make_certs(NAME))
+    await service.start()
+    yield service
+    await service.close()
+
+
+def tls_of(scheme: str, certs: Certs) -> ssl.SSLContext | None:
+    return certs.server if scheme == "https" else None
+
+
+def told(context: ssl.SSLContext) -> list[str | None]:
+    """Return the list to which a server's context adds the names that it is asked for by SNI."""
+    names: list[str | None] = []
+
+    def note(_: object, name: str | None, __: ssl.SSLContext) -> None:
+        names.append(name)
+
+    context.sni_callback = note
+    return names
+
+
+async def carry(service: FakeService, listener: EndpointListener) -> None:
+    """Have a visitor send a MiB and get it back."""
+    much = bytes(range(256)) * 4096
+    recorder = Recorder(service.bell)
+    there = End(service.last.visit(listener.id, recorder), recorder)
+    async with await listener.accept() as connection:
+
+        async def echo() -> None:
+            left = len(much)
+            while left:
+                data = await connection.reader.read(65_536)
+                left -= len(data)
+                connection.writer.write(data)
+                await connection.writer.drain()
+
+        await asyncio.gather(there.put(much), echo())
+        there.pipe.end()
+    await service.until(lambda: bool(recorder.ends))
+    assert bytes(recorder.data) == much
+
+
+@pytest.mark.row("A18", "G-063")
+@pytest.mark.parametrize("login", ["", "ann:s%40cret"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_every_session_goes_through_the_proxy(
+    hidden: FakeService, certs: Certs, scheme: str, login: str
+) -> None:
+    """SNI and verification stay on the service, whose name arrives unresolved; reconnects as well."""
+    names = told(hidden.certs.server)
+    wanted = Login("ann", "s@cret") if login else None
+    routes = {NAME: hidden.port}
+    async with little_proxy(scheme, routes, login=wanted, tls=tls_of(scheme, certs)) as proxy:
+        async with agent_of(hidden, connect_url=ADDRESS, proxy_url=proxy.url(login)) as agent:
+            listener = await agent.listen("tcp://")
+            await carry(hidden, listener)
+            assert proxy.targets == [ADDRESS]
+            assert proxy.logins == [wanted]
+            assert names == [NAME]
+            hidden.last.drop()
+            await hidden.until(lambda: len(hidden.arrived) == 2 and len(hidden.last.binds) == 1)
+            assert proxy.targets == [ADDRESS] * 2
+            assert proxy.logins == [wanted] * 2
+            assert names == [NAME] * 2
+        await hidden.until(lambda: hidden.last.closed)
+        assert isinstance(hidden.last.cause, SessionClosed), "an end as it should be"
+
+
+@pytest.mark.row("A18")
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_a_refused_login_says_what_to_do(
+    hidden: FakeService, certs: Certs, scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the password stands neither in the error nor in an event, a log line or a repr."""
+    caplog.set_level(logging.DEBUG)
+    events: list[Event] = []
+    tls = tls_of(scheme, certs)
+    async with little_proxy(scheme, {NAME: hidden.port}, login=Login("ann", "right"), tls=tls) as proxy:
+        given: AgentKeywords = {"connect_url": ADDRESS, "event_handlers": [events.append]}
+        agent = agent_of(hidden, **(given | AgentKeywords(proxy_url=proxy.url("ann:se-cret"))))
+        with pytest.raises(ConnectError, match="refuses the user and password of its URL") as wrong:
+            await agent.connect()
+        with pytest.raises(ConnectError, match="put user:password@ before the host in its URL"):
+            await agent_of(hidden, **(given | AgentKeywords(proxy_url=proxy.url()))).connect()
+        assert wrong.value.step == "proxy"
+        assert proxy.targets == ([ADDRESS] * 2 if scheme in ("http", "https") else [])
+    assert not hidden.arrived
+    assert isinstance(events[0], AgentDisconnected)
+    assert events[0].error is wrong.value
+    assert "se-cret" not in f"{events} {wrong.value!r} {agent!r} {agent.options!r} {caplog.text}"
+
+
+@pytest.mark.row("A18")
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_the_services_certificate_is_verified_through_a_proxy(
+    service: FakeService, hidden: FakeService, certs: Certs, scheme: str
+) -> None:
+    """By its own authorities and for its own name: a proxy can neither be nor vouch for the service."""
+    routes = {NAME: service.port, "other.test": hidden.port}
+    async with little_proxy(scheme, routes, tls=tls_of(scheme, certs)) as proxy:
+        with pytest.raises(ConnectError, match="certificate is not valid") as impostor:
+            await agent_of(hidden, connect_url=ADDRESS, proxy_url=proxy.url()).connect()
+        with pytest.raises(ConnectError, match="Hostname mismatch") as misnamed:
+            await agent_of(hidden, connect_url="other.test:1", proxy_url=proxy.url()).connect()
+    assert impostor.value.step == misnamed.value.step == "tls"
+    assert proxy.targets == [ADDRESS, "other.test:1"]
+
+
+@pytest.mark.row("A18")
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_what_comes_behind_the_reply_belongs_to_the_session(
+    hidden: FakeService, certs: Certs, scheme: str
+) -> None:
+    """Bytes that are no TLS, sent in one piece with the reply: TLS fails over them, at once."""
+    routes, tls = {NAME: hidden.port}, tls_of(scheme, certs)
+    async with little_proxy(scheme, routes, tls=tls, early=b"HTTP/1.1 200 hello") as proxy:
+        with pytest.raises(ConnectError) as caught:
+            await agent_of(hidden, connect_url=ADDRESS, proxy_url=proxy.url()).connect()
+    assert caught.value.step == "tls"
+
+
+@pytest.mark.row("G-063")
+@pytest.mark.parametrize("url", ["proxy.test:1", "ftp://ann:se-cret@proxy.test", "http://ann:se-cret@:1"])
+async def test_a_bad_proxy_url_fails_at_connect(hidden: FakeService, url: str) -> None:
+    """Not when the agent is made; with a timeout too, for no repetition heals it."""
+    agent = agent_of(hidden, proxy_url=url)
+    for timeout in (None, 1000.0):
+        with pytest.raises(ConfigError, match="the proxy URL") as caught:
+            await agent.connect(timeout)
+        assert "se-cret" not in str(caught.value)
+    assert not hidden.arrived
+
+
+@pytest.mark.row("A18")
+async def test_a_proxy_that_is_not_there_is_tried_again(hidden: FakeService) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening
+        port = taken.getsockname()[1]
+        agent = agent_of(hidden, connect_url=ADDRESS, proxy_url=f"http://localhost:{port}")
+        with pytest.raises(ConnectError, match="connection refused") as caught:
+            await agent.connect()
+        assert caught.value.step == "proxy"
+
+
+@pytest.mark.row("A18")
+async def test_the_environment_names_the_proxy(hidden: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """http_proxy is for the world, not for this machine; what is said explicitly is for all."""
+    async with little_proxy("http", {NAME: hidden.port, "127.0.0.1": hidden.port}) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url())
+        async with agent_of(hidden, connect_url=ADDRESS) as agent:
+            await agent.connect()
+        assert proxy.targets == [ADDRESS]
+        with pytest.raises(ConnectError, match="certificate is not valid"):
+            await agent_of(hidden).connect()  # the certificate knows the name alone
+        assert proxy.targets == [ADDRESS]
+        with pytest.raises(ConnectError, match="certificate is not valid"):
+            await agent_of(hidden, proxy_url=proxy.url()).connect()
+        assert proxy.targets == [ADDRESS, hidden.connect_url]

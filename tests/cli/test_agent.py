@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.kit.eventually import eventually
 from tests.kit.product import AgentProcess, Service, agent_beside, running_service
+from tests.kit.proxies import Login, little_proxy
 from tests.kit.terminal import Terminal
 from tests.kit.traffic import echo, get, hello_http, server, visitor
 
@@ -145,3 +146,51 @@ async def test_json_lines_parse(service: Service) -> None:
     async with agent_beside(service, "tls", "9", "--url", "tls://lines.portway.localhost") as (agent, url):
         assert url.startswith("tls://lines.portway.localhost")
         assert all(json.loads(line) for line in agent.log.splitlines())
+
+
+@pytest.mark.row("A18", "G-063")
+@pytest.mark.parametrize(
+    ("flags", "environ", "named"),
+    [
+        ([], {"http_proxy": "ann:secret@proxy.test:3128"}, "http_proxy"),
+        ([], {"PORTWAY_PROXY_URL": "ftp://ann:secret@proxy.test"}, "PORTWAY_PROXY_URL"),
+        (["--proxy-url", "ann:secret@proxy.test"], {"http_proxy": "http://proxy.test"}, "the proxy URL"),
+    ],
+)
+def test_a_proxy_url_without_its_scheme(
+    flags: list[str],
+    environ: dict[str, str],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PORTWAY_DATA_DIR", str(tmp_path))
+    for name in ("PORTWAY_PROXY_URL", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert run(["http", "80", "--connect-url", "service.test:4443", *flags]) == 1
+    text = capsys.readouterr().err
+    assert named in text
+    assert "http" in text
+    assert "secret" not in text
+
+
+@pytest.mark.row("A18")
+async def test_an_endpoint_through_a_proxy(service: Service) -> None:
+    """By the flag, which holds for a service on this machine too."""
+    gateway = int(service.bootstrap.connect_url.rpartition(":")[2])
+    login = Login("ann", "secret")
+    async with (
+        server(echo) as upstream,
+        little_proxy("socks5", {"127.0.0.1": gateway, "localhost": gateway}, login=login) as proxy,
+        agent_beside(service, "tcp", str(upstream), "--proxy-url", proxy.url("ann:secret")) as (agent, url),
+    ):
+        async with visitor(int(url.rpartition(":")[2])) as (reader, writer):
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+        assert proxy.logins == [login]
+        assert proxy.targets == [service.bootstrap.connect_url]
+        assert await asyncio.to_thread(agent.stop) == 0
+        assert "secret" not in agent.log

@@ -54,6 +54,7 @@ class Agent:
         authtoken: str | None = None,
         connect_url: str | None = None,
         connect_cas: str | bytes | Path | ssl.SSLContext | None = None,
+        proxy_url: str | None = None,
         metadata: str = "",
         description: str = "",
         heartbeat_interval: float | timedelta = HEARTBEAT_INTERVAL,
@@ -70,6 +71,10 @@ class Agent:
         whole ``ssl.SSLContext``. What is None comes from the environment or from a service of the
         same user (`portway.agent.discovery`), at the time of connecting.
 
+        ``proxy_url``, ``scheme://[user:password@]host[:port]``, names a proxy through which the service
+        is reached: http and https (by CONNECT) or socks5; "" means none. It is read at the time of
+        connecting too, so a wrong one is a `ConfigError` of `connect`.
+
         ``metadata`` and ``description`` are shown beside the session in the service's API. Heartbeat
         times are seconds; a session without an answer for interval + tolerance is given up.
         ``auto_connect`` lets `listen` and `forward` connect. ``client_info`` names the programs that
@@ -81,6 +86,7 @@ class Agent:
             authtoken=authtoken,
             connect_url=connect_url,
             connect_cas=connect_cas,
+            proxy_url=proxy_url,
             metadata=metadata,
             description=description,
             heartbeat_interval=seconds(heartbeat_interval, HEARTBEAT_INTERVAL, "heartbeat_interval"),
@@ -110,8 +116,9 @@ class Agent:
         cannot heal is raised at once in any case.
 
         Raises `Error` when the service refuses, `ConnectError` when it cannot be reached,
-        `ConfigError` when no service is known, `AlreadyConnected`. Calls at the same time share one
-        attempt. When cancelled, nothing stays open unless another call still waits.
+        `ConfigError` when no service is known or the proxy's URL is wrong, `AlreadyConnected`. Calls at
+        the same time share one attempt. When cancelled, nothing stays open unless another call still
+        waits.
         """
         if self._established() is not None:
             raise AlreadyConnected("the agent is already connected")

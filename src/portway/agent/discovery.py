@@ -6,6 +6,10 @@ agent's option; the environment (``PORTWAY_CONNECT_URL``, ``PORTWAY_AUTHTOKEN`` 
 leaves in its data folder. Everything is read at the time of connecting; an empty variable counts as
 unset. portway contacts no host that is not named in one of these places.
 
+The way there may lead through a proxy: the option, ``PORTWAY_PROXY_URL``, or ``http_proxy`` as other programs
+read it. That last one is for the world: a service on this machine is not looked for through it. As an
+option, "" means no proxy, whatever the environment says.
+
 What `bootstrap.json` says of the authtoken and the authorities belongs to the service that wrote it:
 they are used only when the address is that service's, so that they never reach another host.
 """
@@ -14,12 +18,14 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import cast
 
 from portway.agent.options import AgentOptions
 from portway.agent.url import join_host_port, split_host_port
 from portway.errors import ConfigError
+from portway.net.proxy_url import Proxy, parse_proxy_url
 
 CONNECT_PORT = 443
 """The port of a connect URL that names none."""
@@ -32,12 +38,13 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where to connect, whom to trust and what to say there. ``authtoken`` may be ""."""
+    """Where to connect and by what way, whom to trust and what to say. ``authtoken`` may be ""."""
 
     host: str
     port: int
     authtoken: str = field(repr=False)
     cas: str | bytes | Path | ssl.SSLContext | None = field(repr=False)
+    proxy: Proxy | None = None
 
     def __str__(self) -> str:
         """Return ``host:port``."""
@@ -62,7 +69,31 @@ def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path)
     if token is None:
         token = token_from_env(environ) or (known.get("authtoken") if own else None)
     cas = options.connect_cas or environ.get("PORTWAY_CONNECT_CAS") or (known.get("ca_cert") if own else None)
-    return Service(host, port, (token or "").strip(), None if cas == SYSTEM_CAS else cas)
+    proxy = find_proxy(options, environ, host)
+    return Service(host, port, (token or "").strip(), None if cas == SYSTEM_CAS else cas, proxy)
+
+
+def find_proxy(options: AgentOptions, environ: Mapping[str, str], host: str) -> Proxy | None:
+    """Return the proxy through which `host` is reached, or None.
+
+    Raises `ConfigError`, naming where the URL stands, when it cannot be read.
+    """
+    if options.proxy_url is not None:
+        return parse_proxy_url(options.proxy_url, "the proxy URL") if options.proxy_url else None
+    if said := environ.get("PORTWAY_PROXY_URL"):
+        return parse_proxy_url(said, "the variable PORTWAY_PROXY_URL")
+    if (said := environ.get("http_proxy")) and not _is_loopback(host):
+        return parse_proxy_url(said, "the variable http_proxy")
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    """Say whether a host is this machine, as far as can be told without asking for its address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        name = host.lower().removesuffix(".")
+        return name == "localhost" or name.endswith(".localhost")  # RFC 6761 section 6.3
 
 
 def token_from_env(environ: Mapping[str, str]) -> str:

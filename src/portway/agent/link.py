@@ -13,6 +13,7 @@ from portway.agent.discovery import Service
 from portway.agent.options import AgentOptions
 from portway.errors import ConnectError, Error, PortwayError, SessionClosed
 from portway.net.dial import dial
+from portway.net.proxy import dial_through
 from portway.net.tls import agent_context
 from portway.pipe import Pipe, Sink
 from portway.session import Role, Session, StreamType, authenticate
@@ -31,7 +32,7 @@ from portway.wire.messages import (
 )
 
 DIAL_TIMEOUT = 10.0
-"""Seconds that the TCP connection to the service may take."""
+"""Seconds that the TCP connection to the service may take, a proxy's tunnel included."""
 AUTH_TIMEOUT = 15.0
 """Seconds that TLS and the answer to Auth may take together."""
 
@@ -70,17 +71,12 @@ class Link:
     ) -> AuthResp:
         """Connect and authenticate; id and cookie are those of the session to resume.
 
-        Raises ConnectError for what the network or TLS did, Error for a refusal by the service and
+        Raises ConnectError for what the network, a proxy or TLS did, Error for a refusal by the service and
         ConfigError for authorities that cannot be read. In these cases, and when cancelled, nothing
         stays open.
         """
         context = service.cas if isinstance(service.cas, ssl.SSLContext) else agent_context(service.cas)
-        _, session = await dial(
-            service.host,
-            service.port,
-            lambda: Session(Role.AGENT, self, context, server_hostname=service.host),
-            timeout=DIAL_TIMEOUT,
-        )
+        session = await self._dial(service, context)
         self._session = session
         try:
             return await authenticate(
@@ -93,6 +89,17 @@ class Link:
         except BaseException:
             session.abort(SessionClosed("the connection was given up"))
             raise
+
+    async def _dial(self, service: Service, context: ssl.SSLContext) -> Session:
+        """Reach the service, through its proxy if there is one: TLS is with the service all the same."""
+
+        def session() -> Session:
+            return Session(Role.AGENT, self, context, server_hostname=service.host)
+
+        host, port, proxy = service.host, service.port, service.proxy
+        if proxy is None:
+            return (await dial(host, port, session, timeout=DIAL_TIMEOUT))[1]
+        return (await dial_through(proxy, host, port, session, timeout=DIAL_TIMEOUT))[1]
 
     @property
     def closed(self) -> bool:

@@ -91,6 +91,7 @@ class AgentOptions:
     authtoken: str | None = field(default=None, repr=False)
     connect_url: str | None = None
     connect_cas: str | bytes | Path | ssl.SSLContext | None = None
+    proxy_url: str | None = field(default=None, repr=False)
     metadata: str = ""
     description: str = ""
     heartbeat_interval: float = HEARTBEAT_INTERVAL
@@ -231,6 +232,7 @@ class AgentKeywords(TypedDict, total=False):
     authtoken: str | None
     connect_url: str | None
     connect_cas: str | bytes | Path | ssl.SSLContext | None
+    proxy_url: str | None
     metadata: str
     description: str
     heartbeat_interval: float | timedelta

@@ -42,6 +42,7 @@ class Options:
     authtoken: str | None
     connect_url: str | None
     connect_cas: str | None
+    proxy_url: str | None
     name: str
     description: str
     metadata: str
@@ -67,6 +68,12 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
             metavar="FILE",
             help="CA certificates of the service: a PEM file, or `host` for those of this machine.  "
             "[PORTWAY_CONNECT_CAS]",
+        ),
+        click.option(
+            "--proxy-url",
+            metavar="URL",
+            help="Proxy on the way to the service: http, https or socks5://[user:password@]host[:port]; "
+            '"" means none.  [PORTWAY_PROXY_URL, http_proxy]',
         ),
         click.option("--name", default="", help="Name of the endpoint."),
         click.option("--description", default="", help="What the endpoint is for; at most 255 characters."),
@@ -172,6 +179,7 @@ async def _run(options: Options) -> None:
             authtoken=options.authtoken,
             connect_url=options.connect_url,
             connect_cas=options.connect_cas,
+            proxy_url=options.proxy_url,
             event_handlers=[watcher],
         )
         tasks = await stack.enter_async_context(Tasks())
