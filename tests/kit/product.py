@@ -62,10 +62,14 @@ class Bootstrap:
 class Process:
     """One process of the product, its output kept in a file."""
 
+    program: tuple[str, ...] = ("-m", "portway.cli.main")
+    """What the interpreter runs."""
+
     def __init__(self, folder: Path, name: str, python: str = sys.executable) -> None:
         """Take a folder for the log, a name for it, and the interpreter to run."""
         folder.mkdir(parents=True, exist_ok=True)
         self._python = python
+        self._prefix: tuple[str, ...] = ()
         self.folder = folder
         self.name = name
         self.log_file = folder / f"{name}.log"
@@ -96,7 +100,7 @@ class Process:
         assert self._running is None, f"{self.name} runs already"
         with self.log_file.open("ab") as log:
             self._running = subprocess.Popen(
-                [self._python, "-m", "portway.cli.main", *command],
+                [*self._prefix, self._python, *self.program, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

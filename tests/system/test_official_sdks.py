@@ -2,9 +2,12 @@
 
 import asyncio
 import secrets
+import socket
 import ssl
 import string
+import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests.kit.certificates import Authority
 from tests.kit.eventually import eventually, eventually_async
-from tests.kit.product import Service, running_service
+from tests.kit.product import START, Service, running_service
 from tests.kit.sdk import SDKS, Sdk, SdkError
 from tests.kit.traffic import Answer, echo, exchange, get, hello_http, server, visitor
 
@@ -21,6 +24,12 @@ pytestmark = pytest.mark.xdist_group("sdks")
 MIB = 1 << 20
 RECONNECT = 15.0
 """Seconds that an SDK may take to be back after a restart: it tries at 0, 0.05 and 2.5 s."""
+
+LAST_TRY = 2.4
+"""Seconds after the loss until when a service must accept again: the last try, and the way there."""
+
+CHANCES = 4
+"""Restarts of which one must be as quick as that."""
 
 
 @pytest.fixture(scope="module")
@@ -160,27 +169,62 @@ def test_a_wrong_token_is_seen_as_107(service: Service, kind: str) -> None:
 
 
 @pytest.mark.row("S21", "S31")
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("end", ["stopped", "killed"])
 @pytest.mark.parametrize("kind", SDKS)
 async def test_a_restarted_service_gives_the_same_urls(tmp_path: Path, kind: str, end: str) -> None:
-    service = Service(tmp_path)
+    """The SDKs try at 0, 0.05 and 2.5 s, then fall silent for 125 s: that is what a restart may take.
+
+    A machine that is so busy that ours takes longer shows nothing, so it gets another chance.
+    """
+    took: list[float] = []
+    while not took or took[-1] > LAST_TRY:
+        assert len(took) < CHANCES, f"no restart within {LAST_TRY:g} s: {took}"
+        took.append(await _restart(tmp_path / str(len(took)), kind, kill=end == "killed"))
+
+
+async def _restart(folder: Path, kind: str, *, kill: bool) -> float:
+    """Restart a service beside an SDK; return for how many seconds, at most, it accepted nobody.
+
+    If an SDK could notice that it is back, it must come back with all URLs.
+    """
+    service = Service(folder)
     await asyncio.to_thread(service.start)
     try:
         with Sdk(kind, service) as sdk:
             async with server(hello_http) as upstream:
                 await asyncio.to_thread(sdk.connect)
-                protos = ("https", "http", "tcp")
                 urls = [
                     await asyncio.to_thread(
                         sdk.forward, proto, f"{'tcp' if proto == 'tcp' else 'http'}://localhost:{upstream}"
                     )
-                    for proto in protos
+                    for proto in ("https", "http", "tcp")
                 ]
-                await asyncio.to_thread(lambda: service.restart(kill=end == "killed"))
-                for url in urls:
-                    await _comes_back(service, url)
+                away = await asyncio.to_thread(_away, service, kill=kill)
+                if away <= LAST_TRY:
+                    for url in urls:
+                        await _comes_back(service, url)
+                return away
     finally:
         await asyncio.to_thread(service.kill)
+
+
+def _away(service: Service, *, kill: bool) -> float:
+    """Restart a service; return the seconds from the signal until it accepts agents again."""
+    port = int(service.bootstrap.connect_url.rpartition(":")[2])
+    since = time.monotonic()
+    (service.kill if kill else service.stop)()
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(service.start)
+        eventually(lambda: _accepts(port), "agents are accepted", timeout=START)
+        away = time.monotonic() - since
+        starting.result()
+    return away
+
+
+def _accepts(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=START):
+        return True
 
 
 async def _comes_back(service: Service, url: str) -> None:
