@@ -1,21 +1,40 @@
 """What takes minutes: run by `make soak`, not by `make test`."""
 
 import asyncio
+import os
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from tests.kit.driven import driven_agent
 from tests.kit.eventually import eventually_async, let_pass
+from tests.kit.fault_proxy import fault_proxy
+from tests.kit.netns import NAME, SpacedAgent, cable, pull
 from tests.kit.product import Service, agent_beside, running_service
 from tests.kit.traffic import echo, exchange, get, hello_http, server, visitor
+from tests.system.test_chaos import (
+    NOTICE,
+    RETURN,
+    SLACK,
+    back_after,
+    downloading,
+    outcome,
+    port_of,
+    pouring,
+    rounds,
+)
 
 import portway
 
 pytestmark = pytest.mark.long
 
 MIB = 1 << 20
+
+SYN_GAP = 4.0
+"""Seconds between two tries of a kernel to connect, within the 10 s that a dial may take: at 3 and 7 s."""
 
 
 @pytest.mark.timeout(900)
@@ -67,3 +86,60 @@ async def test_connections_that_rest_for_four_minutes(tmp_path: Path) -> None:
                 assert await asyncio.wait_for(pinging[0].readexactly(4), 10) == b"ping"
             result = await exchange(*silent, 5 * MIB, seed=9)
     assert result.received_hash == result.sent_hash
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.row("A9", "S30")
+async def test_two_hundred_rounds_leave_nothing_behind(tmp_path: Path) -> None:
+    """Cuts, half-open sessions and black holes in turn, two downloads in flight each time."""
+    with running_service(tmp_path) as service:
+        await rounds(service, 200)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.row("A9", "A10", "S21")
+async def test_an_outage_of_a_minute(tmp_path: Path) -> None:
+    """The service is refused for as long as the agent is brisk; then it is back at once."""
+    with running_service(tmp_path) as service:
+        async with (
+            server(pouring) as upstream,
+            fault_proxy(port_of(f"//{service.bootstrap.connect_url}")) as proxy,
+            driven_agent(service, str(upstream), "tcp://", port=proxy.port) as (_, url),
+            downloading(url) as reader,
+        ):
+            proxy.refuse()
+            proxy.cut()
+            assert await outcome(reader) == "reset"
+            await asyncio.to_thread(let_pass, 60.0)
+            await proxy.open()
+            took = await back_after(url, time.monotonic())
+    print(f"outage of 60 s: back after {took:.2f} s")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.row("A3", "A9", "S14", "S21")
+async def test_a_link_that_is_down_for_a_while(tmp_path: Path) -> None:
+    """The real black hole: an agent in a network namespace, whose cable is pulled in mid-transfer."""
+    if os.geteuid() != 0:
+        pytest.skip("making a network namespace needs root")
+    with cable() as (space, near), running_service(tmp_path, "--listen-agent", f"{near}:0") as service:
+        port = port_of(f"//{service.bootstrap.connect_url}")
+        async with server(pouring, host=near) as upstream:
+            agent = SpacedAgent(service, space, f"{NAME}:{port}")
+            try:
+                (url,) = await asyncio.to_thread(lambda: agent.start(f"{near}:{upstream}", "tcp://"))
+                for down in (5.0, 20.0):
+                    lost = len(agent.told("lost"))
+                    async with downloading(url) as reader:
+                        pull(space, down=True)
+                        since = time.monotonic()
+                        assert await outcome(reader) == "reset"
+                        noticed = time.monotonic() - since
+                        await asyncio.to_thread(let_pass, down)
+                        at_agent = agent.told("lost")[lost] - since
+                        pull(space, down=False)
+                        took = await back_after(url, time.monotonic(), SYN_GAP + RETURN + SLACK)
+                    print(f"down {down} s: noticed {noticed:.2f}, {at_agent:.2f} s; back after {took:.2f} s")
+                    assert max(noticed, at_agent) < NOTICE + SLACK
+            finally:
+                await asyncio.to_thread(agent.kill)
