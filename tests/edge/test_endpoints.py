@@ -1,12 +1,14 @@
 """Binds over real sockets: what is granted, echoed, claimed, kept, taken over, pooled and freed."""
 
 import asyncio
+import errno
 from typing import Any
 
 import pytest
 from tests.kit.agent import Agent, code
 from tests.kit.service import DOMAIN, Running, running_worker, settings
 
+from portway.errors import ConfigError
 from portway.model.event import AgentSessionStopped, EndpointOffline, EndpointOnline
 from portway.model.url import parse_endpoint_url
 from portway.session import StreamType
@@ -121,6 +123,25 @@ async def test_a_port_that_another_program_has_is_passed_over() -> None:
         assert code(await agent.bind()) == "503"
         await service.settled()
         assert list(service.control.names) == [f"tcp://localhost:{low + 1}"]
+
+
+async def test_a_service_without_descriptors_does_not_try_port_after_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[int] = []
+
+    async def full(host: str, port: int, *_: object, **__: object) -> None:
+        tried.append(port)
+        raise ConfigError(f"{host}:{port}") from OSError(errno.EMFILE, "Too many open files")
+
+    async with running_worker(config=settings(tcp_ports=5)) as service, service.connected() as agent:
+        with monkeypatch.context() as patch:
+            patch.setattr("portway.edge.tcp.listen", full)
+            assert code(await agent.bind()) == "503"
+        assert len(tried) == 1
+        await service.settled()
+        assert service.control.names == {}
+        assert port_of(await agent.bind())
 
 
 async def test_endpoints_of_a_session_are_counted() -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,18 @@ QUICK = 5.0
 class Stage:
     """The service, the tenant, and a second account for the attacker."""
 
-    def __init__(self, service: Service, tenant: AgentProcess, url: str, attacker: str) -> None:
-        """Take what runs; ``attacker`` is the authtoken of the second account."""
+    def __init__(self, service: Service, tenant: AgentProcess, url: str) -> None:
+        """Take what runs."""
         self.service = service
         self.tenant = tenant
         self.url = url
-        self.attacker = attacker
         self.known = service.bootstrap
+
+    @cached_property
+    def attacker(self) -> str:
+        """An authtoken of the second account."""
+        _admin(self.service, "account", "add", "attacker")
+        return str(_admin(self.service, "token", "add", "--account", "attacker")["token"])
 
     def records(self, start: int = 0) -> list[dict[str, Any]]:
         """Return the service's log from a position on, which must be JSON line by line."""
@@ -74,9 +80,7 @@ def stage(folder: Path, *flags: str) -> Generator[Stage]:
         upstream(_serve) as port,
         running_agent(service, "http", str(port), "--url", "http://tenant.portway.localhost") as (agent, url),
     ):
-        _admin(service, "account", "add", "attacker")
-        token = _admin(service, "token", "add", "--account", "attacker")
-        yield Stage(service, agent, url, str(token["token"]))
+        yield Stage(service, agent, url)
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from tests.kit.sessions import frame
 from tests.kit.stage import MIB, Stage, stage, unharmed
 from tests.kit.traffic import get, visitor
 
-from portway.wire.frames import FLAG_SYN, ErrorCode, FrameType
+from portway.wire.frames import FLAG_FIN, FLAG_SYN, ErrorCode, FrameType
 from portway.wire.opening import StreamType
 
 pytestmark = pytest.mark.xdist_group("hostile")
@@ -104,6 +104,26 @@ async def test_a_visitors_stream_above_its_window(on: Stage) -> None:
                 await asyncio.wait_for(reader.read(), 10)
         assert agent.of(stream)[-1].code == ErrorCode.FRAME_SIZE_ERROR
         await alive(agent)
+
+
+@pytest.mark.row("S11")
+async def test_a_crowd_before_an_official_agent(on: Stage) -> None:
+    """Such an agent dies of 512 streams; who comes beyond what it bears is closed."""
+    async with unharmed(on), on.agent(user_agent="ngrok-rust/0.14.0") as agent, AsyncExitStack() as open_:
+        port = int((await agent.bind("tcp"))["URL"].rpartition(":")[2])
+        crowd = [await open_.enter_async_context(visitor(port)) for _ in range(500)]
+        turned_away = [reader.read() for reader, _ in crowd[480:]]
+        assert await asyncio.wait_for(asyncio.gather(*turned_away), 20) == [b""] * 20
+        await alive(agent)
+        assert 470 <= len(agent.visitors()) <= 480
+        crowd[0][1].close()  # its place is free once the agent has ended its stream too
+        stream = agent.visitors()[0]
+        await agent.until(lambda: agent.is_over(stream))
+        agent.send(frame(FrameType.DATA, FLAG_FIN, stream))
+        await alive(agent)
+        await open_.enter_async_context(visitor(port))
+        count = len(agent.visitors())
+        await agent.until(lambda: len(agent.visitors()) == count + 1)
 
 
 async def test_stray_and_broken_frames(on: Stage) -> None:

@@ -27,7 +27,7 @@ from tests.kit.stage import Stage, stage
 pytestmark = pytest.mark.xdist_group("hostile")
 
 DRIVERS = Path(__file__).parent / "drivers"
-EXAMPLES = 250
+EXAMPLES = 120
 """Connections for each server, each with one to three requests of which a quarter is mutated."""
 
 Seen = list[Any]

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from tests.kit.agent import code
 from tests.kit.eventually import eventually, eventually_async
 from tests.kit.product import running_agent
 from tests.kit.stage import MIB, Stage, stage, unharmed
@@ -351,7 +352,11 @@ async def test_a_service_without_descriptors_recovers(on: Stage, harmed: Victim)
     usual = process.rlimit(psutil.RLIMIT_NOFILE)
     log = len(on.service.log)
     raw = b"GET / HTTP/1.1\r\nHost: victim.portway.localhost\r\n\r\n"
-    async with visitor(on.known.http_port) as (reader, writer), AsyncExitStack() as open_:
+    async with (
+        on.agent(on.known.authtoken) as agent,
+        visitor(on.known.http_port) as (reader, writer),
+        AsyncExitStack() as open_,
+    ):
         process.rlimit(psutil.RLIMIT_NOFILE, (process.num_fds() + 20, usual[1]))
         open_.callback(process.rlimit, psutil.RLIMIT_NOFILE, usual)
         crowd = [await open_.enter_async_context(visitor(on.known.http_port)) for _ in range(100)]
@@ -359,10 +364,12 @@ async def test_a_service_without_descriptors_recovers(on: Stage, harmed: Victim)
         for _ in range(20):  # who is inside is served
             writer.write(raw)
             assert await asyncio.wait_for(reader.readuntil(b"victim"), 10)
+        assert code(await agent.bind("tcp")) == "503"
         for _, each in crowd:
             each.close()
         await eventually_async(lambda: _visited(on), "new visitors are served")
-    said = [each for each in on.records(log) if each["level"] == "error"]
+    said = [each for each in on.records(log) if each["level"] in {"error", "warning"}]
+    assert "cannot be opened" in said.pop()["event"]
     assert len(said) == 1, said
     assert "--listen-http: cannot accept" in said[0]["event"]
     assert "ulimit -n" in said[0]["event"]

@@ -19,6 +19,7 @@ from portway.errors import ConfigError, Error, PortwayError, SessionClosed
 from portway.model.event import EndpointOffline, EndpointOnline
 from portway.model.ids import new_id, sibling_id
 from portway.model.url import Url
+from portway.net.listen import is_full
 from portway.wire.messages import UNSET, Bind, BindResp, BindRespExtra, Patch
 
 if TYPE_CHECKING:
@@ -186,8 +187,11 @@ class Endpoints:
             if url.scheme == "tcp":
                 await self._ports.open(url.port)
         except ConfigError as error:
-            self._give_up(url, owner, keep=False)
+            full = is_full(error)
+            self._give_up(url, owner, keep=full and wish.returning)
             _log.warning("TCP port of an endpoint cannot be opened: %s", error)
+            if full:
+                raise Error("The service can open no port at the moment; try again later.", 503) from error
             raise Error(f"The address {url.hostport} is in use by another program.", 309) from error
         except BaseException as error:
             if not isinstance(error, Error):  # cancelled: it may be held

@@ -211,6 +211,11 @@ async def _resolve(host: str, port: int, what: str) -> list[tuple[int, _Address]
     return list(dict.fromkeys((family, cast("_Address", address)) for family, *_, address in found))
 
 
+def is_full(error: ConfigError) -> bool:
+    """Tell whether ``listen`` failed for want of descriptors or memory: no other port would do better."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
+
+
 def _with_port(address: _Address, before: list[socket.socket]) -> _Address:
     """Take the port that the first address got, where any would do."""
     if address[1] or not before:
