@@ -37,8 +37,8 @@ class LittleProxy:
         """What was asked for, ``host:port``, as it came."""
         self.logins: list[Login | None] = []
         """Who asked."""
-        self.tunnels = 0
-        """How many were made."""
+        self.connected = 0
+        """How many connections were made."""
         self.port = 0
         self._routes = routes
         self._login = login
@@ -132,7 +132,7 @@ class LittleProxy:
 
     async def _relay(self, reader: Reader, writer: Writer, port: int) -> None:
         """Carry bytes both ways until one end has ended."""
-        self.tunnels += 1
+        self.connected += 1
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             ways = asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))

@@ -14,9 +14,9 @@ from tests.kit.proxies import Login, Reader, Writer, listening, little_proxy
 from tests.kit.sessions import MemoryTransport
 
 from portway.errors import ConfigError, ConnectError
+from portway.net.conversation import HEAD_LIMIT
 from portway.net.proxy import dial_through
 from portway.net.proxy_url import Proxy, parse_proxy_url
-from portway.net.tunnel import HEAD_LIMIT
 
 SCHEMES = ["http", "https", "socks5", "socks5h"]
 PATIENCE = 20.0
@@ -91,7 +91,7 @@ async def close(ear: Ear) -> None:
 @pytest.mark.row("A18", "G-063")
 @pytest.mark.parametrize("login", ["", "ann:s%3Acret"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-async def test_a_tunnel(scheme: str, login: str, certs: Certs) -> None:
+async def test_a_connection(scheme: str, login: str, certs: Certs) -> None:
     """The name arrives unresolved, the login in clear, and nothing behind the reply is lost."""
     wanted = Login("ann", "s:cret") if login else None
     async with (
@@ -140,7 +140,7 @@ async def test_refusals(scheme: str, certs: Certs) -> None:
     assert "secret" not in str(wrong.value)
     if scheme in ("http", "https"):
         assert "answered 407 Proxy Authentication Required" in str(missing.value)
-    assert proxy.tunnels == 0
+    assert proxy.connected == 0
 
 
 @asynccontextmanager
@@ -195,7 +195,7 @@ async def test_hostile_proxies(scheme: str, pieces: list[bytes], text: str) -> N
 
 
 async def test_a_proxy_that_ends_with_its_reply() -> None:
-    """The tunnel stood, and was closed: what came is still heard, then the end."""
+    """It connected us, and the host was done: what came is still heard, then the end."""
     async with says(b"HTTP/1.1 200 OK\r\n\r\nfarewell") as address:
         ear = await through(f"http://{address}")
         await ear.lost.wait()
@@ -332,7 +332,10 @@ def test_the_deadline(scheme: str, answers: bytes, monkeypatch: pytest.MonkeyPat
         with pytest.raises(ConnectError) as caught:
             await dial_through(proxy, "service.test", 4443, Ear, timeout=10)
         assert caught.value.step == "proxy"
-        assert str(caught.value) == f"the proxy {scheme}://proxy.test:1 made no tunnel within 10 s"
+        assert (
+            str(caught.value)
+            == f"the proxy {scheme}://proxy.test:1 did not connect to service.test:4443 within 10 s"
+        )
         assert loop.time() == start + 10
 
     give_up()

@@ -32,7 +32,7 @@ from portway.wire.messages import (
 )
 
 DIAL_TIMEOUT = 10.0
-"""Seconds that the TCP connection to the service may take, a proxy's tunnel included."""
+"""Seconds that the TCP connection to the service may take, a proxy's answer included."""
 AUTH_TIMEOUT = 15.0
 """Seconds that TLS and the answer to Auth may take together."""
 

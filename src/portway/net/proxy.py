@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-`_Talk` is the protocol of the socket while the conversation (`net.tunnel`) goes on. Once the tunnel stands,
+`_Talk` is the protocol of the socket while the conversation (`net.conversation`) goes on. When it is done,
 reading is paused, the transport changes its protocol, and whatever came behind the proxy's last word is
 fed to the new one before anything else is read.
 
@@ -17,22 +17,22 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from portway.errors import ConnectError
+from portway.net.conversation import HEAD_LIMIT, Conversation, conversation_with
 from portway.net.dial import dial
-from portway.net.proxy_url import Proxy
+from portway.net.proxy_url import Proxy, authority
 from portway.net.tls import agent_context
-from portway.net.tunnel import HEAD_LIMIT, Conversation, conversation_with
 
 P = TypeVar("P", bound=asyncio.BufferedProtocol)
 
 
 class _Talk(asyncio.BufferedProtocol):
-    """The protocol of the socket until the tunnel stands."""
+    """The protocol of the socket until the way is open."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
         self._buffer = memoryview(bytearray(HEAD_LIMIT))
         self._transport: asyncio.Transport | None = None
-        #: None once the tunnel stands, else what prevented it.
+        #: None once the way is open, else what prevented it.
         self.over: asyncio.Future[ConnectError | None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,14 +58,14 @@ class _Talk(asyncio.BufferedProtocol):
             self._end(None)
 
     def eof_received(self) -> bool:
-        self._end(self._conversation.refusal("closed the connection before it had made the tunnel"))
+        self._end(self._conversation.refusal("closed the connection before it had connected us"))
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(self.lost())
 
     def lost(self) -> ConnectError:
-        return self._conversation.refusal("broke the connection before it had made the tunnel")
+        return self._conversation.refusal("broke the connection before it had connected us")
 
     @property
     def rest(self) -> bytes:
@@ -81,7 +81,7 @@ async def dial_through(
 ) -> tuple[asyncio.Transport, P]:
     """Connect to `host`:`port` through `proxy` and join the connection to what `factory` makes.
 
-    `timeout` is in seconds, for everything until the tunnel stands; None for no limit. Raises
+    `timeout` is in seconds, for everything until the way is open; None for no limit. Raises
     ConnectError("proxy"), ConfigError when this machine's authorities cannot be read, and what
     `factory` raises. Then, and when cancelled, no socket is left behind.
     """
@@ -89,10 +89,12 @@ async def dial_through(
     try:
         async with asyncio.timeout(timeout):
             transport = await _reach(proxy, talk)
-            await _tunnel(transport, talk)
+            await _agreed(transport, talk)
     except TimeoutError:
         within = f" within {timeout:g} s" if timeout is not None else ""
-        raise ConnectError("proxy", f"the proxy {proxy} made no tunnel{within}") from None
+        raise ConnectError(
+            "proxy", f"the proxy {proxy} did not connect to {authority(host, port)}{within}"
+        ) from None
     try:
         protocol = factory()
     except BaseException:
@@ -140,8 +142,8 @@ async def _secured(
     raise ConnectError("proxy", f"the proxy {proxy} cannot be reached by TLS: {reason}")
 
 
-async def _tunnel(transport: asyncio.Transport, talk: _Talk) -> None:
-    """Wait until the tunnel stands. Raises ConnectError("proxy") when it never will."""
+async def _agreed(transport: asyncio.Transport, talk: _Talk) -> None:
+    """Wait until the way is open. Raises ConnectError("proxy") when it never will."""
     try:
         error = await talk.over
     except BaseException:

@@ -1,4 +1,4 @@
-"""What is said to a proxy until the tunnel stands: CONNECT (RFC 9110 section 9.3.6) or SOCKS5 (RFC 1928).
+"""What is said to a proxy until the way is open: CONNECT (RFC 9110 section 9.3.6) or SOCKS5 (RFC 1928).
 
 A conversation knows no socket: it says what to send first, is fed what the proxy answers, piece by piece,
 and says what to send next, until it is done or raises. The host's name goes to the proxy as it is: it is
@@ -24,13 +24,13 @@ _UNSAFE = re.compile(r"[^\x21-\x7e]")
 
 
 class Conversation:
-    """What is said to a proxy until the tunnel stands; pure. Raises ConnectError("proxy") for a refusal."""
+    """What is said to a proxy until the way is open; pure. Raises ConnectError("proxy") for a refusal."""
 
     def __init__(self, proxy: Proxy) -> None:
         """Begin nothing yet."""
         self.proxy = proxy
         self.done = False
-        """Whether the tunnel stands."""
+        """Whether the proxy has connected us."""
         self._held = bytearray()
 
     def begin(self) -> bytes:
@@ -43,7 +43,7 @@ class Conversation:
 
     @property
     def rest(self) -> bytes:
-        """What came behind the proxy's last word: it belongs to the tunnel. Only when `done`."""
+        """What came behind the proxy's last word: it comes from the host. Only when `done`."""
         return bytes(self._held)
 
     def refusal(self, text: str) -> ConnectError:
@@ -51,7 +51,7 @@ class Conversation:
         return ConnectError("proxy", f"the proxy {self.proxy} {text}")
 
     def __repr__(self) -> str:
-        """Show the proxy and whether the tunnel stands."""
+        """Show the proxy and whether it has connected us."""
         return f"<{type(self).__name__} {self.proxy}{' done' if self.done else ''}>"
 
 
@@ -94,7 +94,7 @@ class HttpConnect(Conversation):
         return b""
 
     def _judge(self, head: bytes, size: int) -> None:
-        """Look at one whole head: an interim answer, the tunnel, or a refusal."""
+        """Look at one whole head: an interim answer, consent, or a refusal."""
         found = _STATUS.fullmatch(head.partition(b"\n")[0].removesuffix(b"\r"))
         if found is None:
             raise self._not_http()
@@ -121,7 +121,7 @@ class HttpConnect(Conversation):
             return f"it does not allow CONNECT to {self._where}; its administrator may"
         if status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT):
             return f"it cannot reach {self._where}; check the connect URL"
-        return f"it made no tunnel to {self._where}; check that its URL is a proxy's"
+        return f"it did not connect to {self._where}; check that its URL is a proxy's"
 
 
 _NO_LOGIN, _LOGIN, _NOTHING_FITS = 0, 2, 255

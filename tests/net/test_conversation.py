@@ -3,10 +3,12 @@
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portway.errors import ConnectError
+from portway.net.conversation import HEAD_LIMIT, Conversation, HttpConnect, Socks5, conversation_with
 from portway.net.proxy_url import parse_proxy_url
-from portway.net.tunnel import HEAD_LIMIT, Conversation, HttpConnect, Socks5, conversation_with
 
 ALADDIN = b"QWxhZGRpbjpvcGVuIHNlc2FtZQ=="  # of RFC 7617
 OK = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -70,7 +72,7 @@ def test_the_request(login: str, host: str, request_: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("rest", [b"", b"\x16\x03\x03", b"\r\n\r\n", b"HTTP/1.1 502 No\r\n\r\n"])
-def test_a_tunnel_and_what_comes_behind_the_head(head: bytes, rest: bytes) -> None:
+def test_consent_and_what_comes_behind_the_head(head: bytes, rest: bytes) -> None:
     for pieces in cuts(head):
         talk = http()
         talk.begin()
@@ -95,9 +97,9 @@ def test_a_tunnel_and_what_comes_behind_the_head(head: bytes, rest: bytes) -> No
         ("", b"502 Bad", "it cannot reach service.test:4443"),
         ("", b"503", "answered 503 Service Unavailable: it cannot reach"),
         ("", b"504 Late", "it cannot reach"),
-        ("", b"302 Found", "answered 302 Found: it made no tunnel"),
-        ("", b"101 Switching Protocols", "answered 101 Switching Protocols: it made no tunnel"),
-        ("", b"799 Whatever", "answered 799: it made no tunnel"),
+        ("", b"302 Found", "answered 302 Found: it did not connect"),
+        ("", b"101 Switching Protocols", "answered 101 Switching Protocols: it did not connect"),
+        ("", b"799 Whatever", "answered 799: it did not connect"),
     ],
 )
 def test_refusals_say_what_to_do(login: str, status: bytes, says: str) -> None:
@@ -188,9 +190,9 @@ def test_socks5_without_a_login(reply: bytes, piece: int) -> None:
     assert talk.begin() == b"\x05\x01\x00"
     play(talk, (b"\x05\x00", REQUEST), (reply[:-1], b""), piece=piece)
     assert not talk.done
-    assert talk.feed(reply[-1:] + b"tunnelled") == b""
+    assert talk.feed(reply[-1:] + b"behind it") == b""
     assert talk.done
-    assert talk.rest == b"tunnelled"
+    assert talk.rest == b"behind it"
 
 
 @pytest.mark.row("A18")
@@ -273,3 +275,33 @@ def test_it_shows_itself_without_the_login() -> None:
     assert repr(talk) == "<HttpConnect http://proxy.test:3128 done>"
     assert isinstance(socks(), Socks5)
     assert isinstance(http(), HttpConnect)
+
+
+ALPHABET = st.sampled_from(
+    [OK, GRANTED, b"HTTP/1.1 ", b"100 x", b"407", b"\r\n", b"\n", b"X: y", b"\x05", b"\x00", b"\x02", b"\xff"]
+) | st.binary(max_size=20)
+
+
+def outcome(talk: Conversation, pieces: list[bytes]) -> tuple[str, bytes]:
+    """Return how a conversation ends, and all that it said."""
+    sent = talk.begin()
+    try:
+        for number, piece in enumerate(pieces):
+            sent += talk.feed(piece)
+            if talk.done:
+                return f"done {talk.rest + b''.join(pieces[number + 1 :])!r}", sent
+    except ConnectError as error:
+        return str(error), b""  # what was said before depends on the pieces
+    return "waiting", sent
+
+
+@pytest.mark.row("A18")
+@given(st.lists(ALPHABET, max_size=12), st.booleans(), st.sampled_from(["", "ann:secret@"]), st.data())
+def test_any_bytes_in_any_pieces(parts: list[bytes], is_http: bool, login: str, data: st.DataObject) -> None:
+    """It ends in one of three ways, the same for all pieces, and shows no login."""
+    make, whole = http if is_http else socks, b"".join(parts)
+    places = data.draw(st.lists(st.integers(0, len(whole)), max_size=6).map(sorted))
+    pieces = [whole[a:b] for a, b in pairwise([0, *places, len(whole)])]
+    end, sent = outcome(make(login), pieces)
+    assert (end, sent) == outcome(make(login), [whole])
+    assert "secret" not in end.partition("done")[0]
