@@ -226,6 +226,42 @@ async def test_an_agent_that_ends_resets_both_sides(service: Service, number: si
         await asyncio.to_thread(eventually, lambda: agent.exited() is not None, "the agent ends")
 
 
+async def test_http_answers_without_a_length_are_reset_by_a_killed_service(tmp_path: Path) -> None:
+    """Nothing but the end of the connection tells their end, so that must not come in order."""
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"\nUpgrade: echo" in head:
+            writer.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\npart"
+            )
+        elif b"GET /chunked" in head:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n")
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\npart")
+        await reader.read(-1)
+
+    requests = (
+        b"GET / HTTP/1.1\r\nHost: %b\r\n\r\n",
+        b"GET /chunked HTTP/1.0\r\nHost: %b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: %b\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
+    )
+    with own_service(tmp_path) as service:
+        async with (
+            server(endless) as upstream,
+            driven_agent(service, str(upstream), "http://") as (_, url),
+            contextlib.AsyncExitStack() as open_,
+        ):
+            readers: list[asyncio.StreamReader] = []
+            for request in requests:
+                reader, writer = await open_.enter_async_context(visitor(port_of(url)))
+                writer.write(request % urlsplit(url).netloc.encode())
+                assert (await asyncio.wait_for(reader.readuntil(b"part"), 10)).startswith(b"HTTP/1.1 ")
+                readers.append(reader)
+            await asyncio.to_thread(service.kill)
+            assert [await outcome(reader) for reader in readers] == ["reset"] * 3
+
+
 @pytest.mark.row("A9", "S21", "S22", "S31")
 async def test_a_frozen_service_is_noticed_and_resumed(tmp_path: Path) -> None:
     with own_service(tmp_path) as service:

@@ -301,8 +301,11 @@ class Upstream:
             self._scanner = ChunkScanner(502)
             self._payload = not chunking
             self.phase = _CHUNKED
+            if not chunking:
+                self._visitor.only_the_end_tells()
         elif framing is UNTIL_CLOSE:
             self.phase = _UNTIL_END
+            self._visitor.only_the_end_tells()
         else:
             self._rest = framing.length
             self.phase = _LENGTH
@@ -328,6 +331,7 @@ class Upstream:
             exchange.again = b""
             out.append(response_head(head, keep_alive=True))
             self.phase = _RAW
+            self._visitor.only_the_end_tells()
         elif self._interim > MAX_INTERIM:
             raise HttpError(502, "The upstream sends interim answers without end.")
         elif exchange.head.minor == 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from portway.errors import ConnectError
 from portway.net.buffers import Buffers, buffers
-from portway.net.leg import HIGH_WATER, reset
+from portway.net.leg import HIGH_WATER, guard, reset, unguard
 
 if TYPE_CHECKING:
     from portway.net.tls import TlsPump
@@ -21,8 +21,8 @@ class HttpSocket(asyncio.BufferedProtocol):
     """One connection's bytes. What they mean is the subclass's business."""
 
     __slots__ = (
-        "_buffers", "_closed", "_direct", "_eof", "_first", "_lent", "_paused", "_pump", "_transport",
-        "bytes_in", "bytes_out", "clogged", "ticks",
+        "_buffers", "_closed", "_direct", "_eof", "_first", "_guarded", "_lent", "_paused", "_pump",
+        "_transport", "bytes_in", "bytes_out", "clogged", "ticks",
     )  # fmt: skip
 
     def __init__(self, pump: "TlsPump | None", first: bytes) -> None:
@@ -31,6 +31,7 @@ class HttpSocket(asyncio.BufferedProtocol):
         self._first = first
         self._direct = False
         self._closed = False
+        self._guarded = False
         self._eof = False
         self._paused = False
         self._lent: memoryview | None = None
@@ -220,11 +221,21 @@ class HttpSocket(asyncio.BufferedProtocol):
             return
         self._transport.write(self._pump.output())
 
+    def only_the_end_tells(self) -> None:
+        """What is written from now on has no length: it must not seem whole if this process is killed.
+
+        TLS has its own word for the end, which is missing then.
+        """
+        if self._pump is None and not self._guarded:
+            self._guarded = True
+            guard(self._transport)
+
     def _write_end(self) -> None:
         """Say that nothing more will be written."""
         self._notify()
         if self._transport.is_closing():
             return
+        self._unguard()
         try:
             self._transport.write_eof()
         except OSError:  # asyncio: the visitor has reset, and nobody has read that yet
@@ -235,12 +246,18 @@ class HttpSocket(asyncio.BufferedProtocol):
         self._closed = True
         self.ticks = 0
         self._notify()
+        self._unguard()
         self._transport.close()
 
     def _reset(self) -> None:
         """Close so that the visitor sees a reset."""
         self._closed = True
         reset(self._transport)
+
+    def _unguard(self) -> None:
+        if self._guarded:
+            self._guarded = False
+            unguard(self._transport)
 
     def _notify(self) -> None:
         """End TLS in order."""

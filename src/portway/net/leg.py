@@ -56,6 +56,19 @@ def reset(transport: asyncio.BaseTransport) -> None:
     cast("asyncio.Transport", transport).abort()
 
 
+def guard(transport: asyncio.BaseTransport) -> None:
+    """Have the kernel reset this socket if the process is killed, until `unguard`.
+
+    It would end it in order, and let a part pass for the whole where nothing but the end tells.
+    """
+    _set_linger(transport, _LINGER_0)
+
+
+def unguard(transport: asyncio.BaseTransport) -> None:
+    """All was written: what is unsent must survive the closing of the socket."""
+    _set_linger(transport, _NO_LINGER)
+
+
 def _set_linger(transport: asyncio.BaseTransport, value: bytes) -> None:
     """Say what closing does: _LINGER_0 resets, _NO_LINGER ends in order."""
     sock = cast("socket.socket | None", transport.get_extra_info("socket"))
@@ -327,12 +340,12 @@ class Leg(asyncio.BufferedProtocol):
     def _underway(self) -> None:
         """From now on an end of this process shall not look like an end of the bytes."""
         if self._transport is not None and self.pipe is not None and not (self._finished or self._over):
-            _set_linger(self._transport, _LINGER_0)
+            guard(self._transport)
 
     def _complete(self) -> None:
-        """All bytes for the socket were written: what is unsent must survive its closing."""
+        """All bytes for the socket were written."""
         if self._transport is not None:
-            _set_linger(self._transport, _NO_LINGER)
+            unguard(self._transport)
 
     def _ready(self) -> None:
         """Bytes may be written to the socket from now on."""
