@@ -1,11 +1,10 @@
-"""A throw-away CA, and contexts for both sides of TLS."""
+"""What one throw-away authority issued, with our own contexts for both sides of TLS."""
 
 import ssl
 from dataclasses import dataclass
 
-import trustme
-
 from portway.net.tls import agent_context, service_context
+from tests.kit.certificates import Authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +20,6 @@ class Certs:
 
 def make_certs(*names: str) -> Certs:
     """Make a CA and a certificate for `names`: the names of this machine if none are given."""
-    ca = trustme.CA()
-    issued = ca.issue_cert(*(names or ("localhost", "127.0.0.1", "::1")))
-    chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
-    key = issued.private_key_pem.bytes()
-    return Certs(
-        ca.cert_pem.bytes(), chain, key, service_context(chain, key), agent_context(ca.cert_pem.bytes())
-    )
+    authority = Authority()
+    chain, key = authority.issue(*(names or ("localhost", "127.0.0.1", "::1")))
+    return Certs(authority.pem, chain, key, service_context(chain, key), agent_context(authority.pem))
