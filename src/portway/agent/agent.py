@@ -72,8 +72,9 @@ class Agent:
         same user (`portway.agent.discovery`), at the time of connecting.
 
         ``proxy_url``, ``scheme://[user:password@]host[:port]``, names a proxy through which the service
-        is reached: http and https (by CONNECT) or socks5; "" means none. It is read at the time of
-        connecting too, so a wrong one is a `ConfigError` of `connect`.
+        is reached: http and https (by CONNECT) or socks5; "" means none. An https proxy's own certificate
+        is verified with the authorities of this machine. The URL is read at the time of connecting
+        too, so a wrong one is a `ConfigError` of `connect`.
 
         ``metadata`` and ``description`` are shown beside the session in the service's API. Heartbeat
         times are seconds; a session without an answer for interval + tolerance is given up.
