@@ -72,7 +72,7 @@ def unguard(transport: asyncio.BaseTransport) -> None:
 def _set_linger(transport: asyncio.BaseTransport, value: bytes) -> None:
     """Say what closing does: _LINGER_0 resets, _NO_LINGER ends in order."""
     sock = cast("socket.socket | None", transport.get_extra_info("socket"))
-    if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
+    if sock is not None:  # a Unix socket takes it too, and does nothing with it
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, value)
         except (OSError, ValueError):  # ValueError: uvloop's, for a closed descriptor
