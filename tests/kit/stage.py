@@ -48,9 +48,11 @@ class Stage:
         return [json.loads(line) for line in self.lines(start)]
 
     def lines(self, start: int = 0) -> list[str]:
-        """Return the lines of the log, without what is said to whom starts the service."""
+        """Return the whole lines of the log, without what is said to who starts the service."""
         whole = self.service.log
-        return [line for line in whole[max(start, whole.index("\n{") + 1) :].split("\n") if line]
+        start = max(start, whole.index("\n{") + 1)
+        begin = whole.rindex("\n", 0, start) + 1  # a reader may come in the middle of a line
+        return whole[begin : whole.rindex("\n")].split("\n")
 
     @asynccontextmanager
     async def agent(self, token: str = "", user_agent: str = "portway/1") -> AsyncGenerator[RawAgent]:

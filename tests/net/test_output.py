@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.kit.slow import drain, fill
@@ -33,6 +34,25 @@ def test_a_full_pipe_blocks_nobody_and_what_is_lost_is_counted(pipe: tuple[int, 
     assert output.flush()
     assert drain(reading) == b"kept\nportway: 30 log lines were dropped: the log is read too slowly\n"
     assert output.dropped == 0
+
+
+def test_a_burst_beyond_the_limit_is_no_loss_to_who_reads(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as file:
+        output = Output(file.fileno(), limit=100)
+        assert output.write(b"line\n" * 1000)
+        assert output.dropped == 0
+    assert (tmp_path / "log").read_bytes() == b"line\n" * 1000
+
+
+def test_of_a_burst_into_a_full_pipe_whole_lines_are_kept(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    fill(writing)
+    output = Output(writing, limit=100, notice=lambda count: b"lost %d\n" % count)
+    assert not output.write(b"lines\n" * 30)
+    assert output.dropped == 13
+    drain(reading)
+    assert output.flush()
+    assert drain(reading) == b"lines\n" * 17 + b"lost 13\n"
 
 
 def test_a_pipe_takes_more_than_its_atomic_size(pipe: tuple[int, int]) -> None:

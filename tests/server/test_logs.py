@@ -16,7 +16,7 @@ from portway.model import event as events
 from portway.model.ids import new_id, new_token
 from portway.server import logs
 from portway.server.config import LogConfig
-from portway.server.logs import Log
+from portway.server.logs import GATHERED_LIMIT, Log
 
 JSON = LogConfig("json", "info", access=True)
 AT = 1_800_000_000.0
@@ -174,6 +174,32 @@ async def test_kept_lines_follow_once_there_is_room(pipe: tuple[int, int]) -> No
         await arrived.wait()
     asyncio.get_running_loop().remove_reader(reading)
     assert json.loads(drain(reading))["event"] == "http request"
+
+
+async def test_a_turn_of_very_many_events_loses_none(file: tuple[Path, int]) -> None:
+    path, descriptor = file
+    log = Log(JSON, descriptor)
+    for n in range(GATHERED_LIMIT + 1):
+        log.emit(request(target=f"/{n}"))
+    await turn()
+    lines = path.read_text().splitlines()
+    assert [json.loads(line)["target"] for line in lines] == [f"/{n}" for n in range(GATHERED_LIMIT + 1)]
+
+
+async def test_what_is_lost_is_told_in_the_form_of_the_log(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    fill(writing)
+    log = Log(JSON, writing)
+    for n in range(GATHERED_LIMIT):
+        log.emit(request(target=f"/{n}"))
+    text = b""
+    while b"were dropped" not in text or not text.endswith(b"\n"):
+        text += drain(reading).lstrip(b"x")
+        await turn()
+    told = [json.loads(line) for line in text.splitlines() if line.startswith(b"{")]
+    lost = told.pop()
+    assert (lost["event"], lost["level"]) == ("log lines were dropped: the log is read too slowly", "warning")
+    assert lost["lines"] + len(told) == GATHERED_LIMIT
 
 
 def test_a_terminal_gets_colour_and_a_file_does_not(file: tuple[Path, int]) -> None:

@@ -28,6 +28,8 @@ DOMAIN = "portway.localhost"
 HOST = f"victim.{DOMAIN}"
 MANY = 10_000
 """Connections that come and say nothing."""
+PIPELINED = 20_000
+"""Requests that are sent at once."""
 TIMES = 2_000
 """Transfers that are broken off, each way."""
 
@@ -294,6 +296,19 @@ async def test_visitors_that_read_nothing_from_a_fast_upstream(on: Stage, harmed
         for _ in range(30):
             await on.visit()  # time for the upstream to fill whatever holds
         open_.callback(setattr, harmed, "endless", False)
+
+
+async def test_a_flood_of_pipelined_requests_hides_nothing(on: Stage) -> None:
+    """One visitor's burst may not push lines about others out of the log."""
+    log = len(on.service.log)
+    raw = b"GET /flood HTTP/1.1\r\nHost: nobody.portway.localhost\r\n"
+    async with unharmed(on):
+        answer = await say(
+            on.known.http_port, (raw + b"\r\n") * PIPELINED + raw + b"Connection: close\r\n\r\n"
+        )
+    assert len(statuses(answer)) == PIPELINED + 1
+    told = [each for each in on.records(log) if each.get("target") == "/flood"]
+    assert len(told) == PIPELINED + 1
 
 
 def test_ten_thousand_connections_that_say_nothing(on: Stage) -> None:

@@ -11,6 +11,7 @@ import select
 import stat
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 BACKLOG_LIMIT: Final = 1 << 20
@@ -24,8 +25,14 @@ FINISH_TIMEOUT: Final = 1.0
 class Output:
     """Writes bytes to a descriptor, never waiting for its reader. Any thread may call."""
 
-    def __init__(self, descriptor: int, limit: int = BACKLOG_LIMIT) -> None:
-        """Take a descriptor that stays open, and how many bytes may be kept."""
+    def __init__(
+        self, descriptor: int, limit: int = BACKLOG_LIMIT, notice: Callable[[int], bytes] | None = None
+    ) -> None:
+        """Take a descriptor that stays open, how many bytes may be kept, and who words what was lost.
+
+        ``notice`` is given a count of lines and makes a line for the log.
+        """
+        self._notice = notice or _notice
         self._own = _terminal(descriptor)
         self._descriptor = descriptor if self._own is None else self._own
         self._limit = limit
@@ -54,11 +61,12 @@ class Output:
         With an event loop running on this thread, later comes by itself; else at the next call.
         """
         with self._lock:
-            if len(self._kept) + len(data) > self._limit:
+            if self._kept and len(self._kept) + len(data) > self._limit:
                 self.dropped += data.count(b"\n")
-            else:
+            else:  # of a burst, only what the reader does not take at once counts
                 self._kept += data
             done = self._flush()
+            self._cut()
         if not done:
             self._try_later()
         return done
@@ -98,12 +106,17 @@ class Output:
         if not self.flush():
             self._try_later()
 
+    def _cut(self) -> None:
+        """Drop the whole lines that are kept beyond the limit."""
+        end = self._kept.find(b"\n", self._limit) + 1
+        if len(self._kept) > self._limit and end:
+            self.dropped += self._kept.count(b"\n", end)
+            del self._kept[end:]
+
     def _flush(self) -> bool:
         while self._kept or self.dropped:
             if not self._kept:
-                self._kept += (
-                    b"portway: %d log lines were dropped: the log is read too slowly\n" % self.dropped
-                )
+                self._kept += self._notice(self.dropped)
                 self.dropped = 0
             if not self._poll.poll(0):
                 return False
@@ -117,6 +130,10 @@ class Output:
                 return True
             del self._kept[:written]
         return True
+
+
+def _notice(count: int) -> bytes:
+    return b"portway: %d log lines were dropped: the log is read too slowly\n" % count
 
 
 def _terminal(descriptor: int) -> int | None:

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import os
 import re
-from collections import deque
+import time
 from typing import Final
 
 from portway.model import event as events
@@ -24,7 +24,7 @@ from portway.server import log_lines
 from portway.server.config import LogConfig
 
 GATHERED_LIMIT: Final = 10_000
-"""Happenings of one turn of the loop; of more the oldest are dropped."""
+"""Happenings that are written at once though the turn of the loop goes on."""
 
 # Begins with a plain character, which the matcher looks for at the speed of memory. The half before
 # it names a row and is no secret.
@@ -39,11 +39,11 @@ class Log:
 
     def __init__(self, config: LogConfig, descriptor: int = 2) -> None:
         """Take format, level and a descriptor (standard error)."""
-        self._output = Output(descriptor)
+        self._output = Output(descriptor, notice=self._notice)
         self._line = log_lines.make(config.format, colour=os.isatty(descriptor))
         self._threshold = log_lines.LEVELS[config.level]
         self._access = config.access
-        self._gathered: deque[tuple[float, str, str, log_lines.Fields]] = deque(maxlen=GATHERED_LIMIT)
+        self._gathered: list[tuple[float, str, str, log_lines.Fields]] = []
 
     def __repr__(self) -> str:
         """Show what waits."""
@@ -79,6 +79,8 @@ class Log:
                 return
             loop.call_soon(self._turn)
         self._gathered.append((at, level, name, fields))
+        if len(self._gathered) >= GATHERED_LIMIT:
+            self._turn()
 
     def _turn(self) -> None:
         """Write all that one turn of the loop has gathered."""
@@ -86,6 +88,11 @@ class Log:
         self._gathered.clear()
         if lines:
             self._write(lines)
+
+    def _notice(self, count: int) -> bytes:
+        """Say in the log's own form how many lines nobody took."""
+        what = "log lines were dropped: the log is read too slowly"
+        return f"{self._line(time.time(), 'warning', what, {'lines': count})}\n".encode()
 
     def _write(self, lines: list[tuple[float, str, str, log_lines.Fields]]) -> None:
         text = "".join([self._line(*line) + "\n" for line in lines])
