@@ -51,7 +51,7 @@ class DrivenAgent(Process):
         return eventually(self._urls, f"the agent of {url} is online", timeout=START)
 
     def told(self, event: str) -> list[float]:
-        """Return when, by the monotonic clock, the agent told of "lost" or "back"."""
+        """Return when, by the monotonic clock, the agent told of "lost", "back" or "tasks"."""
         return [line["at"] for line in self._lines() if line.get("event") == event]
 
     def signal(self, number: signal.Signals) -> None:
@@ -61,6 +61,13 @@ class DrivenAgent(Process):
     def descriptors(self) -> int:
         """Count the open descriptors."""
         return psutil.Process(self.pid).num_fds()
+
+    def tasks(self) -> int:
+        """Ask for the number of its tasks."""
+        before = len(self.told("tasks"))
+        self.signal(signal.SIGUSR1)
+        eventually(lambda: len(self.told("tasks")) > before, "the agent tells of its tasks")
+        return [line["tasks"] for line in self._lines() if line.get("event") == "tasks"][-1]
 
     def _urls(self) -> list[str]:
         if self.exited() is not None:

@@ -2,11 +2,11 @@
 
 Takes one JSON object as argument; writes one JSON object a line on standard output: the URLs first, then
 each loss and each return with the time of the monotonic clock, which all processes of a machine share.
+On SIGUSR1 it tells how many tasks it has.
 """
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import time
@@ -35,11 +35,12 @@ async def main(to: str, url: str, count: int, interval: float, tolerance: float)
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, ended.set)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: tell(event="tasks", tasks=len(asyncio.all_tasks())))
     async with portway.Agent(
         heartbeat_interval=interval, heartbeat_tolerance=tolerance, event_handlers=[hear]
     ) as agent:
         made = [await agent.forward(to, url=url) for _ in range(count)]
-        tell(urls=[str(endpoint.url) for endpoint in made], tasks=len(asyncio.all_tasks()), pid=os.getpid())
+        tell(urls=[str(endpoint.url) for endpoint in made])
         await ended.wait()
 
 
