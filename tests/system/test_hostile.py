@@ -84,6 +84,7 @@ async def test_unfinished_requests_are_bounded_over_the_session(on: Stage) -> No
         await alive(agent)
 
 
+@pytest.mark.row("S6")
 async def test_a_visitors_stream_above_its_window(on: Stage) -> None:
     async with unharmed(on), on.agent() as agent:
         port = int((await agent.bind("tcp"))["URL"].rpartition(":")[2])
@@ -126,6 +127,7 @@ async def test_a_crowd_before_an_official_agent(on: Stage) -> None:
         await agent.until(lambda: len(agent.visitors()) == count + 1)
 
 
+@pytest.mark.row("S7", "S8")
 async def test_stray_and_broken_frames(on: Stage) -> None:
     async with unharmed(on), on.agent() as agent:
         agent.send(frame(FrameType.DATA, 0, 4242, b"data on a stream of the service's that never was"))
@@ -140,6 +142,7 @@ async def test_stray_and_broken_frames(on: Stage) -> None:
     assert frames[-1].code == ErrorCode.FRAME_SIZE_ERROR
 
 
+@pytest.mark.row("S13")
 async def test_a_flood_of_heartbeats_that_nobody_reads(on: Stage) -> None:
     async with unharmed(on), on.agent() as agent:
         stream = agent.open(StreamType.HEARTBEAT)
