@@ -86,6 +86,7 @@ def test_default_ports_are_not_written() -> None:
         (bind(URL=f"https://*.{DOMAIN}"), "318"),
         (bind(URL=f"https://{DOMAIN}"), "320"),
         (bind(URL=f"https://api.{DOMAIN}"), "320"),
+        (bind(URL=f"https://a.connect.{DOMAIN}"), "320"),
         (bind(URL=f"https://connect.{DOMAIN}"), "320"),
         (bind(Hostname="localhost"), "320"),
         (bind(Hostname="com"), "331"),

@@ -139,8 +139,10 @@ def _own_place(url: Url, config: "EdgeConfig") -> None:
         return
     if url.is_wildcard:
         raise Error(f"The wildcard domain {url.host!r} is not reserved.", 318)
-    own = {config.domain, config.tcp_host, *(f"{label}.{config.domain}" for label in SERVICE_LABELS)}
-    if url.host in own or config.domain.endswith(f".{url.host}"):
+    services = tuple(f"{label}.{config.domain}" for label in SERVICE_LABELS)
+    own = url.host in {config.domain, config.tcp_host, *services}
+    below = url.host.endswith(tuple(f".{name}" for name in services))
+    if own or below or config.domain.endswith(f".{url.host}"):
         raise Error(f"The domain {url.host} belongs to the service itself.", 320)
     if _LIKE_AN_ADDRESS(url.host):
         # A browser reads it as an IP address, perhaps the service's own; nobody has a certificate for it.
