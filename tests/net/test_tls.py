@@ -1,5 +1,6 @@
 """The pump: two of them back to back, no socket."""
 
+import gc
 import random
 import ssl
 from pathlib import Path
@@ -290,3 +291,30 @@ def test_unusable_certificates(certs: Certs, tmp_path: Path) -> None:
         service_context(b"nothing", b"at all")
     with pytest.raises(ConfigError, match="mismatch"):
         service_context(certs.chain, make_certs().key)
+
+
+def test_what_was_agreed_outlives_the_connection(certs: Certs) -> None:
+    client, server = _pair(certs)
+    assert (client.version, client.cipher, client.peer_certificate) == ("", "", b"")
+    _shake(client, server)
+    before = client.agreed
+    assert before.version == "TLSv1.3"
+    assert before.peer_certificate
+    client.release()
+    client.release()
+    assert client.agreed == before
+    assert (client.server_hostname, client.cipher) == ("localhost", before.cipher)
+
+
+def test_release_frees_what_openssl_holds_without_the_collector(certs: Certs) -> None:
+    client, server = _pair(certs)
+    _shake(client, server)
+    client.write(bytes(1 << 20))
+    client.output()
+    gc.disable()
+    try:
+        held = sum(isinstance(each, ssl.SSLObject) for each in gc.get_objects())
+        client.release()
+        assert sum(isinstance(each, ssl.SSLObject) for each in gc.get_objects()) == held - 1
+    finally:
+        gc.enable()

@@ -111,8 +111,9 @@ class HttpVisitor(RequestRelay):
         self._slot = watch().add(self)
 
     def _secured(self, pump: "TlsPump") -> None:
-        self._facts.tls_version = pump.version
-        self._facts.tls_cipher = pump.cipher
+        agreed = pump.agreed
+        self._facts.tls_version = agreed.version
+        self._facts.tls_cipher = agreed.cipher
         self.ticks = 0
 
     def _caught_up(self) -> None:

@@ -22,6 +22,7 @@ exactly and decides nothing; agents and many web servers never send close_notify
 """
 
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
@@ -35,6 +36,17 @@ if TYPE_CHECKING:
 RECORD = 16_384
 
 
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What a handshake has settled; see the properties of `TlsPump`."""
+
+    version: str
+    cipher: str
+    alpn: str
+    server_hostname: str
+    peer_certificate: bytes
+
+
 class TlsPump:
     """One TLS connection, either side, without its socket.
 
@@ -43,6 +55,7 @@ class TlsPump:
     """
 
     __slots__ = (
+        "_agreed",
         "_ahead",
         "_incoming",
         "_more",
@@ -75,6 +88,7 @@ class TlsPump:
             raise ConnectError("tls", f"{server_hostname!r} cannot be a server name: {error}") from error
         # Typing knows only the form without a buffer, which returns bytes.
         self._read = cast("Callable[[int, memoryview], int]", self._tls.read)
+        self._agreed: Agreed | None = None
         self._more = False
         self._notified = False
         self._ahead = b""
@@ -192,30 +206,60 @@ class TlsPump:
     # -- what was agreed
 
     @property
+    def agreed(self) -> "Agreed":
+        """What the two sides have settled; still known after `release`."""
+        if self._agreed is not None:
+            return self._agreed
+        cipher = self._tls.cipher()
+        return Agreed(
+            version=self._tls.version() or "",
+            cipher=cipher[0] if cipher else "",
+            alpn=self._tls.selected_alpn_protocol() or "",
+            server_hostname=self._tls.server_hostname or "",
+            peer_certificate=self._certificate(),
+        )
+
+    def _certificate(self) -> bytes:
+        try:
+            return self._tls.getpeercert(binary_form=True) or b""
+        except ValueError:  # no handshake yet, or a broken connection, which OpenSSL takes for the same
+            return b""
+
+    @property
     def version(self) -> str:
         """The protocol version, such as "TLSv1.3"; "" before the handshake."""
-        return self._tls.version() or ""
+        return self.agreed.version
 
     @property
     def cipher(self) -> str:
         """OpenSSL's name of the cipher suite; "" before the handshake."""
-        found = self._tls.cipher()
-        return found[0] if found else ""
+        return self.agreed.cipher
 
     @property
     def alpn(self) -> str:
         """The protocol that ALPN chose, or ""."""
-        return self._tls.selected_alpn_protocol() or ""
+        return self.agreed.alpn
 
     @property
     def server_hostname(self) -> str:
         """Client side: the name that we asked for and verified. Server side: ""."""
-        return self._tls.server_hostname or ""
+        return self.agreed.server_hostname
 
     @property
     def peer_certificate(self) -> bytes:
         """The peer's certificate as DER, or b"" when it showed none."""
-        return self._tls.getpeercert(binary_form=True) or b""
+        return self.agreed.peer_certificate
+
+    def release(self) -> None:
+        """Free what OpenSSL holds, up to a megabyte after bulk: its connection is over. Idempotent.
+
+        Who owns a pump is often part of a cycle, and the garbage collector may take its time.
+        Nothing but the values of this part may be asked for any more.
+        """
+        if self._agreed is None:
+            self._agreed = self.agreed
+            del self._tls, self._read
+            self._incoming = self._outgoing = ssl.MemoryBIO()
 
     def __repr__(self) -> str:
         """Show the state and what waits on either side."""

@@ -169,6 +169,7 @@ class Driver(asyncio.BufferedProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._pump.release()
         if not self._gone.done():
             self._gone.set_result(None)
 
