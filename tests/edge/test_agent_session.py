@@ -8,8 +8,9 @@ import pytest
 from tests.kit.agent import code
 from tests.kit.service import GRANT, running_worker
 
-from portway.edge.ports import Grant, Limits
+from portway.edge.ports import Limits
 from portway.errors import Error
+from portway.model.entities import Grant
 from portway.model.event import AgentSessionStarted, AgentSessionStopped
 from portway.session import StreamType
 

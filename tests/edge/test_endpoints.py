@@ -221,13 +221,13 @@ async def test_a_lost_sessions_names_wait_for_it() -> None:
         assert code(await stranger.bind("tcp", {"URL": tcp["URL"]})) == "309"
         assert code(await stranger.bind("https", {"URL": https["URL"]})) == "320"
         assert await closed_at_once(port_of(tcp))  # the port is kept, and nobody serves it
-        assert service.control.names[tcp["URL"]].until is not None
+        assert service.control.names[tcp["URL"]].held_until is not None
         await agent.reconnect()
         for proto, bound in (("https", https), ("tcp", tcp)):
             again = await agent.rebind(proto, bound)
             assert (again["Id"], again["URL"]) == (bound["Id"], bound["URL"])
         await service.settled()
-        assert service.control.names[tcp["URL"]].until is None
+        assert service.control.names[tcp["URL"]].held_until is None
         await agent.leave()
         await offline(service, 2)
         assert (await stranger.bind("tcp", {"URL": tcp["URL"]}))["Error"] == ""

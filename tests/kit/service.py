@@ -11,8 +11,9 @@ from dataclasses import replace
 from random import SystemRandom
 from typing import Any, TypeVar
 
-from portway.edge.ports import CertificatePem, Grant, Limits, Reservation, Revoked
+from portway.edge.ports import CertificatePem, Limits, Revoked
 from portway.errors import Error
+from portway.model.entities import Grant, Reservation
 from portway.server.config import EdgeConfig
 from portway.server.parsers import Address, PortRange
 from portway.server.worker import Worker
@@ -59,7 +60,7 @@ class FakeControl:
 
     async def hold(self, url: str, until: float) -> None:
         """Remember until when."""
-        self.names[url] = replace(self.names[url], until=until)
+        self.names[url] = replace(self.names[url], held_until=until)
 
     async def release(self, url: str) -> None:
         """Forget."""

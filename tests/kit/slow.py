@@ -1,6 +1,7 @@
 """A reader that does not read: pipes filled to the brim, and emptied again."""
 
 import os
+from collections.abc import Iterator
 
 
 def fill(writing: int) -> None:
@@ -23,3 +24,14 @@ def drain(reading: int) -> bytes:
     except BlockingIOError:
         pass
     return data
+
+
+def pipe_ends() -> Iterator[tuple[int, int]]:
+    """Give the two ends of a pipe, reading first, and close what a test has left open."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    for each in (reading, writing):
+        try:
+            os.close(each)
+        except OSError:  # a test has closed it already
+            pass

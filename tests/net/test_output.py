@@ -6,20 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.kit.slow import drain, fill
+from tests.kit.slow import drain, fill, pipe_ends
 
 from portway.net.output import Output
 
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    reading, writing = os.pipe()
-    yield reading, writing
-    for each in (reading, writing):
-        try:
-            os.close(each)
-        except OSError:  # a test has closed it already
-            pass
+    yield from pipe_ends()
 
 
 def test_a_full_pipe_blocks_nobody_and_what_is_lost_is_counted(pipe: tuple[int, int]) -> None:

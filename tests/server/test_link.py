@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from portway.edge.ports import Reservation, Revoked
+from portway.edge.ports import Revoked
 from portway.errors import ConfigError, Error
+from portway.model.entities import Reservation
 from portway.server import admin, config
 from portway.server.channel import Channel
 from portway.server.link import ControllerLink, Secrets
@@ -49,7 +50,7 @@ async def test_a_whole_conversation(tmp_path: Path) -> None:
         await link.hold("https://a.portway.localhost", time.time() + 180)
         reservations = await link.reservations()
         assert reservations[1] == Reservation(URL, grant.account_id, "one")
-        assert reservations[0].until is not None
+        assert reservations[0].held_until is not None
         await link.release(URL)
         assert len(await link.reservations()) == 1
         issued = await link.certificate("a.b.portway.localhost")

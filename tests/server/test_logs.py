@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.kit.slow import drain, fill
+from tests.kit.slow import drain, fill, pipe_ends
 
 from portway.model import event as events
 from portway.model.ids import new_id, new_token
@@ -39,13 +39,7 @@ def file(tmp_path: Path) -> Iterator[tuple[Path, int]]:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    reading, writing = os.pipe()
-    yield reading, writing
-    for each in (reading, writing):
-        try:
-            os.close(each)
-        except OSError:  # a test has closed it already
-            pass
+    yield from pipe_ends()
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from tests.kit.agent import code
 from tests.kit.service import DOMAIN, SECRET, Events, FakeControl, running_worker, service_certs, settings
 
-from portway.edge.ports import Reservation
 from portway.errors import ConfigError, ConnectError
+from portway.model.entities import Reservation
 from portway.server.parsers import Address
 from portway.server.worker import Worker, connect_address
 

@@ -34,7 +34,8 @@ from portway.wire.messages import (
 
 if TYPE_CHECKING:
     from portway.edge.gateway import Gateway
-    from portway.edge.ports import Grant, Limits, Revoked
+    from portway.edge.ports import Limits, Revoked
+    from portway.model.entities import Grant
     from portway.pipe import Sink
     from portway.session import Stream
 

@@ -10,27 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from portway.edge.registry import Registry
+    from portway.model.entities import Grant, Reservation
     from portway.model.url import Url
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What an accepted authtoken stands for."""
-
-    account_id: str
-    account_name: str
-    plan: str
-    credential_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """A name that is kept for a session. ``until`` is wall-clock seconds; None while it is online."""
-
-    url: str
-    account_id: str
-    session_key: str
-    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +37,7 @@ class Revoked:
 class Control(Protocol):
     """What the control plane answers, over a link that may be slow or away for a moment."""
 
-    async def authenticate(self, token: str, source: str) -> Grant:
+    async def authenticate(self, token: str, source: str) -> "Grant":
         """Check an authtoken that came from the address ``source``.
 
         Raises Error: 4018 without a token, 105 malformed, 107 unknown or revoked, 128 when the
@@ -76,7 +57,7 @@ class Control(Protocol):
         """Forget a name: anybody may have it."""
         ...
 
-    async def reservations(self) -> list[Reservation]:
+    async def reservations(self) -> "list[Reservation]":
         """Return all names that still stand. Asked once, at start."""
         ...
 

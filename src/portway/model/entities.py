@@ -76,11 +76,3 @@ class Reservation:
     account_id: str
     session_key: str
     held_until: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """Keys that are no longer good: one credential, or (``credential_id`` "") a whole account."""
-
-    account_id: str
-    credential_id: str = ""

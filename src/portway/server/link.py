@@ -18,8 +18,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from portway.edge.ports import CertificatePem, Grant, Reservation, Revoked
+from portway.edge.ports import CertificatePem, Revoked
 from portway.errors import ConfigError, Error, PortwayError
+from portway.model.entities import Grant, Reservation
 from portway.net.tasks import Tasks
 from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, arguments, away
 from portway.server.config import ServeConfig
@@ -56,20 +57,6 @@ class Secrets(msgspec.Struct):
 
 class _Following(msgspec.Struct):
     seq: int
-
-
-class _Grant(msgspec.Struct):
-    account_id: str
-    account_name: str
-    plan: str
-    credential_id: str
-
-
-class _Reservation(msgspec.Struct):
-    url: str
-    account_id: str
-    session_key: str
-    held_until: float | None
 
 
 class _Pem(msgspec.Struct):
@@ -132,8 +119,7 @@ class ControllerLink:
 
     async def authenticate(self, token: str, source: str) -> Grant:
         """Check an authtoken. Raises Error 4018, 105, 107 or 128."""
-        found = await self._call("authenticate", {"token": token, "source": source}, _Grant)
-        return Grant(found.account_id, found.account_name, found.plan, found.credential_id)
+        return await self._call("authenticate", {"token": token, "source": source}, Grant)
 
     async def reserve(self, url: str, account_id: str, session_key: str) -> None:
         """Write down that a name is online. Raises Error."""
@@ -149,8 +135,7 @@ class ControllerLink:
 
     async def reservations(self) -> list[Reservation]:
         """Return all names that still stand. Raises Error."""
-        found = await self._call("reservations", {}, list[_Reservation])
-        return [Reservation(each.url, each.account_id, each.session_key, each.held_until) for each in found]
+        return await self._call("reservations", {}, list[Reservation])
 
     async def certificate(self, name: str) -> CertificatePem:
         """Return a fresh certificate of the local authority. Raises Error."""
