@@ -12,7 +12,6 @@ from tests.kit.service import GRANT, Running, running_worker
 
 from portway.codec import proxy_protocol
 from portway.edge.ports import Limits
-from portway.edge.tcp import split_address
 from portway.errors import ConfigError
 from portway.model.event import TcpConnectionClosed
 from portway.model.url import parse_endpoint_url
@@ -32,12 +31,6 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
             return await reader.read()
         except ConnectionResetError:
             return b""
-
-
-def test_split_address() -> None:
-    assert split_address("192.0.2.1:80") == ("192.0.2.1", 80)
-    assert split_address("[2001:db8::1]:443") == ("2001:db8::1", 443)
-    assert split_address("") == ("", 0)
 
 
 @pytest.mark.row("T-001", "S24", "S25")

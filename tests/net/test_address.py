@@ -2,7 +2,7 @@
 
 import pytest
 
-from portway.net.address import written
+from portway.net.address import split_address, written
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,9 @@ from portway.net.address import written
 def test_written(name: object, text: str) -> None:
     """Every form that a socket gives."""
     assert written(name) == text
+
+
+def test_split_address() -> None:
+    assert split_address("192.0.2.1:80") == ("192.0.2.1", 80)
+    assert split_address("[2001:db8::1]:443") == ("2001:db8::1", 443)
+    assert split_address("") == ("", 0)

@@ -39,7 +39,7 @@ from portway.edge.http_response import Upstream
 from portway.edge.http_watch import watch
 from portway.edge.member import Visitor
 from portway.errors import HttpError, SessionClosed, StreamLimit
-from portway.net.address import written
+from portway.net.address import split_address, written
 
 if TYPE_CHECKING:
     from portway.edge.ports import HttpEdge
@@ -95,16 +95,15 @@ class HttpVisitor(RequestRelay):
         client = written(transport.get_extra_info("peername"))
         server = written(transport.get_extra_info("sockname"))
         self._visitor = Visitor(client, server, self._scheme)
-        client_ip, _, client_port = client.rpartition(":")
-        server_ip, _, server_port = server.rpartition(":")
-        client_ip, server_ip = client_ip.strip("[]"), server_ip.strip("[]")
+        client_ip, client_port = split_address(client)
+        server_ip, server_port = split_address(server)
         self._facts = ConnectionFacts(
             self._edge.wall(),
             self._scheme,
             client_ip,
-            int(client_port or 0),
+            client_port,
             server_ip,
-            int(server_port or 0),
+            server_port,
             self._sni,
         )
         self._forwarding = Forwarding(client_ip, self._scheme, trusted=self._edge.config.trust_forwarded)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from portway.edge.member import Visitor
 from portway.errors import SessionClosed, StreamLimit
 from portway.model.event import TcpConnectionClosed
-from portway.net.address import written
+from portway.net.address import split_address, written
 from portway.net.leg import Leg
 from portway.net.listen import Listener, listen
 from portway.session import ErrorCode
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from portway.edge.listener import Edge
     from portway.edge.member import Member
     from portway.edge.registry import Endpoint
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """Split ``ip:port`` or ``[v6]:port`` for events; ("", 0) when there is none."""
-    host, _, port = text.rpartition(":")
-    return host.strip("[]"), int(port) if port.isdigit() else 0
 
 
 class RawVisitor(Leg):

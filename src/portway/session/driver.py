@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from portway.errors import ConnectError, PortwayError, RemoteProtocolError, SessionClosed
+from portway.net.address import written
 from portway.net.buffers import buffers
 from portway.net.tls import TlsPump
 from portway.wire.connection import Connection, Handler
@@ -375,7 +376,4 @@ def _address(transport: asyncio.Transport) -> str:
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     peer: object = transport.get_extra_info("peername")
-    if not isinstance(peer, tuple) or len(cast("tuple[object, ...]", peer)) < 2:
-        return ""
-    host, port = cast("tuple[str, int]", peer)[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return written(cast("tuple[object, ...]", peer)) if isinstance(peer, tuple) else ""
