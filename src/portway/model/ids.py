@@ -19,14 +19,18 @@ EPOCH: Final = 1_400_000_000
 PREFIXES: Final = {
     "ac": "account",
     "ak": "API key",
+    "ca": "certificate authority",
+    "cert": "TLS certificate",
     "cr": "credential (authtoken)",
     "ep": "endpoint",
     "ev": "event",
     "op": "operation",
     "ra": "reserved TCP address",
     "rd": "reserved domain",
+    "sshcr": "SSH credential",
     "tn": "tunnel",
     "ts": "tunnel session",
+    "usr": "user",
 }
 """Every prefix in use and what it names."""
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from portway.control import files
 from portway.errors import ConfigError
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The newest revision; a test compares it with the migrations."""
 
 BUSY_TIMEOUT: Final = 10_000
@@ -127,10 +127,10 @@ def _prepare(engine: Engine) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT}",  # first: the change to WAL may have to wait too
             "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
-            f"busy_timeout={BUSY_TIMEOUT}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
