@@ -49,6 +49,7 @@ _AUTHORITY = re.compile(rb"([a-z0-9_.\-]{1,255}|\[[0-9a-f:.]{2,45}\])(?::([0-9]{
 _ABSOLUTE = re.compile(rb"(?i:(https?)://)([^/?#]++)([^#]*+)").fullmatch
 _OURS = re.compile(rb"\n(?:ngrok|x[-_]forwarded|forwarded)").search
 _BEGINNING = re.compile(rb"\r|" + _TOKEN).match
+_TABBED = re.compile(rb"(?:^|\n)(?i:transfer-encoding):[^\r\t]*+\t").search
 _BARE_LF = re.compile(rb"(?:^|[^\r])\n").search
 
 _SINGLE = frozenset((b"host", b"content-length", b"transfer-encoding"))
@@ -210,7 +211,7 @@ def parse_request(head: bytes) -> RequestHead:
     options = _options(special) if b"connection" in special else ()
     framing = NO_BODY
     if b"content-length" in special or b"transfer-encoding" in special:
-        framing = _framing(special, minor, 400) or NO_BODY
+        framing = _framing(special, blob, minor, 400) or NO_BODY
     return _new_request(
         RequestHead,
         (
@@ -247,11 +248,11 @@ def parse_response(head: bytes, method: bytes) -> ResponseHead:
         keep_alive = b"close" not in options
     else:
         keep_alive = b"keep-alive" in options and b"close" not in options
-    framing = _framing(special, minor, 502) or UNTIL_CLOSE
+    framing = _framing(special, blob, minor, 502) or UNTIL_CLOSE
     if status < 200 or status in (204, 304) or method == b"HEAD":
         framing = NO_BODY
     upgrade = special.get(b"upgrade") if b"upgrade" in options else None
-    if status == 101 and not upgrade:
+    if status == 101 and not (upgrade and upgrade[0]):
         raise HttpError(502, "The upstream switches protocols without saying to which.")
     return _new_response(
         ResponseHead,
@@ -325,7 +326,7 @@ def _options(special: Special) -> list[bytes]:
     return [option.strip(b" \t") for option in b",".join(special[b"connection"]).lower().split(b",")]
 
 
-def _framing(special: Special, minor: int, status: int) -> Framing | None:
+def _framing(special: Special, blob: bytes, minor: int, status: int) -> Framing | None:
     """Apply §6.3; None when no field speaks of a body. Anything ambiguous raises."""
     lengths = special.get(b"content-length")
     codings = special.get(b"transfer-encoding")
@@ -340,7 +341,8 @@ def _framing(special: Special, minor: int, status: int) -> Framing | None:
         raise HttpError(status, "Content-Length and Transfer-Encoding contradict each other.")
     if minor == 0:
         raise HttpError(status, "HTTP/1.0 knows no Transfer-Encoding.")
-    if len(codings) != 1 or codings[0].lower() != b"chunked":
+    # A tab is white space, and yet some readers take one for a part of the value: a known disguise.
+    if len(codings) != 1 or codings[0].lower() != b"chunked" or (b"\t" in blob and _TABBED(blob)):
         raise HttpError(status, "The only transfer coding spoken here is chunked.")
     return CHUNKED
 
