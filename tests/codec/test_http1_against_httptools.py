@@ -7,6 +7,7 @@ upstream may read the same bytes differently from us. The reverse, our being str
 import httptools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.kit.http_judge import KNOWN_METHODS, judge_refuses
 
 from portway.codec.chunked import ChunkScanner
 from portway.codec.http1 import Kind, find_head, parse_request, parse_response
@@ -41,14 +42,6 @@ PIECES = [
     *(line + b"\r\n" for line in b"|Host: b|Connection: close| folded|X: y|Upgrade: h2c|0\r\n|5".split(b"|")),
 ]
 
-# llhttp reads only methods that it has a name for. We pass any token on: an upstream that does not know it
-# says so with 501.
-KNOWN_METHODS = frozenset(
-    b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK M-SEARCH MERGE MKACTIVITY MKCALENDAR MKCOL "
-    b"MOVE NOTIFY OPTIONS PATCH POST PRI PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH SOURCE "
-    b"SUBSCRIBE TRACE UNBIND UNLINK UNLOCK UNSUBSCRIBE".split()
-)
-
 
 @st.composite
 def mutations(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
@@ -64,27 +57,6 @@ def mutations(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
             )
         )
     return data
-
-
-class Judge:
-    """Collects nothing: only refusal matters."""
-
-    complete = False
-
-    def on_message_complete(self) -> None:
-        self.complete = True
-
-
-def judge_refuses(
-    parser: type[httptools.HttpRequestParser] | type[httptools.HttpResponseParser], data: bytes
-) -> bool:
-    try:
-        parser(Judge()).feed_data(data)
-    except httptools.HttpParserUpgrade:
-        return False
-    except httptools.HttpParserError:
-        return True
-    return False
 
 
 def accepted(data: bytes) -> bytes | None:
