@@ -1,0 +1,69 @@
+"""What is online now: the values that the data plane tells the control plane.
+
+A session and an endpoint are told whole each time they change; what is over is told by its
+identifier alone. A :class:`LiveNote` carries some of both. They travel as plain JSON objects, with
+the fields as they stand here. Times are Unix seconds; an empty text means *not said*.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSession:
+    """An agent that is connected. ``ip`` is where it connected from.
+
+    ``agent_version`` is the version of its outermost program, ``transport`` how it speaks.
+    """
+
+    id: str
+    account_id: str
+    credential_id: str
+    agent_version: str = ""
+    user_agent: str = ""
+    ip: str = ""
+    metadata: str = ""
+    description: str = ""
+    os: str = ""
+    arch: str = ""
+    region: str = ""
+    transport: str = "ngrok/v2"
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEndpoint:
+    """An endpoint that an agent has online. ``session_id`` is the session that serves it now.
+
+    ``forwards_to`` and ``upstream_protocol`` are what the agent said of its upstream.
+    """
+
+    id: str
+    account_id: str
+    session_id: str
+    url: str
+    binding: str = "public"
+    name: str = ""
+    description: str = ""
+    metadata: str = ""
+    region: str = ""
+    forwards_to: str = ""
+    upstream_protocol: str = ""
+    pooling_enabled: bool = False
+    traffic_policy: str = ""
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveNote:
+    """One message: what is new or changed, and the identifiers of what is gone.
+
+    ``reset``: forget everything first. ``complete``: nothing is left to tell; it is False while a
+    control plane that has just started is still being told of all that was there before it.
+    """
+
+    reset: bool = False
+    complete: bool = True
+    sessions: tuple[LiveSession, ...] = ()
+    endpoints: tuple[LiveEndpoint, ...] = ()
+    gone: tuple[str, ...] = ()
