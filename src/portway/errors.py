@@ -4,6 +4,7 @@
 
     PortwayError                   never raised itself
     ├── Error                      the service refused; has a code such as ERR_NGROK_107
+    │   └── NotFound               the thing does not exist for this caller
     ├── LocalProtocolError         we broke the rules of a protocol: a bug on our side
     ├── RemoteProtocolError        the peer of a session broke them; says the GOAWAY code
     ├── MessageError               a control message is malformed; says which key
@@ -54,6 +55,13 @@ class Error(PortwayError):
         )
         error.args = (text,)
         return error
+
+
+class NotFound(Error):
+    """The thing does not exist for this caller: it never did, is gone, or belongs to somebody else.
+
+    Which of the three must not show: raise it with the same text for each.
+    """
 
 
 class LocalProtocolError(PortwayError):
