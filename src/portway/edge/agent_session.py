@@ -9,6 +9,7 @@ may come back, and they wait for it.
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from portway.edge import command
 from portway.edge.endpoints import Bound, Owner
 from portway.errors import Error, MessageError, PortwayError, SessionClosed
 from portway.model.event import AgentSessionStarted, AgentSessionStopped
@@ -143,6 +144,12 @@ class AgentSession:
                 error="" if goodbye else reason,
             )
         )
+
+    async def command(self, what: str, version: str = "") -> None:
+        """Have the agent stop, restart or update itself. Raises Error, see ``command.py``."""
+        if self.session is None or self.session.closed:
+            raise command.lost_contact("its session is over")
+        await command.send(self.session, self._auth.extra, what, version)
 
     # -- ends that the service decides
 

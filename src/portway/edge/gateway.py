@@ -13,6 +13,7 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
+from portway.edge import command
 from portway.edge.admission import Admission
 from portway.edge.agent_session import AgentSession, LegKey
 from portway.errors import SessionClosed
@@ -78,6 +79,13 @@ class Gateway:
         self._all.discard(handler)
         if handler.key is not None and self.legs.get(handler.key) is handler:
             del self.legs[handler.key]
+
+    async def command(self, session_id: str, what: str, version: str = "") -> None:
+        """Have an agent stop, restart or update itself. Raises Error, see ``command.py``."""
+        agent = next((each for each in self.legs.values() if each.id == session_id), None)
+        if agent is None:
+            raise command.lost_contact("its session is over")
+        await agent.command(what, version)
 
     async def drain(self) -> None:
         """Let running streams finish for a while, and open none. Listen no more before you drain."""
