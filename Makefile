@@ -14,10 +14,10 @@ ARGS      ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fuzz soak lock conformance reference format clean
+.PHONY: help run test check bench fuzz fuzz-corpus soak lock conformance reference format clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY)  ## start service, agent and a demo; UPSTREAM=3000 fronts your own service instead
 	@$(PY) -m examples.demo $(if $(UPSTREAM),--upstream $(UPSTREAM))
@@ -36,12 +36,15 @@ check: $(READY)  ## everything that CI runs: format, lint, types, guards, then t
 bench: $(READY)  ## CPU seconds and memory beside a minimal relay; PROTOTYPE=path adds one more
 	@$(PY) -m bench $(ARGS)
 
-fuzz: $(READY)  ## each fuzz target for SECONDS seconds
-	@set -e; for target in fuzz/fuzz_*.py; do echo "$$target"; $(PY) $$target --seconds $(SECONDS); done
+fuzz: $(READY)  ## each fuzz target for SECONDS seconds; ARGS="url wire" chooses some
+	@$(PY) -m fuzz --seconds $(SECONDS) $(ARGS)
+
+fuzz-corpus: $(READY)  ## bring what fuzzing has found on this machine into fuzz/corpus
+	@$(PY) -m fuzz --keep $(ARGS)
 
 soak: $(READY)  ## what takes long: the tests marked long, then fuzzing for ten minutes a target
 	@$(PY) -m pytest -q -m long --timeout 3600 $(ARGS)
-	@$(MAKE) --no-print-directory fuzz SECONDS=600
+	@$(MAKE) --no-print-directory fuzz SECONDS=600 ARGS=
 
 lock: $(READY)  ## resolve requirements/*.in anew into the locked, hashed requirements/*.txt
 	@set -e; for set in base server dev; do \
