@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,9 +23,12 @@ import msgspec
 from portway.control.certificates import local_ca
 from portway.control.service import credentials, first_start, reservations
 from portway.control.service.context import Context
+from portway.control.service.view import Follower
 from portway.control.store import changes
+from portway.control.store import view as view_rows
 from portway.control.store.database import open_database
 from portway.errors import ConfigError, Error
+from portway.model.view import ViewItem
 from portway.net.loop import run
 from portway.net.tasks import Tasks
 from portway.server import logs
@@ -50,6 +54,13 @@ class Follow(msgspec.Struct):
     """From which change on to tell; None: from the newest."""
 
     after: int | None
+
+
+class View(msgspec.Struct):
+    """A page of the snapshot: the number up to which all is known, and a cursor."""
+
+    after: int | None = None
+    cursor: str = ""
 
 
 class Authenticate(msgspec.Struct):
@@ -95,10 +106,13 @@ class Controller:
         self._context = context
         self._data_dir = data_dir
         self._authority: local_ca.LocalAuthority | None = None
+        self.channel: Channel | None = None
+        self.follower = Follower(context, self._told)
         self._seq = 0
         self._following = asyncio.Event()
         self._table: dict[str, Callable[[msgspec.Raw], Awaitable[object]]] = {
             "follow": self._follow,
+            "view": self._view,
             "bootstrap": self._bootstrap,
             "authenticate": self._authenticate,
             "reserve": self._reserve,
@@ -123,9 +137,22 @@ class Controller:
                 fresh = await changes.after(connection, self._seq)
             for change in fresh:
                 self._seq = change.seq
-                if change.kind == changes.CREDENTIAL_REVOKED:
+                if change.kind == changes.CREDENTIAL and await self._is_gone(change):
                     channel.note("revoked", {"seq": change.seq, "credential_id": change.subject_id})
             await asyncio.sleep(POLL)
+
+    async def _is_gone(self, change: changes.Change) -> bool:
+        async with self._context.database.read() as connection:
+            return (await view_rows.rows_of(connection, [change]))[0].gone
+
+    async def _view(self, args: msgspec.Raw) -> object:
+        asked = arguments(args, View)
+        return await self.follower.page(asked.after, asked.cursor)
+
+    def _told(self, seq: int, items: Sequence[ViewItem]) -> None:
+        """Send what changed in the data plane's view."""
+        if self.channel is not None:
+            self.channel.note("view", {"seq": seq, "items": items})
 
     async def _follow(self, args: msgspec.Raw) -> object:
         after = arguments(args, Follow).after
@@ -180,9 +207,12 @@ async def serve(connection: socket.socket, data_dir: Path) -> None:
         controller = Controller(Context(database, now=time.time), data_dir)
         channel = Channel(controller.handle, lambda _do, _args: None, ended.set)
         await loop.create_unix_connection(lambda: channel, sock=connection)
+        controller.channel = channel
         telling = tasks.start(controller.tell(channel), name="changes")
-        # A crash of that task is logged by its owner; then the service starts us anew.
-        telling.add_done_callback(lambda _task: ended.set())
+        following = tasks.start(controller.follower.run(), name="view")
+        for each in (telling, following):
+            # A crash of these tasks is logged by their owner; then the service starts us anew.
+            each.add_done_callback(lambda _task: ended.set())
         await ended.wait()
         await channel.finish(FINISH)
         await channel.close()
@@ -193,6 +223,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="portway.server.controller")
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--api-fd", type=int, help="listening socket of the API, which the service publishes")
     parser.add_argument("--log-format", default="text")
     parser.add_argument("--log-level", default="info")
     options = parser.parse_args(argv)

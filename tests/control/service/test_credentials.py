@@ -67,7 +67,7 @@ async def test_a_revoked_token_is_unknown_and_the_change_is_noted(tmp_path: Path
         assert await credentials.revoke(context, issued.value.id) == revoked
     assert caught.value.code == "ERR_NGROK_107"
     assert revoked.revoked_at == clock.now - 5
-    assert noted == [changes.Change(1, changes.CREDENTIAL_REVOKED, account.id, issued.value.id)]
+    assert noted == [changes.Change(1, changes.CREDENTIAL, account.id, issued.value.id)]
 
 
 async def test_the_store_holds_no_token(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
-"""What every use case needs: the store, a clock, and a source of randomness."""
+"""What every use case needs: the store, a clock, randomness, how the service is set up, who is online."""
 
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from portway.control.feed import Feed
+from portway.control.live import LiveDirectory
+from portway.control.service.settings import Settings
 from portway.control.store.database import Database
 from portway.model.ids import RandomBytes
 
@@ -16,3 +19,10 @@ class Context:
     database: Database
     now: Callable[[], float] = time.time
     random: RandomBytes = secrets.token_bytes
+    settings: Settings = field(default_factory=Settings)
+    live: LiveDirectory = field(default_factory=LiveDirectory)
+
+    @property
+    def feed(self) -> Feed:
+        """The bell of the store; a write that noted a change rings it by itself."""
+        return self.database.feed

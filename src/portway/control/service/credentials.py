@@ -43,7 +43,7 @@ async def revoke(context: Context, key: str) -> Credential:
     """End an authtoken (by its identifier) and, within a second, the sessions it opened. Raises Error."""
     async with context.database.write() as connection:
         row = await keys.revoke(context, connection, _KIND, key)
-        await changes.note(connection, changes.CREDENTIAL_REVOKED, row.account_id, row.id, context.now())
+        await changes.note(connection, changes.CREDENTIAL, row.account_id, row.id, context.now())
     return _credential(row)
 
 

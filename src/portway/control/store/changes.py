@@ -1,4 +1,9 @@
-"""What a running service must hear of, in order."""
+"""What a running service must hear of, in order.
+
+A change says which row, not what happened to it: whoever follows reads the row. If it is there (and,
+for a key, not revoked) its value now is what holds; if not, it is gone. So changes may be read late,
+twice or several in one, and the last word is always right.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,15 +13,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.store.tables import changes
 
-CREDENTIAL_REVOKED: Final = "credential_revoked"
+ACCOUNT: Final = "account"
+CREDENTIAL: Final = "credential"
+API_KEY: Final = "api_key"
+SSH_CREDENTIAL: Final = "ssh_credential"
+RESERVED_ADDR: Final = "reserved_addr"
+RESERVED_DOMAIN: Final = "reserved_domain"
+TLS_CERTIFICATE: Final = "tls_certificate"
+CERTIFICATE_AUTHORITY: Final = "certificate_authority"
+CLOUD_ENDPOINT: Final = "cloud_endpoint"
 
 KEPT: Final = 86_400.0
-"""Seconds that a change is kept. A service hears of it within one second or reads all anew."""
+"""Seconds that a change is kept. Who has not heard of it by then reads all anew."""
+
+NOTED: Final = "portway_noted"
+"""Stands in the ``info`` of a connection whose transaction has noted a change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry. ``subject_id`` is what changed."""
+    """One entry. ``subject_id`` is the row's identifier."""
 
     seq: int
     kind: str
@@ -25,11 +41,15 @@ class Change:
 
 
 async def note(connection: AsyncConnection, kind: str, account_id: str, subject_id: str, now: float) -> None:
-    """Write a change down, in the transaction that makes it."""
+    """Write down that a row was made, changed or removed, in the transaction that does it.
+
+    Who follows in this process hears of it as soon as the transaction is committed.
+    """
     await connection.execute(
         insert(changes).values(kind=kind, account_id=account_id, subject_id=subject_id, at=now)
     )
     await connection.execute(delete(changes).where(changes.c.at < now - KEPT))
+    connection.info[NOTED] = True
 
 
 async def last(connection: AsyncConnection) -> int:
@@ -37,11 +57,22 @@ async def last(connection: AsyncConnection) -> int:
     return (await connection.execute(select(func.max(changes.c.seq)))).scalar() or 0
 
 
-async def after(connection: AsyncConnection, seq: int) -> list[Change]:
-    """Return the changes that follow a number."""
+async def follows(connection: AsyncConnection, seq: int) -> bool:
+    """Tell whether every change that came after a number is still there."""
+    oldest, newest = (
+        await connection.execute(select(func.min(changes.c.seq), func.max(changes.c.seq)))
+    ).one()
+    if newest is None:
+        return seq == 0
+    return oldest - 1 <= seq <= newest
+
+
+async def after(connection: AsyncConnection, seq: int, limit: int | None = None) -> list[Change]:
+    """Return the changes that follow a number, oldest first, at most ``limit`` of them."""
     query = (
         select(changes.c.seq, changes.c.kind, changes.c.account_id, changes.c.subject_id)
         .where(changes.c.seq > seq)
         .order_by(changes.c.seq)
+        .limit(limit)
     )
     return [Change(*row) for row in await connection.execute(query)]

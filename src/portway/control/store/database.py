@@ -15,6 +15,8 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from portway.control import files
+from portway.control.feed import Feed
+from portway.control.store import changes
 from portway.errors import ConfigError
 
 HEAD: Final = "0002"
@@ -30,6 +32,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Prepare an engine; nothing is opened yet."""
         self._path = path
+        self.feed = Feed()
         self._engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)), pool_size=2)
         self._writer = self._engine.execution_options(portway_write=True)
         _prepare(self._engine.sync_engine)
@@ -46,9 +49,16 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection]:
-        """Open a transaction that may write. Left by an exception or a cancellation, it leaves nothing."""
+        """Open a transaction that may write. Left by an exception or a cancellation, it leaves nothing.
+
+        Left well, it is durable; and if it noted a change, who follows in this process is woken.
+        """
         async with self._writer.begin() as connection:
+            connection.info.pop(changes.NOTED, None)
             yield connection
+            noted = connection.info.pop(changes.NOTED, False)
+        if noted:
+            self.feed.changed()
 
     async def close(self) -> None:
         """Close every connection."""

@@ -1,0 +1,47 @@
+"""Reading one page of what an account owns, newest first.
+
+Every table of a noun has an index on (account, identifier), and identifiers sort by the time they
+were made. So a page is a walk along that index from a known place, however many rows there are.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, Table, select
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+PAGE_LIMIT: Final = 100
+"""Rows of a page that anybody may ask for."""
+
+
+AnyRow = Row[*tuple[Any, ...]]
+"""A row of any table; its columns are attributes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which rows: at most ``limit`` (1 to 100), those older than ``before_id`` ("": from the newest)."""
+
+    limit: int = PAGE_LIMIT
+    before_id: str = ""
+
+
+async def page(
+    connection: AsyncConnection, table: Table, account_id: str, page: Page, *where: ColumnElement[bool]
+) -> list[AnyRow]:
+    """Return the rows of a page and, if there are more, one beyond it.
+
+    ``before_id`` need not exist any more. ``where`` narrows the rows; what it drops is still walked
+    over, so a rare match in a large table takes as long as the table.
+    """
+    result = await connection.execute(page_query(table, account_id, page, *where))
+    return list(result)
+
+
+def page_query(table: Table, account_id: str, page: Page, *where: ColumnElement[bool]) -> Select[Any]:
+    """Return the query of :func:`page`."""
+    query = select(table).where(table.c.account_id == account_id, *where)
+    if page.before_id:
+        query = query.where(table.c.id < page.before_id)
+    return query.order_by(table.c.account_id.desc(), table.c.id.desc()).limit(page.limit + 1)

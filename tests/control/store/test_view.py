@@ -1,0 +1,93 @@
+"""Rows as items of the view, every kind."""
+
+from pathlib import Path
+
+from sqlalchemy import delete, insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tests.kit.store import opened
+
+from portway.control.store import accounts, changes, tables, view
+from portway.model import view as items
+from portway.model.entities import Account
+
+COMMON = {"account_id": "ac_1", "description": "d", "metadata": "m", "created_at": 1.0}
+
+ROWS = {
+    changes.TLS_CERTIFICATE: (
+        tables.tls_certificates,
+        {
+            "id": "cert_1", "certificate_pem": "PEM", "sealed_key": b"sealed", "subject_common_name": "",
+            "serial_number": "1", "not_before": 0.0, "not_after": 1.0,
+        },
+        items.CertificateItem("cert_1", "ac_1", "PEM"),
+    ),
+    changes.CERTIFICATE_AUTHORITY: (
+        tables.certificate_authorities,
+        {"id": "ca_1", "ca_pem": "PEM", "subject_common_name": "", "not_before": 0.0, "not_after": 1.0},
+        items.AuthorityItem("ca_1", "ac_1", "PEM"),
+    ),
+    changes.RESERVED_ADDR: (
+        tables.reserved_addrs,
+        {"id": "ra_1", "region": "local", "host": "localhost", "port": 20_001},
+        items.AddressItem("ra_1", "ac_1", "localhost", 20_001),
+    ),
+    changes.RESERVED_DOMAIN: (
+        tables.reserved_domains,
+        {"id": "rd_1", "domain": "*.example.com", "is_dev": False, "certificate_id": "cert_1"},
+        items.DomainItem("rd_1", "ac_1", "*.example.com", "cert_1"),
+    ),
+    changes.CLOUD_ENDPOINT: (
+        tables.cloud_endpoints,
+        {
+            "id": "ep_1", "url": "https://a.example.com", "binding": "public", "pooling_enabled": True,
+            "traffic_policy": "{}", "updated_at": 1.0, "domain_id": "rd_1",
+        },
+        items.CloudEndpointItem("ep_1", "ac_1", "https://a.example.com", "public", True, "{}", "d", "m"),
+    ),
+    changes.CREDENTIAL: (
+        tables.credentials,
+        {"id": "cr_1", "token_hash": bytes(32), "acl": '["bind:*.example.com"]'},
+        items.CredentialItem("cr_1", "ac_1", ("bind:*.example.com",)),
+    ),
+}  # fmt: skip
+"""One row of each kind, and the item that it is."""
+
+
+async def fill(connection: AsyncConnection) -> None:
+    await accounts.add(connection, Account("ac_1", "a", "free", 1.0))
+    for table, row, _ in ROWS.values():
+        await connection.execute(insert(table).values(**COMMON, **row))
+
+
+async def test_every_kind_has_a_row_here() -> None:
+    assert list(view.SOURCES) == list(ROWS)
+
+
+async def test_rows_become_items(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context, context.database.write() as connection:
+        await fill(connection)
+        for kind, (_, row, item) in ROWS.items():
+            assert await view.rows_after(connection, kind, "") == [item]
+            assert await view.rows_after(connection, kind, str(row["id"])) == []
+
+
+async def test_what_is_not_there_any_more_is_gone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context, context.database.write() as connection:
+        await fill(connection)
+        for kind, (table, row, item) in reversed(ROWS.items()):
+            other = changes.Change(2, kind, "ac_1", "zz")
+            named = [changes.Change(1, kind, "ac_1", str(row["id"])), other]
+            present, absent = await view.rows_of(connection, named)
+            assert present == item
+            assert absent == type(item)("zz", "ac_1", gone=True)
+            await connection.execute(delete(table))
+            assert (await view.rows_of(connection, named))[0] == type(item)(item.id, "ac_1", gone=True)
+
+
+async def test_a_revoked_credential_is_gone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context, context.database.write() as connection:
+        await fill(connection)
+        await connection.execute(update(tables.credentials).values(revoked_at=5.0))
+        assert await view.rows_after(connection, changes.CREDENTIAL, "") == []
+        (item,) = await view.rows_of(connection, [changes.Change(1, changes.CREDENTIAL, "ac_1", "cr_1")])
+        assert item.gone
