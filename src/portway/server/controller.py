@@ -23,6 +23,7 @@ import msgspec
 from portway.control.certificates import local_ca
 from portway.control.service import credentials, first_start, reservations
 from portway.control.service.context import Context
+from portway.control.service.settings import Settings
 from portway.control.service.view import Follower
 from portway.control.store import changes
 from portway.control.store import view as view_rows
@@ -31,9 +32,10 @@ from portway.errors import ConfigError, Error
 from portway.model.view import ViewItem
 from portway.net.loop import run
 from portway.net.tasks import Tasks
-from portway.server import logs
+from portway.server import facts, logs
 from portway.server.channel import Channel, arguments
 from portway.server.config import ControlConfig, LogConfig
+from portway.server.orphan import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -198,13 +200,13 @@ class Controller:
         return {"chain": issued.chain.decode(), "key": issued.key.decode()}
 
 
-async def serve(connection: socket.socket, data_dir: Path) -> None:
-    """Serve one channel until it is lost. Raises ConfigError when the store cannot be used."""
+async def serve(connection: socket.socket, data_dir: Path, settings: Settings | None = None) -> None:
+    """Serve one channel until it is lost; ``settings`` is what the service told. Raises ConfigError when the store cannot be used."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
     async with open_database(ControlConfig(data_dir).database) as database, Tasks() as tasks:
-        controller = Controller(Context(database, now=time.time), data_dir)
+        controller = Controller(Context(database, now=time.time, settings=settings or Settings()), data_dir)
         channel = Channel(controller.handle, lambda _do, _args: None, ended.set)
         await loop.create_unix_connection(lambda: channel, sock=connection)
         controller.channel = channel
@@ -224,14 +226,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--api-fd", type=int, help="listening socket of the API, which the service publishes")
+    parser.add_argument("--settings", help="what the service knows of itself, JSON")
     parser.add_argument("--log-format", default="text")
     parser.add_argument("--log-level", default="info")
     options = parser.parse_args(argv)
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
+    connection = socket.socket(fileno=options.fd)
+    die_with_parent(connection)
     log = logs.start(LogConfig(options.log_format, options.log_level, access=False))
     try:
-        run(serve(socket.socket(fileno=options.fd), options.data_dir))
+        run(serve(connection, options.data_dir))
     except ConfigError as error:
         _log.critical("%s", error)
         return EX_CONFIG
