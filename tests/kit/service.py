@@ -192,15 +192,16 @@ async def running_worker(
     *,
     config: EdgeConfig | None = None,
     limits: Limits | None = None,
+    api: str | None = None,
 ) -> AsyncGenerator[Running]:
-    """Run a data plane for the time of the context."""
+    """Run a data plane for the time of the context; ``api`` is the path of a Unix socket to publish."""
     certs = service_certs()
     worker = Worker(config or settings(), limits=limits)
     events = Events()
     await worker.open()
     try:
         known = control or FakeControl()
-        worker.start(known, events, secret=SECRET, context=certs.server)
+        worker.start(known, events, secret=SECRET, context=certs.server, api=api)
         yield Running(worker, known, events, certs)
     finally:
         await worker.stop()

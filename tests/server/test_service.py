@@ -19,6 +19,7 @@ import pytest
 from tests.kit.eventually import eventually
 from tests.kit.product import clean_environment
 
+from portway.edge.ports import EdgeConfig
 from portway.errors import Error
 from portway.server import config
 from portway.server import service as service_module
@@ -196,6 +197,7 @@ class FakeWorker:
     """A data plane that never finishes draining; counts how often it is drained and closed."""
 
     agent_port = http_port = https_port = 1
+    config = EdgeConfig()
     drains = closes = 0
 
     def __init__(self, _config: object) -> None:
@@ -224,7 +226,7 @@ class FakeLink:
     def __init__(self, _config: object) -> None:
         self.asked = 0
 
-    def start(self) -> None:
+    def start(self, *_: object) -> None:
         pass
 
     async def ready(self) -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from portway.edge.ports import EdgeConfig, Limits
 
 BINDINGS: Final[tuple[Binding, ...]] = ("public", "internal", "kubernetes")
-SERVICE_LABELS: Final = ("api", "connect")
+API_LABEL: Final = "api"
+SERVICE_LABELS: Final = (API_LABEL, "connect")
 """Names below the service's domain that are its own."""
 
 _LIKE_AN_ADDRESS: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)", re.ASCII).fullmatch

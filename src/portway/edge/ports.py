@@ -158,6 +158,8 @@ class Limits:
     """Seconds that running streams may take at shutdown. 0: cut at once."""
     certificates: int = 1024
     """TLS contexts of issued names that are kept. 0 is not allowed."""
+    api_visitors: int = 512
+    """Connections of visitors to the API at a time; more are answered 502. 0: none."""
 
 
 @dataclass(frozen=True, slots=True)

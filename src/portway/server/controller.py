@@ -201,7 +201,10 @@ class Controller:
 
 
 async def serve(connection: socket.socket, data_dir: Path, settings: Settings | None = None) -> None:
-    """Serve one channel until it is lost; ``settings`` is what the service told. Raises ConfigError when the store cannot be used."""
+    """Serve one channel until it is lost; ``settings`` is what the service told of itself.
+
+    Raises ConfigError when the store cannot be used.
+    """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
@@ -236,7 +239,8 @@ def main(argv: list[str] | None = None) -> int:
     die_with_parent(connection)
     log = logs.start(LogConfig(options.log_format, options.log_level, access=False))
     try:
-        run(serve(connection, options.data_dir))
+        settings = facts.read(options.settings) if options.settings else None
+        run(serve(connection, options.data_dir, settings))
     except ConfigError as error:
         _log.critical("%s", error)
         return EX_CONFIG

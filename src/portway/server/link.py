@@ -18,10 +18,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from portway.control.service.settings import Settings as ControlSettings
 from portway.edge.ports import CertificatePem, Revoked
 from portway.errors import ConfigError, Error, PortwayError
 from portway.model.entities import Grant, Reservation
 from portway.net.tasks import Tasks
+from portway.server import facts
 from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, arguments, away
 from portway.server.config import ServeConfig
 
@@ -81,6 +83,8 @@ class ControllerLink:
         self._stopping = False
         self._up = asyncio.Event()
         self._ready: asyncio.Future[None] | None = None
+        self._api: int | None = None
+        self._settings: ControlSettings | None = None
         self._waiting = 0
         self._seq: int | None = None
         self._callbacks: list[Callable[[Revoked], None]] = []
@@ -92,8 +96,15 @@ class ControllerLink:
         state = "up" if self._up.is_set() else "away"
         return f"<ControllerLink {state} pid={self.pid} starts={self.starts} waiting={self._waiting}>"
 
-    def start(self) -> None:
-        """Start the controller; it is not waited for."""
+    def start(self, api: int | None = None, settings: ControlSettings | None = None) -> None:
+        """Start the controller; it is not waited for.
+
+        ``api`` is the descriptor of the listening socket on which every controller serves the API. It
+        stays the caller's and must stay open until ``stop``: connections wait in its backlog meanwhile.
+        ``settings`` is what the controller is told of this service; None: the defaults.
+        """
+        self._api = api
+        self._settings = settings
         self._ready = asyncio.get_running_loop().create_future()
         self._running = self._tasks.start(self._keep_running(), name="controller")
 
@@ -255,12 +266,15 @@ class ControllerLink:
     async def _spawn(self, channel: Channel) -> asyncio.subprocess.Process:
         ours, theirs = socket.socketpair()
         log = self._config.log
+        api = () if self._api is None else (self._api,)
+        settings = () if self._settings is None else (facts.written(self._settings),)
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "portway.server.controller",
                 "--fd", str(theirs.fileno()), "--data-dir", str(self._config.data_dir),
                 "--log-format", log.format, "--log-level", log.level,
-                pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+                *(f"--api-fd={each}" for each in api), *(f"--settings={each}" for each in settings),
+                pass_fds=(theirs.fileno(), *api), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=ours)
         self.starts += 1

@@ -16,13 +16,18 @@ import time
 from typing import Final, TextIO
 
 from portway.errors import Error
+from portway.net.local import LocalSocket
 from portway.net.loop import run
 from portway.net.tls import service_context
 from portway.server import bootstrap, logs
 from portway.server.bootstrap import DataFolder, Ports
 from portway.server.config import ServeConfig
+from portway.server.facts import facts_of
 from portway.server.link import ControllerLink, Secrets
 from portway.server.worker import Worker
+
+API_SOCKET: Final = "api.sock"
+"""Where the API answers, in the data folder: for the edge, and for nobody else."""
 
 RETRY: Final = 0.2
 """Seconds until a controller that died while the service started is asked again."""
@@ -66,12 +71,17 @@ class _Service:
             await self._worker.open()
             # Run from the last to the first: agents hear of the end when nothing slow is left to do.
             stack.push_async_callback(self._worker.close)
+            api = stack.enter_context(LocalSocket(self._config.data_dir / API_SOCKET))
             stack.push_async_callback(self._link.stop)
             stack.push_async_callback(self._worker.drain)
             chain, key = self._folder.certificate(self._config.edge.domain, time.time())
-            self._link.start()
+            self._link.start(api.fileno(), facts_of(self._worker.config))
             self._worker.start(
-                self._link, self._log, secret=self._folder.secret(), context=service_context(chain, key)
+                self._link,
+                self._log,
+                secret=self._folder.secret(),
+                context=service_context(chain, key),
+                api=api.address,
             )
             await self._announce()
             await self._stop.wait()

@@ -25,19 +25,23 @@ from typing import TYPE_CHECKING, Final
 
 from portway.cluster.local import LocalClaims
 from portway.cluster.table import Table
+from portway.edge.binding import API_LABEL, public_url
 from portway.edge.endpoints import Endpoints, Randomness
 from portway.edge.gateway import Gateway
 from portway.edge.http import HttpVisitor
 from portway.edge.http_watch import watch
 from portway.edge.listener import Door, Edge
+from portway.edge.local_member import LocalMember
+from portway.edge.pool import Pool
 from portway.edge.ports import EdgeConfig, Limits
-from portway.edge.registry import Registry
+from portway.edge.registry import Endpoint, Registry
 from portway.edge.seal import Seal
 from portway.edge.tcp import TcpPorts
 from portway.edge.tls import Certificates, TlsArrival
 from portway.errors import ConfigError, PortwayError
 from portway.model.url import parse_endpoint_url
 from portway.net.listen import Listener, listen
+from portway.net.local import LocalPipes
 from portway.net.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -69,6 +73,7 @@ class Worker:
         self.gateway: Gateway | None = None
         self.claims: LocalClaims | None = None
         self.edge: Edge | None = None
+        self.api: LocalMember | None = None
         self._doors = (Door(), Door(), Door())
         self.ports: TcpPorts | None = None
 
@@ -92,9 +97,18 @@ class Worker:
         self.config = self._make_config()
 
     def start(
-        self, control: "Control", events: "EventSink", *, secret: bytes, context: ssl.SSLContext
+        self,
+        control: "Control",
+        events: "EventSink",
+        *,
+        secret: bytes,
+        context: ssl.SSLContext,
+        api: str | None = None,
     ) -> None:
-        """Serve. ``context`` shows the service's own certificate, to agents and to visitors."""
+        """Serve. ``context`` shows the service's own certificate, to agents and to visitors.
+
+        ``api`` is the path of the Unix socket on which the API answers; None publishes none.
+        """
         claims = LocalClaims(Table(self.config.domain, self.settings.resume_grace), control)
         seal = Seal(secret)
         edge = Edge(self.config, self.registry, events, self.tasks)
@@ -105,6 +119,8 @@ class Worker:
         gateway = Gateway(endpoints, control, seal, events, lambda: context, wall=time.time, random=RANDOM)
         certificates = Certificates(context, self.config.domain, control, self.config.limits.certificates)
         self.claims, self.edge, self.ports, self.gateway = claims, edge, ports, gateway
+        if api is not None:
+            self._publish(api)
         agents, plain, encrypted = self._doors
         agents.open(gateway.accept)
         plain.open(lambda: HttpVisitor(edge, scheme="http", pump=None, first=b""))
@@ -126,8 +142,10 @@ class Worker:
         """
         self._close_listeners()
         watch().drain()
-        if self.gateway is not None:
-            await self.gateway.drain()
+        draining = [self.gateway.drain()] if self.gateway is not None else []
+        if self.api is not None:
+            draining.append(self.api.drain(self.config.limits.drain))
+        await asyncio.gather(*draining)
         if self.claims is not None:
             await self.claims.flush()
 
@@ -138,6 +156,8 @@ class Worker:
             if self.gateway is not None:
                 await self.gateway.close()
         finally:
+            if self.api is not None:
+                self.api.close()
             await self.tasks.close()
             self._close_listeners()
 
@@ -162,6 +182,15 @@ class Worker:
     def https_port(self) -> int:
         """Where visitors of https and tls endpoints connect."""
         return self.listeners[2].port
+
+    def _publish(self, path: str) -> None:
+        """Put the API online, for http and https. It is the service's own: of no account, told to nobody."""
+        host = f"{API_LABEL}.{self.config.domain}"
+        self.api = LocalMember(API_LABEL, LocalPipes(path, self.tasks), limit=self.config.limits.api_visitors)
+        for scheme in ("http", "https"):
+            pool = Pool(RANDOM.below)
+            pool.add(self.api)
+            self.registry.add(Endpoint("", public_url(scheme, host, self.config), scheme, "", pool))
 
     def _shut(self) -> None:
         """Refuse visitors, and let agents wait."""
