@@ -65,3 +65,12 @@ def test_touching_makes_a_file_private_and_keeps_its_content(tmp_path: Path) -> 
     files.touch_private(path)
     assert mode(path) == 0o600
     assert path.read_text() == "content"
+
+
+def test_a_file_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    assert files.make(path, b"first")
+    assert not files.make(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert mode(path) == files.PRIVATE
+    assert [each.name for each in tmp_path.iterdir()] == ["key"]

@@ -22,17 +22,28 @@ def replace(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     The mode is set when the temporary file is made, so the content is never readable by more.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)  # whatever the umask says
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
+        _write(temporary, data, mode)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def make(path: Path, data: bytes, mode: int = PRIVATE) -> bool:
+    """Write a file whole unless it exists; tell whether it was written. Raises OSError.
+
+    Of several processes that try at once, one wins, and all of them find its file.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        _write(temporary, data, mode)
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 def touch_private(path: Path) -> None:
@@ -42,3 +53,12 @@ def touch_private(path: Path) -> None:
         os.fchmod(descriptor, PRIVATE)
     finally:
         os.close(descriptor)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask says
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
