@@ -23,7 +23,7 @@ from tests.kit.sockets import upstream
 from tests.kit.traffic import get
 
 MIB = 1 << 20
-QUICK = 5.0
+QUICK = 10.0
 """Seconds in which a visitor of the tenant must have its answer, on a busy machine."""
 
 

@@ -34,6 +34,7 @@ from portway.wire.messages import (
 )
 
 if TYPE_CHECKING:
+    from portway.edge.admission import Place
     from portway.edge.gateway import Gateway
     from portway.edge.ports import Limits, Revoked
     from portway.model.entities import Grant
@@ -69,7 +70,7 @@ class AgentSession:
         self.id = ""
         self._address = ""
         self._server = ""
-        self._stranger = False
+        self._place: Place | None = None
         self._grant: Grant | None = None
         self._owner: Owner | None = None
         self._auth = Auth()
@@ -86,8 +87,9 @@ class AgentSession:
         """Take the connection, from this IP address, unless there are too many strangers."""
         self.session, self._address, self._server = session, address, server
         self.gateway.remember(self)
-        self._stranger = not self.gateway.closing and self.gateway.admission.admit(address)
-        return self._stranger
+        if not self.gateway.closing:
+            self._place = self.gateway.admission.admit(address, self._make_room)
+        return self._place is not None
 
     # -- what the session tells
 
@@ -188,9 +190,13 @@ class AgentSession:
         self._bounds.clear()
 
     def _no_stranger(self) -> None:
-        if self._stranger:
-            self._stranger = False
-            self.gateway.admission.leave(self._address)
+        place, self._place = self._place, None
+        if place is not None:
+            self.gateway.admission.leave(place)
+
+    def _make_room(self) -> None:
+        if self.session is not None:
+            self.session.abort(SessionClosed("another newcomer got its place before it authenticated"))
 
     # -- Auth
 
