@@ -9,7 +9,7 @@ from tests.kit.agent import Agent, code
 from tests.kit.service import DOMAIN, Running, running_worker, settings
 
 from portway.errors import ConfigError
-from portway.model.event import AgentSessionStopped, EndpointOffline, EndpointOnline
+from portway.model.event import AgentSessionStopped, EndpointOffline, EndpointOnline, EndpointUpdated
 from portway.model.url import parse_endpoint_url
 from portway.session import StreamType
 
@@ -176,6 +176,8 @@ async def test_patch_changes_texts_and_refuses_what_is_not_provided() -> None:
         changes = {"Description": "after", "Metadata": "m", "Name": "n"}
         assert await agent.call(StreamType.PATCH, tunnel | changes) == {"Error": ""}
         assert (endpoint.description, endpoint.metadata, endpoint.name) == ("after", "m", "n")
+        [event] = service.events.of(EndpointUpdated)
+        assert (event.endpoint_id, event.description, event.metadata) == (bound["Id"], "after", "m")
         assert await agent.call(StreamType.PATCH, tunnel | {"Metadata": ""}) == {"Error": ""}
         assert (endpoint.description, endpoint.metadata) == ("after", "")
         assert code(await agent.call(StreamType.PATCH, tunnel | {"TrafficPolicy": "a: b"})) == "2201"

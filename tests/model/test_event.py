@@ -13,9 +13,9 @@ def kinds() -> tuple[type[event.Event], ...]:
 
 
 def test_every_event_is_frozen_slotted_and_has_a_line() -> None:
-    assert len(kinds()) == 6
+    assert len(kinds()) == 7
     lines = {kind.line for kind in kinds()}
-    assert len(lines) == 6
+    assert len(lines) == 7
     for kind in kinds():
         assert "__slots__" in vars(kind)
         assert "line" not in {field.name for field in dataclasses.fields(kind)}

@@ -28,9 +28,13 @@ class Side:
         self.gate = asyncio.Event()
         self.gate.set()
         self.lost = asyncio.Event()
-        self.channel = Channel(self.handle, self.note, self.lost.set)
+        self.far = asyncio.Event()
+        self.channel = Channel(self.handle, self.note, self.lost.set, beside={"far"})
 
     async def handle(self, do: str, args: msgspec.Raw) -> object:
+        if do == "far":
+            await self.far.wait()
+            return {"n": 0}
         await self.gate.wait()
         if do == "refuse":
             raise Error("No.", 107)
@@ -86,6 +90,28 @@ async def test_many_requests_at_once_keep_their_order() -> None:
         answers = await asyncio.gather(*(one.channel.call("double", {"n": n}, Number) for n in range(300)))
         assert [each.n for each in answers] == [2 * n for n in range(300)]
         assert other.handled == list(range(300))
+
+
+async def test_a_request_that_waits_for_somebody_far_away_holds_up_no_other() -> None:
+    async with joined() as (one, other):
+        far = [asyncio.ensure_future(one.channel.call("far", {}, Number)) for _ in range(3)]
+        assert await one.channel.call("double", {"n": 4}, Number) == Number(8)
+        assert not any(call.done() for call in far)
+        other.far.set()
+        assert await asyncio.gather(*far) == [Number(0)] * 3
+
+
+async def test_of_those_only_so_many_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "BESIDE_LIMIT", 1)
+    async with joined() as (one, other):
+        far = asyncio.ensure_future(one.channel.call("far", {}, Number))
+        await one.channel.call("double", {"n": 4}, Number)
+        with pytest.raises(Error) as caught:
+            await one.channel.call("far", {}, Number)
+        assert caught.value.code == "ERR_NGROK_128"
+        other.far.set()
+        assert await far == Number(0)
+        assert await one.channel.call("far", {}, Number) == Number(0)
 
 
 async def test_a_refusal_arrives_with_its_code() -> None:

@@ -25,6 +25,7 @@ EVERY = (
     events.AgentSessionStarted(agent_ip="127.0.0.1", started_at=AT, session_id="ts_1"),
     events.AgentSessionStopped(session_id="ts_1", started_at=AT - 1, stopped_at=AT),
     events.EndpointOnline(endpoint_id="ep_1", url="https://a", proto="https", online_at=AT),
+    events.EndpointUpdated(endpoint_id="ep_1", url="https://a", metadata="m", updated_at=AT),
     events.EndpointOffline(endpoint_id="ep_1", url="https://a", offline_at=AT, reason="closed"),
 )
 

@@ -282,6 +282,7 @@ class AgentSession:
                 ingress_server_ip=self._server,
                 region=self.gateway.config.region,
                 user_agent=extra.user_agent,
+                agent_version=extra.version,
                 metadata=extra.metadata,
                 description=extra.description,
                 os=extra.os,

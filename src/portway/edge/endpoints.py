@@ -16,7 +16,7 @@ from portway.edge.member import Member, SessionMember
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint, Registry
 from portway.errors import ConfigError, Error, PortwayError, SessionClosed
-from portway.model.event import EndpointOffline, EndpointOnline
+from portway.model.event import EndpointOffline, EndpointOnline, EndpointUpdated
 from portway.model.ids import new_id, sibling_id
 from portway.model.url import Url
 from portway.net.listen import is_full
@@ -177,6 +177,20 @@ class Endpoints:
         if patch.pooling_enabled is not UNSET:
             bound.member.pooled = patch.pooling_enabled
             self._claims.pool(bound.url, bound.owner.client_id, pooled=patch.pooling_enabled)
+        self._events.emit(
+            EndpointUpdated(
+                endpoint_id=bound.id,
+                account_id=bound.owner.account_id,
+                session_id=bound.owner.session_id,
+                url=str(bound.url),
+                name=name,
+                description=description,
+                metadata=metadata,
+                traffic_policy=None if patch.traffic_policy is UNSET else patch.traffic_policy,
+                pooling_enabled=bound.member.pooled,
+                updated_at=self._wall(),
+            )
+        )
 
     async def _claim(self, url: Url, wish: binding.Wish, owner: Owner) -> None:
         """Claim a name, and open its port if it is one."""
@@ -286,6 +300,8 @@ class Endpoints:
                 description=extra.description,
                 metadata=extra.metadata,
                 forwards_to=bind.forwards_to,
+                upstream_protocol=bind.forwards_proto,
+                traffic_policy=wish.view.traffic_policy,
                 pooling_enabled=wish.pooled,
                 online_at=online_at,
             )

@@ -87,6 +87,7 @@ class AgentSessionStarted:
     ingress_hostname: str = ""
     region: str = ""
     user_agent: str = ""
+    agent_version: str = ""
     metadata: str = ""
     description: str = ""
     os: str = ""
@@ -137,8 +138,31 @@ class EndpointOnline:
     description: str = ""
     metadata: str = ""
     forwards_to: str = ""
+    upstream_protocol: str = ""
+    traffic_policy: str = ""
     pooling_enabled: bool = False
     online_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointUpdated:
+    """An agent has changed an endpoint that is online. All that can change is said, changed or not.
+
+    ``traffic_policy`` None: as it was.
+    """
+
+    line: ClassVar[str] = "endpoint updated"
+
+    endpoint_id: str
+    account_id: str = ""
+    session_id: str = ""
+    url: str
+    name: str = ""
+    description: str = ""
+    metadata: str = ""
+    traffic_policy: str | None = None
+    pooling_enabled: bool = False
+    updated_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +187,7 @@ Event = (
     | AgentSessionStarted
     | AgentSessionStopped
     | EndpointOnline
+    | EndpointUpdated
     | EndpointOffline
 )
 """Any of the events above."""

@@ -8,15 +8,16 @@ A message is four bytes of length, big-endian, then one JSON object::
     {"do": "revoked", "args": {…}}                    a note: nobody answers
 
 Each side numbers its own requests. Incoming requests are handled one after the other, so their
-effects keep their order; only a ping is answered at once, as it asks whether the process lives, not
-whether its work is done. Everything is bounded: the size of a message, the requests that wait to be
-handled and the requests that wait for an answer. When the channel is lost every call that waits
-fails with Error 128, *temporary failure*.
+effects keep their order. Two kinds are not: a ping is answered at once, as it asks whether the process
+lives, not whether its work is done; and requests that a side names as such, because they wait for
+somebody far away, are handled beside the others. Everything is bounded: the size of a message, the
+requests that wait to be handled or are, and the requests that wait for an answer. When the channel is
+lost every call that waits fails with Error 128, *temporary failure*.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, TypeVar, cast
 
 import msgspec
@@ -34,6 +35,8 @@ PENDING_LIMIT: Final = 4096
 """Requests, in one direction, that wait to be handled or answered."""
 BUFFER_LIMIT: Final = 16 << 20
 """Bytes that wait to be written. A peer that stopped reading loses the channel."""
+BESIDE_LIMIT: Final = 64
+"""Requests that are handled beside the others at a time."""
 CALL_TIMEOUT: Final = 10.0
 """Seconds for an answer."""
 PING: Final = "ping"
@@ -78,8 +81,15 @@ def arguments(raw: msgspec.Raw, into: type[T]) -> T:
 class Channel(asyncio.Protocol):
     """One end. ``handle`` answers requests, ``note`` hears notes, ``lost`` is called once, last."""
 
-    def __init__(self, handle: Handle, note: Note, lost: Callable[[], None]) -> None:
-        """Take the three callbacks; the channel opens when its transport connects."""
+    def __init__(
+        self, handle: Handle, note: Note, lost: Callable[[], None], *, beside: Collection[str] = ()
+    ) -> None:
+        """Take the three callbacks; the channel opens when its transport connects.
+
+        ``beside`` names the requests that need not wait for those before them.
+        """
+        self._beside = frozenset(beside)
+        self._running = 0
         self._handle = handle
         self._note = note
         self._lost = lost
@@ -178,6 +188,8 @@ class Channel(asyncio.Protocol):
             self._note(message.do, message.args)
         elif message.do == PING:
             self._send({"id": message.id, "ok": None})
+        elif message.do in self._beside:
+            self._start_beside(message)
         else:
             try:
                 self._requests.put_nowait(message)
@@ -197,16 +209,32 @@ class Channel(asyncio.Protocol):
         """Answer requests in their order."""
         while True:
             message = await self._requests.get()
-            try:
-                result = await self._handle(message.do, message.args)
-            except Error as error:
-                self._refuse(message.id, error)
-            except Exception:  # noqa: BLE001 - one request's fault must not end the control plane; it is logged whole
-                _log.exception("request %s failed", message.do)
-                self._refuse(message.id, away())
-            else:
-                self._send({"id": message.id, "ok": result})
+            await self._carry_out(message)
             self._requests.task_done()
+
+    def _start_beside(self, message: _Message) -> None:
+        if self._running >= BESIDE_LIMIT:
+            self._refuse(message.id, away())
+            return
+        self._running += 1
+        self._tasks.start(self._carry_out_beside(message), name=f"request {message.do}")
+
+    async def _carry_out_beside(self, message: _Message) -> None:
+        try:
+            await self._carry_out(message)
+        finally:
+            self._running -= 1
+
+    async def _carry_out(self, message: _Message) -> None:
+        try:
+            result = await self._handle(message.do, message.args)
+        except Error as error:
+            self._refuse(message.id, error)
+        except Exception:  # noqa: BLE001 - one request's fault must not end the control plane; it is logged whole
+            _log.exception("request %s failed", message.do)
+            self._refuse(message.id, away())
+        else:
+            self._send({"id": message.id, "ok": result})
 
     def _refuse(self, number: int, error: Error) -> None:
         self._send({"id": number, "error": {"message": error.message, "code": error.code}})

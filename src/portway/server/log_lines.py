@@ -54,6 +54,10 @@ _NAMES: Final[Mapping[type, tuple[str, ...]]] = {
         "url", "name", "forwards_to", "binding", "pooling_enabled", "description", "metadata", "endpoint_id",
         "session_id", "account_id",
     ),
+    events.EndpointUpdated: (
+        "url", "name", "pooling_enabled", "description", "metadata", "endpoint_id", "session_id",
+        "account_id",
+    ),
     events.EndpointOffline: ("url", "reason", "endpoint_id", "session_id", "account_id"),
 }  # fmt: skip
 """The fields of each event, most telling first."""
@@ -94,6 +98,8 @@ def event_fields(event: events.Event) -> tuple[float, dict[str, object]]:
             return event.stopped_at, fields
         case events.EndpointOnline():
             return event.online_at, fields
+        case events.EndpointUpdated():
+            return event.updated_at, fields
         case events.EndpointOffline():
             return event.offline_at, fields
 
