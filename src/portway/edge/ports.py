@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from portway.edge.registry import Registry
+    from portway.edge.view import View
     from portway.model.entities import Grant, Reservation
     from portway.model.url import Url
 
@@ -63,6 +64,15 @@ class Control(Protocol):
 
     async def certificate(self, name: str) -> CertificatePem:
         """Return a certificate of the local authority for a name, issued now if need be."""
+        ...
+
+    async def certificate_key(self, certificate_id: str) -> CertificatePem:
+        """Return an uploaded certificate and its key. Raises Error when it is gone, 128 when away."""
+        ...
+
+    @property
+    def view(self) -> "View":
+        """What is known of the store, kept up to date. Judge nothing by it before it is ``known``."""
         ...
 
     def on_revoked(self, callback: Callable[[Revoked], None]) -> None:

@@ -22,13 +22,19 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An authtoken without its secret. ``revoked_at`` is None while it is good."""
+    """An authtoken without its secret. ``revoked_at`` is None while it is good.
+
+    ``acl`` are the rules of what its sessions may bind (``model/acl.py``), ``owner_id`` is its user.
+    """
 
     id: str
     account_id: str
     description: str
     created_at: float
     revoked_at: float | None = None
+    metadata: str = ""
+    owner_id: str = ""
+    acl: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,22 @@ class ApiKey:
     description: str
     created_at: float
     revoked_at: float | None = None
+    metadata: str = ""
+    owner_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SshCredential:
+    """A public key with which OpenSSH may connect: one line of an authorized_keys file."""
+
+    id: str
+    account_id: str
+    description: str
+    created_at: float
+    public_key: str
+    metadata: str = ""
+    owner_id: str = ""
+    acl: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +78,13 @@ class Issued(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a good authtoken gives: whom the session belongs to."""
+    """What a good authtoken gives: whom the session belongs to, and what it may bind."""
 
     account_id: str
     account_name: str
     plan: str
     credential_id: str
+    acl: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

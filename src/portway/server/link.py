@@ -2,9 +2,10 @@
 
 `ControllerLink` is the edge's ``Control``. A call made while the controller is away waits for it, up
 to the deadline of calls; a call that was under way when it died fails with Error 128. Sessions that
-stand are not touched by any of this. What the store tells (revoked credentials) is followed by
-number, so nothing is missed while the controller was away. A controller that hangs is killed: an
-agent waits for an answer to Auth for about 15 s, so another one must be there before.
+stand are not touched by any of this. What the edge must know of the store it reads from ``view``, which
+the controller's snapshot and notes keep equal to it (``view_feed.py``): nothing is missed while the
+controller was away, and credentials that are gone from it are told as revoked. A controller that hangs
+is killed: an agent waits for an answer to Auth for about 15 s, so another one must be there before.
 """
 
 import asyncio
@@ -20,12 +21,17 @@ import msgspec
 
 from portway.control.service.settings import Settings as ControlSettings
 from portway.edge.ports import CertificatePem, Revoked
+from portway.edge.view import View
 from portway.errors import ConfigError, Error, PortwayError
+from portway.model.domain import ServiceNames
 from portway.model.entities import Grant, Reservation
+from portway.model.view import CredentialItem, ViewItem
 from portway.net.tasks import Tasks
 from portway.server import facts
-from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, arguments, away
+from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, away
 from portway.server.config import ServeConfig
+from portway.server.directory import COMMAND, Directory
+from portway.server.view_feed import ViewFeed
 
 T = TypeVar("T")
 
@@ -57,25 +63,17 @@ class Secrets(msgspec.Struct):
         return f"Secrets(authtoken={bool(self.authtoken)}, api_key={bool(self.api_key)}, fresh={self.fresh})"
 
 
-class _Following(msgspec.Struct):
-    seq: int
-
-
 class _Pem(msgspec.Struct):
     chain: str
     key: str
 
 
-class _RevokedNote(msgspec.Struct):
-    seq: int
-    credential_id: str
-
-
 class ControllerLink:
     """The control plane as the data plane sees it. ``start`` and ``stop`` it once each."""
 
-    def __init__(self, config: ServeConfig) -> None:
-        """Take the configuration; nothing runs before ``start``."""
+    def __init__(self, config: ServeConfig, directory: Directory | None = None) -> None:
+        """Take the configuration and what is online here, if anybody knows; nothing runs before ``start``."""
+        self._directory = directory
         self._config = config
         self._tasks = Tasks()
         self._channel: Channel | None = None
@@ -86,8 +84,15 @@ class ControllerLink:
         self._api: int | None = None
         self._settings: ControlSettings | None = None
         self._waiting = 0
-        self._seq: int | None = None
         self._callbacks: list[Callable[[Revoked], None]] = []
+        self._asking = 0
+        self._gone: set[str] = set()
+        """Credentials that ended while some token is being judged."""
+        self.view = View(ServiceNames(config.edge.domain, config.edge.tcp_host))
+        self._feed = ViewFeed(self.view)
+        self._telling: list[asyncio.Task[None]] = []
+        """What is told to and by the controller that runs now."""
+        self.view.on_change(self._told)
         self.starts = 0
         self.pid = 0
 
@@ -130,7 +135,17 @@ class ControllerLink:
 
     async def authenticate(self, token: str, source: str) -> Grant:
         """Check an authtoken. Raises Error 4018, 105, 107 or 128."""
-        return await self._call("authenticate", {"token": token, "source": source}, Grant)
+        self._asking += 1
+        try:
+            grant = await self._call("authenticate", {"token": token, "source": source}, Grant)
+            if grant.credential_id in self._gone:  # a note came between the answer and us
+                raise Error("The authtoken was revoked.", 107)
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._gone.clear()
+        self.view.learn(CredentialItem(grant.credential_id, grant.account_id, grant.acl))
+        return grant
 
     async def reserve(self, url: str, account_id: str, session_key: str) -> None:
         """Write down that a name is online. Raises Error."""
@@ -152,6 +167,11 @@ class ControllerLink:
         """Return a fresh certificate of the local authority. Raises Error."""
         issued = await self._call("certificate", {"name": name}, _Pem)
         return CertificatePem(issued.chain.encode(), issued.key.encode())
+
+    async def certificate_key(self, certificate_id: str) -> CertificatePem:
+        """Return an uploaded certificate with its key. Raises Error."""
+        found = await self._call("certificate_key", {"id": certificate_id}, _Pem)
+        return CertificatePem(found.chain.encode(), found.key.encode())
 
     def on_revoked(self, callback: Callable[[Revoked], None]) -> None:
         """Call back for every credential that ends."""
@@ -189,12 +209,16 @@ class ControllerLink:
         return self._channel
 
     def _noted(self, do: str, args: msgspec.Raw) -> None:
-        if do != "revoked":
-            return
-        note = arguments(args, _RevokedNote)
-        self._seq = note.seq
-        for callback in self._callbacks:
-            callback(Revoked(credential_id=note.credential_id))
+        if do == "view":
+            self._feed.noted(args)
+
+    def _told(self, item: ViewItem, _before: ViewItem | None) -> None:
+        """Hear of a row that changed: a credential that is gone was revoked."""
+        if item.gone and isinstance(item, CredentialItem):
+            if self._asking:
+                self._gone.add(item.id)
+            for callback in self._callbacks:
+                callback(Revoked(credential_id=item.id))
 
     # The process.
 
@@ -228,7 +252,8 @@ class ControllerLink:
             self._up.clear()  # calls made from now on wait for the next controller
             lost.set()
 
-        channel = Channel(_nothing_to_answer, self._noted, gone)
+        answer = self._directory.handle if self._directory else _nothing_to_answer
+        channel = Channel(answer, self._noted, gone, beside={COMMAND})
         try:
             process = await self._spawn(channel)
         except OSError as error:  # no process or descriptor to be had now: that passes
@@ -237,6 +262,9 @@ class ControllerLink:
         answered = False
         try:
             answered = await self._join(channel, lost)
+            if answered and self._directory is not None:
+                telling = self._directory.tell(channel)
+                self._telling.append(self._tasks.start(telling, name="what is online"))
             await _until_lost(channel, process, lost)
         except asyncio.CancelledError:
             if not answered:
@@ -245,18 +273,20 @@ class ControllerLink:
         finally:
             self._up.clear()
             self._channel = None
+            while self._telling:
+                self._telling.pop().cancel()
             await channel.close()
             await _ended(process)
         return process.returncode, answered
 
     async def _join(self, channel: Channel, lost: asyncio.Event) -> bool:
-        """Wait until the controller follows changes; then let calls through."""
+        """Wait until the controller begins to tell what the store holds; then let calls through."""
         try:
-            following = await channel.call("follow", {"after": self._seq}, _Following, timeout=START_TIMEOUT)
+            cursor = await self._feed.begin(channel, START_TIMEOUT)
         except PortwayError:
             lost.set()
             return False
-        self._seq = following.seq
+        self._telling.append(self._tasks.start(self._feed.load(channel, cursor, lost), name="view"))
         self._channel = channel
         self._up.set()
         if self._ready is not None and not self._ready.done():
