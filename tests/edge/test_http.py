@@ -160,7 +160,8 @@ async def test_a_request_that_cannot_be_served_is_answered_and_the_connection_cl
         answer = await client.answer()
         assert answer[0] == status
         assert answer[1]["connection"] == "close"
-        assert "ngrok-error-code" not in answer[1]
+        assert answer[1]["ngrok-error-code"] == "ERR_NGROK_3007"
+        assert b"ERR_NGROK_3007" in answer[2]
         assert await client.rest() == b""  # what followed was not served
         assert made.agent.opened == []
 

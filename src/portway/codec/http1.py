@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_HEAD = 1 << 20
-"""Longest head taken, in bytes, blank line included."""
+"""Longest head taken where nothing else is said, in bytes, blank line included."""
 
 MAX_FIELDS = 500
-"""Most field lines in one head."""
+"""Most field lines in one head, likewise."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # Only single characters are repeated possessively: CPython before 3.11.5 forgets to step back when a
@@ -162,18 +162,18 @@ _new_response = cast("Callable[[type[ResponseHead], tuple[object, ...]], Respons
 _new_framing = cast("Callable[[type[Framing], tuple[Kind, int]], Framing]", tuple.__new__)
 
 
-def find_head(buffer: bytes | bytearray, start: int = 0, status: int = 400) -> int:
+def find_head(buffer: bytes | bytearray, start: int = 0, status: int = 400, most: int = MAX_HEAD) -> int:
     """Return the position behind the first head in ``buffer``, or -1 while it is incomplete.
 
     ``start`` says how far earlier calls have looked, so that a dripped head costs linear time.
-    Raise HttpError(``status``) for an early sign that no head will come, or when it is too long,
-    where 400 becomes 431.
+    Raise HttpError(``status``) for an early sign that no head will come, or when it is longer than
+    ``most`` bytes, where 400 becomes 431.
     """
     end = buffer.find(b"\r\n\r\n", start - 3 if start > 3 else 0)
-    if end >= 0 and end + 4 <= MAX_HEAD:
+    if end >= 0 and end + 4 <= most:
         return end + 4
-    if len(buffer) >= MAX_HEAD:
-        raise HttpError(431 if status == 400 else status, "The head of the message is larger than 1 MiB.")
+    if len(buffer) >= most:
+        raise HttpError(431 if status == 400 else status, f"The head has more than {most} bytes.")
     if _BARE_LF(buffer, start - 1 if start > 1 else 0):
         raise HttpError(status, "A line ends with a bare LF.")
     if not start and buffer and not _BEGINNING(buffer):
@@ -181,8 +181,8 @@ def find_head(buffer: bytes | bytearray, start: int = 0, status: int = 400) -> i
     return -1
 
 
-def parse_request(head: bytes) -> RequestHead:
-    """Read a whole request head, blank line included.
+def parse_request(head: bytes, most: int = MAX_FIELDS) -> RequestHead:
+    """Read a whole request head, blank line included, with at most so many fields.
 
     Raise HttpError: 400 malformed or ambiguous, 417 unknown expectation, 431 too many fields,
     501 CONNECT, 505 a version other than 1.0 and 1.1.
@@ -194,7 +194,7 @@ def parse_request(head: bytes) -> RequestHead:
     if major != b"1" or minor_digit not in b"01":
         raise HttpError(505, "Only HTTP/1.0 and HTTP/1.1 are spoken here.")
     minor = 1 if minor_digit == b"1" else 0
-    special, plain = _split(blob, _SPECIAL_IN_REQUEST, 400)
+    special, plain = _split(blob, _SPECIAL_IN_REQUEST, 400, most)
     hosts = special.get(b"host")
     if hosts is None or len(hosts) != 1:
         raise HttpError(400, "A request needs exactly one Host field.")
@@ -234,15 +234,18 @@ def parse_request(head: bytes) -> RequestHead:
     )
 
 
-def parse_response(head: bytes, method: bytes) -> ResponseHead:
-    """Read a whole response head to a request of ``method``; raise HttpError(502)."""
+def parse_response(head: bytes, method: bytes, most: int = MAX_FIELDS) -> ResponseHead:
+    """Read a whole response head to a request of ``method``; raise HttpError(502).
+
+    ``most`` is how many fields it may have.
+    """
     match = _RESPONSE(head)
     if match is None:
         raise HttpError(502, "The upstream's answer is not valid HTTP/1.")
     minor_digit, digits, reason, blob = match.groups()
     minor = 1 if minor_digit == b"1" else 0
     status = int(digits)
-    special, plain = _split(blob, _SPECIAL_IN_RESPONSE, 502)
+    special, plain = _split(blob, _SPECIAL_IN_RESPONSE, 502, most)
     options = _options(special) if b"connection" in special else ()
     if minor == 1:
         keep_alive = b"close" not in options
@@ -290,14 +293,14 @@ def parse_authority(authority: bytes) -> tuple[str, int | None]:
     return name.decode("ascii"), port
 
 
-def _split(blob: bytes, wanted: frozenset[bytes], status: int) -> tuple[Special, list[bytes]]:
+def _split(blob: bytes, wanted: frozenset[bytes], status: int, most: int) -> tuple[Special, list[bytes]]:
     """Sort verified field lines into those that must be understood and the rest."""
     lines = blob.split(b"\r\n")
     lines.pop()
-    if len(lines) > MAX_FIELDS:
+    if len(lines) > most:
         if status == 400:
-            raise HttpError(431, f"The request has more than {MAX_FIELDS} fields.")
-        raise HttpError(status, f"The upstream's answer has more than {MAX_FIELDS} fields.")
+            raise HttpError(431, f"The request has more than {most} fields.")
+        raise HttpError(status, f"The upstream's answer has more than {most} fields.")
     special: Special = {}
     plain: list[bytes] = []
     for line in lines:

@@ -9,7 +9,7 @@ third of the cost; heads above REMEMBERED bytes are not kept, so that an idle co
 import re
 from typing import TYPE_CHECKING, cast
 
-from portway.codec.http1 import RequestHead, ResponseHead, parse_request, parse_response
+from portway.codec.http1 import MAX_FIELDS, RequestHead, ResponseHead, parse_request, parse_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,11 @@ _new_request = cast("Callable[[type[RequestHead], tuple[object, ...]], RequestHe
 class RequestReader:
     """Reads the request heads of one connection."""
 
-    __slots__ = ("_fields", "_last")
+    __slots__ = ("_fields", "_last", "_most")
 
-    def __init__(self) -> None:
-        """Remember nothing yet."""
+    def __init__(self, most: int = MAX_FIELDS) -> None:
+        """Remember nothing yet. ``most`` is how many fields a head may have."""
+        self._most = most
         self._fields = b""
         self._last: RequestHead | None = None
 
@@ -44,7 +45,7 @@ class RequestReader:
                 method, target = match.groups()
                 if method != b"CONNECT":
                     return _new_request(RequestHead, (method, target, *last[2:-1], len(head)))
-        request = parse_request(head)
+        request = parse_request(head, self._most)
         if len(head) <= REMEMBERED and request.minor == 1 and request.scheme is None and end > 0:
             self._fields = fields
             self._last = request
@@ -54,10 +55,11 @@ class RequestReader:
 class AnswerReader:
     """Reads the answers' heads of one stream."""
 
-    __slots__ = ("_last", "_method", "_raw")
+    __slots__ = ("_last", "_method", "_most", "_raw")
 
-    def __init__(self) -> None:
-        """Remember nothing yet."""
+    def __init__(self, most: int = MAX_FIELDS) -> None:
+        """Remember nothing yet. ``most`` is how many fields a head may have."""
+        self._most = most
         self._raw = b""
         self._method = b""
         self._last: ResponseHead | None = None
@@ -66,7 +68,7 @@ class AnswerReader:
         """Read a whole head as ``parse_response`` does; raise what it raises."""
         if head == self._raw and method == self._method and self._last is not None:
             return self._last
-        answer = parse_response(head, method)
+        answer = parse_response(head, method, self._most)
         if len(head) <= REMEMBERED:
             self._raw = head
             self._method = method

@@ -68,7 +68,7 @@ class Admission:
             return None
         network = _network(address)
         if self._total >= self._limits.unauthenticated:
-            fullest = max(self._by_network.values(), key=len, default={})
+            fullest = max(self._by_network.values(), key=len, default=dict[Place, None]())
             if len(fullest) <= len(self._by_network.get(network, ())):
                 return None
             oldest = next(iter(fullest))

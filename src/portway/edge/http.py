@@ -26,11 +26,12 @@ whose rest is unread the connection lingers, reading and dropping, since closing
 could take the answer with it.
 """
 
+from asyncio import get_running_loop
 from typing import TYPE_CHECKING, Final
 
 from portway.codec.client_hello import ClientHelloError, parse
 from portway.codec.headers import Forwarding, request_tail
-from portway.codec.http1 import MAX_HEAD, NO_BODY, RequestHead, find_head
+from portway.codec.http1 import NO_BODY, RequestHead, find_head
 from portway.codec.repeated import RequestReader
 from portway.edge import pages
 from portway.edge.http_exchange import IDEMPOTENT, ConnectionFacts, Exchange
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 LINGER: Final = 30
 """Seconds for which the rest of a request is read and dropped behind its answer."""
 
+TURN: Final = 32
+"""Requests of one connection that are served before others have their turn."""
 
 _HEAD, _BODY, _WAIT, _RAW, _LINGER = Phase
 
@@ -57,8 +60,8 @@ class HttpVisitor(RequestRelay):
     """One connection of the http or the https listener."""
 
     __slots__ = (
-        "_edge", "_endpoint", "_facts", "_forwarding", "_partial", "_reader", "_scheme", "_serving", "_slot",
-        "_sni", "_tail", "_tail_of", "_unwritten", "_visitor", "draining", "keep_alive",
+        "_edge", "_endpoint", "_facts", "_forwarding", "_most", "_partial", "_reader", "_scheme", "_serving",
+        "_slot", "_sni", "_tail", "_tail_of", "_unwritten", "_visitor", "draining", "keep_alive", "limits",
     )  # fmt: skip
 
     def __init__(self, edge: "HttpEdge", *, scheme: str, pump: "TlsPump | None", first: bytes) -> None:
@@ -69,7 +72,9 @@ class HttpVisitor(RequestRelay):
         self._sni = _server_name(first) if pump is not None and first else ""
         self._partial = bytearray()
         self._endpoint: Endpoint | None = None
-        self._reader = RequestReader()
+        self.limits = edge.config.limits
+        self._most = self.limits.head_bytes
+        self._reader = RequestReader(self.limits.head_fields)
         self._tail_of: list[bytes] | None = None
         self._tail = b""
         self._serving = False
@@ -156,7 +161,7 @@ class HttpVisitor(RequestRelay):
         if unwritten != self._unwritten:
             self._unwritten = unwritten
             self.ticks = 0
-        limits = self._edge.config.limits
+        limits = self.limits
         phase = self._phase
         if phase is _HEAD:
             self._tick_head()
@@ -168,7 +173,7 @@ class HttpVisitor(RequestRelay):
 
     def _tick_head(self) -> None:
         """Between requests a visitor may idle; a head that has begun, or TLS, must get done."""
-        limits = self._edge.config.limits
+        limits = self.limits
         if self._pump is not None and not self._pump.secure:
             limit = limits.tls_handshake
         elif self._partial or self._endpoint is None:
@@ -188,7 +193,7 @@ class HttpVisitor(RequestRelay):
         if exchange is None or exchange.status or self._phase is _RAW:
             self.cut()
         elif self._phase is _BODY:
-            self._fail(exchange, 408, 0)
+            self._fail(exchange, 408, pages.GENERAL)
         else:
             self._fail(exchange, 504, pages.TIMEOUT)
 
@@ -211,11 +216,20 @@ class HttpVisitor(RequestRelay):
     def _heads(self, data: bytes) -> None:
         """Serve the requests in ``data``, one after the other as far as that goes."""
         self._serving = True
-        while data and self._phase is _HEAD and not self.clogged:
+        turn = TURN
+        while data and self._phase is _HEAD and turn and not self.clogged:
             data = self._head(data)
+            turn -= 1
         self._serving = False
         if data and (self._phase is _HEAD or self._phase is _WAIT):
             self._hold(data)
+            if not turn:
+                get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Serve on, after others had their turn."""
+        if self._phase is _HEAD and self._held and not (self._closed or self.clogged):
+            self._next()
 
     def _next(self) -> None:
         """The connection is free for its next request."""
@@ -234,7 +248,7 @@ class HttpVisitor(RequestRelay):
         """Read one head and start its request; return what follows it and was not used."""
         try:
             end = -1 if self._partial else data.find(b"\r\n\r\n") + 4
-            if end < 4 or end > MAX_HEAD:
+            if end < 4 or end > self._most:
                 data, end = self._partial_head(data)
                 if end < 0:
                     return b""
@@ -250,7 +264,7 @@ class HttpVisitor(RequestRelay):
         if not looked:
             self.ticks = 0  # a drip is no progress: the head's time starts with its first byte
         self._partial += data
-        end = find_head(self._partial, looked)
+        end = find_head(self._partial, looked, most=self._most)
         if end < 0:
             return b"", end
         whole, self._partial = bytes(self._partial), bytearray()
@@ -265,7 +279,7 @@ class HttpVisitor(RequestRelay):
         if (head.scheme is not None and head.scheme != self._scheme.encode()) or (
             self._sni and head.host != self._sni
         ):
-            self._fail(exchange, 421, 0)
+            self._fail(exchange, 421, pages.GENERAL)
             return tail
         endpoint = edge.registry.find(self._scheme, head.host, head.port or 0)
         if endpoint is None:
@@ -371,14 +385,14 @@ class HttpVisitor(RequestRelay):
     def _refuse(self, status: int, reason: str) -> None:
         """Answer a head that could not be read: nobody is named, so no page of an endpoint."""
         self._partial = bytearray()
-        self.write(pages.error_page(status, html=False, detail=reason))
+        self.write(pages.error_page(status, pages.GENERAL, detail=reason))
         self._finish(linger=True)
 
     def _malformed(self, exchange: Exchange, error: HttpError) -> None:
         if exchange.status:
             self.cut()
         else:
-            self._fail(exchange, error.status, 0, error.reason)
+            self._fail(exchange, error.status, pages.GENERAL, error.reason)
 
     def _fail(self, exchange: Exchange, status: int, code: int, detail: str = "") -> None:
         """Answer a request ourselves."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from portway.codec.chunked import ChunkScanner
 from portway.codec.headers import response_head
-from portway.codec.http1 import CHUNKED, MAX_HEAD, NO_BODY, UNTIL_CLOSE, ResponseHead, find_head
+from portway.codec.http1 import CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, find_head
 from portway.codec.repeated import AnswerReader
 from portway.errors import HttpError
 
@@ -56,6 +56,7 @@ class Upstream:
     __slots__ = (
         "_exchange",
         "_interim",
+        "_most",
         "_partial",
         "_payload",
         "_reader",
@@ -92,7 +93,9 @@ class Upstream:
         self._payload = False
         self._rest = 0
         self._scanner: ChunkScanner | None = None
-        self._reader = AnswerReader()
+        limits = visitor.limits
+        self._most = limits.head_bytes
+        self._reader = AnswerReader(limits.head_fields)
         self._written_of: ResponseHead | None = None
         self._written = b""
 
@@ -238,7 +241,7 @@ class Upstream:
             phase = self.phase
             if phase is _HEAD:
                 end = -1 if self._partial else data.find(b"\r\n\r\n", pos)
-                if end < 0 or end - pos > MAX_HEAD:
+                if end < 0 or end + 4 - pos > self._most:
                     pos = self._scan_partial(data, pos, out)
                     continue
                 end += 4
@@ -263,7 +266,7 @@ class Upstream:
         if looked:
             partial += source
             source = partial
-        end = find_head(source, looked, 502)
+        end = find_head(source, looked, 502, self._most)
         if end < 0:
             if not looked:
                 if not b"HTTP/1.".startswith(source[:7]):

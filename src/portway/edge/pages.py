@@ -10,6 +10,9 @@ from html import escape
 from http import HTTPStatus
 from typing import Final
 
+GENERAL: Final = 3007
+"""The gateway's general error. No documented code is nearer to a request that cannot be read, was too slow or
+was meant for another connection: all others name an endpoint, an agent or an upstream at fault."""
 OFFLINE: Final = 3200
 INVALID_ANSWER: Final = 3004
 TIMEOUT: Final = 3005
@@ -83,7 +86,7 @@ _BY_STATUS: Final = {
         "Request head too large",
         "The head of the request is larger than this service takes.",
         "Clear the cookies of this site and try again.",
-        "A head may have 1 MiB and 500 fields. Cookies are what usually grows.",
+        "The service limits the bytes and the fields of a head. Cookies are what usually grows.",
     ),
     505: _Text(
         "HTTP version not supported",
