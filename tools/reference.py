@@ -1,8 +1,11 @@
-"""Write docs/reference/cli.md: the help of every command, as the program prints it.
+"""Write what is generated from the program: the help of every command, and the API's document.
 
-`--check` writes nothing and fails when the page is not what it would write.
+docs/reference/cli.md is the help as the program prints it; src/portway/cli/openapi.json is the control
+API's own OpenAPI document, from which `portway api` makes its commands. `--check` writes nothing and
+fails when a file is not what it would write.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,12 @@ from typing import Any
 import click
 
 from portway.cli.main import cli
+from portway.control.api.app import make_routes
+from portway.control.api.openapi import document
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "cli.md"
+DOCUMENT = ROOT / "src" / "portway" / "cli" / "openapi.json"
 WIDTH = 100
 
 HEAD = """\
@@ -23,16 +29,25 @@ Written by `tools/reference.py` from the program's own help; do not edit.
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check the page; return the exit status."""
-    text = HEAD + "".join(_sections(cli, "portway", None))
-    if "--check" not in arguments:
-        PAGE.parent.mkdir(parents=True, exist_ok=True)
-        PAGE.write_text(text)
-        print(f"{PAGE.relative_to(ROOT)} written")
-    elif not PAGE.exists() or PAGE.read_text() != text:
-        print(f"{PAGE.relative_to(ROOT)} is not up to date; run: make reference")
+    """Write or check the files; return the exit status."""
+    # The commands below `portway api` come from the document, so that is written first.
+    api = json.dumps(document(make_routes()), indent=1, sort_keys=True) + "\n"
+    if not _same(DOCUMENT, api, arguments):
         return 1
-    return 0
+    return 0 if _same(PAGE, HEAD + "".join(_sections(cli, "portway", None)), arguments) else 1
+
+
+def _same(file: Path, text: str, arguments: list[str]) -> bool:
+    """Write a file, or with --check say whether it is what would be written."""
+    name = file.relative_to(ROOT)
+    if "--check" not in arguments:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        print(f"{name} written")
+    elif not file.exists() or file.read_text() != text:
+        print(f"{name} is not up to date; run: make reference")
+        return False
+    return True
 
 
 def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:

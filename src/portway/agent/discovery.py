@@ -56,7 +56,7 @@ def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path)
 
     Raises `ConfigError` when no address is known, or what is known cannot be read.
     """
-    known = _read_bootstrap(bootstrap)
+    known = read_bootstrap(bootstrap)
     address = options.connect_url or environ.get("PORTWAY_CONNECT_URL") or known.get("connect_url")
     if not address:
         raise ConfigError(
@@ -112,7 +112,7 @@ def _same(one: tuple[str, int], other: tuple[str, int]) -> bool:
     return one == other
 
 
-def _read_bootstrap(path: Path) -> dict[str, str]:
+def read_bootstrap(path: Path) -> dict[str, str]:
     """Return the texts in ``bootstrap.json``; nothing when there is none."""
     try:
         loaded: object = json.loads(path.read_bytes())

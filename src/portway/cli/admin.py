@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from portway.cli.output import printable
+from portway.cli.table import show_table
 from portway.model.entities import Account, ApiKey, Credential
 from portway.paths import default_data_dir
 
@@ -53,7 +53,7 @@ class Target:
         elif not rows:
             click.echo(nothing)
         else:
-            _table(rows)
+            show_table(rows)
 
     def show_issued(self, row: dict[str, object], token: str, what: str) -> None:
         """Print a fresh key. A program gets one JSON object, a pipe the bare token."""
@@ -196,13 +196,3 @@ def _time(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
-
-
-def _table(rows: Sequence[dict[str, object]]) -> None:
-    """Print columns as wide as they need to be."""
-    cells = [[printable(str(value)) if value else "–" for value in row.values()] for row in rows]
-    heads = [name.upper().replace("_", " ") for name in rows[0]]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    for number, line in enumerate([heads, *cells]):
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        click.echo(click.style(text, bold=True) if number == 0 else text)

@@ -19,6 +19,7 @@ COMMANDS = {
     "tcp": ("portway.cli.agent:tcp", "Put a local TCP service on a public address."),
     "tls": ("portway.cli.agent:tls", "Put a local TLS service on a public name, untouched."),
     "serve": ("portway.cli.serve:serve", "Run the service that agents and visitors connect to."),
+    "api": ("portway.cli.api:api", "Call the control API of a service."),
     "admin": ("portway.cli.admin:admin", "Manage accounts, authtokens and API keys of a service."),
     "version": ("portway.cli.main:version", "Print the version."),
 }
