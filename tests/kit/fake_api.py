@@ -3,7 +3,7 @@
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,7 +33,7 @@ class FakeApi:
 
 
 @contextmanager
-def fake_api(context: ssl.SSLContext | None = None) -> Iterator[FakeApi]:
+def fake_api(context: ssl.SSLContext | None = None) -> Generator[FakeApi]:
     """Serve on a free port of localhost until the block is left."""
     api = FakeApi()
 
