@@ -6,6 +6,7 @@ had the most time to notice.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from portway.errors import Error
@@ -39,3 +40,22 @@ def pool_host(domain: str, number: int = 1, region: str = "") -> str:
 def hostport(host: str, port: int) -> str:
     """Write an address: ``host:port``."""
     return f"{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedAddr:
+    """An address that an account keeps. ``created_at`` is Unix seconds."""
+
+    id: str
+    account_id: str
+    description: str
+    metadata: str
+    created_at: float
+    region: str
+    host: str
+    port: int
+
+    @property
+    def addr(self) -> str:
+        """``host:port``."""
+        return hostport(self.host, self.port)

@@ -113,3 +113,24 @@ def cname_target(domain_id: str, name: str, names: ServiceNames) -> str | None:
     if names.is_own(name):
         return None
     return f"{domain_id.partition('_')[2].lower()}.cname.{names.base}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedDomain:
+    """A name that an account keeps. ``created_at`` is Unix seconds.
+
+    ``certificate_id`` is an uploaded certificate; ``authority`` issues automatically, keys of
+    ``key_type``. At most one of the two is set. ``resolves_to`` are regions; none is everywhere.
+    """
+
+    id: str
+    account_id: str
+    description: str
+    metadata: str
+    created_at: float
+    domain: str
+    is_dev: bool = False
+    certificate_id: str | None = None
+    authority: str | None = None
+    key_type: str | None = None
+    resolves_to: tuple[str, ...] = ()

@@ -31,8 +31,8 @@ _HEAD_LENGTH: Final = 1 + _NAME_LENGTH + _NONCE_LENGTH
 class Seal:
     """Seals and opens secrets with the key of one file."""
 
-    def __init__(self, path: Path) -> None:
-        """Take where the key lies; it is read when it is first needed."""
+    def __init__(self, path: Path | None = None) -> None:
+        """Take where the key lies; it is read when it is first needed. None: there is no key."""
         self._path = path
         self._key: bytes | None = None
 
@@ -66,6 +66,8 @@ class Seal:
             raise ConfigError(f"the secret of {belongs_to} was altered in the store") from error
 
     def _load(self, *, make: bool) -> bytes:
+        if self._path is None:
+            raise ConfigError("there is no folder for the key of the store's secrets")
         if self._key is None:
             try:
                 if make and not self._path.exists():

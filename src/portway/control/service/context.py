@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from portway.control.certificates.seal import Seal
 from portway.control.feed import Feed
 from portway.control.live import LiveDirectory
+from portway.control.ports import Agents, NoAgents
 from portway.control.service.settings import Settings
 from portway.control.store.database import Database
 from portway.model.ids import RandomBytes
@@ -21,6 +23,8 @@ class Context:
     random: RandomBytes = secrets.token_bytes
     settings: Settings = field(default_factory=Settings)
     live: LiveDirectory = field(default_factory=LiveDirectory)
+    seal: Seal = field(default_factory=Seal)
+    agents: Agents = field(default_factory=NoAgents)
 
     @property
     def feed(self) -> Feed:

@@ -1,6 +1,9 @@
 """What use cases must know of how this service is set up."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from portway.model.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,6 +12,9 @@ class Settings:
 
     ``tcp_ports`` are the ports that tcp:// endpoints are given; the public ports are those that
     visitors use; ``api_url`` is the base of every URI in an answer of the API, without a final slash.
+    ``api_rate`` and ``api_parallel`` bound an account's requests a minute and at once, 0: not at all.
+    After ``wrong_keys`` a minute an address waits ``wrong_key_delay`` seconds for each further answer.
+    ``plans`` bounds what accounts of a plan may have, by the plan's name; without any, nothing is bounded.
     """
 
     domain: str = "portway.localhost"
@@ -18,3 +24,8 @@ class Settings:
     http_port: int = 7080
     https_port: int = 7443
     api_url: str = "http://api.portway.localhost:7080"
+    api_rate: int = 0
+    api_parallel: int = 0
+    wrong_keys: int = 10
+    wrong_key_delay: float = 5.0
+    plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])

@@ -1,0 +1,106 @@
+"""Reserved TCP addresses: a host and a port that stay an account's until it gives them back.
+
+Neither is chosen: the port is drawn at random, and an address that was given back is drawn again last
+of all, so nobody can ask for a certain one.
+"""
+
+from dataclasses import asdict
+from typing import Final
+
+from portway.control.service import plans, texts
+from portway.control.service.context import Context
+from portway.control.store import changes, nouns, rows
+from portway.control.store import reserved_addrs as store
+from portway.control.store.rows import Page
+from portway.control.store.tables import reserved_addrs
+from portway.errors import Error, NotFound
+from portway.model.address import ReservedAddr, choose_port
+from portway.model.ids import new_id
+
+_GATE: Final = plans.Gate("addresses", "TCP addresses", reserved_addrs, forbidden=501, full=502, upgrade=508)
+_TEXTS: Final = (504, 505)
+
+
+async def create(
+    context: Context, account_id: str, *, region: str = "", description: str = "", metadata: str = ""
+) -> ReservedAddr:
+    """Reserve an address. Raises Error 500–505 or 508."""
+    settings = context.settings
+    if region not in {"", settings.region}:
+        raise Error(f"There is no region {region!r}; this service has {settings.region!r}.", 500)
+    texts.check(description, metadata, _TEXTS)
+    async with context.database.write() as connection:
+        await plans.check_room(context, connection, account_id, _GATE)
+        now = context.now()
+        host = settings.tcp_host
+        port = choose_port(
+            settings.tcp_ports,
+            await store.taken(connection, host, now),
+            await store.former(connection, host),
+            context.random,
+        )
+        addr = ReservedAddr(
+            id=new_id("ra", context.random, now),
+            account_id=account_id,
+            description=description,
+            metadata=metadata,
+            created_at=now,
+            region=settings.region,
+            host=host,
+            port=port,
+        )
+        await nouns.add(connection, reserved_addrs, asdict(addr))
+        await changes.note(connection, changes.RESERVED_ADDR, account_id, addr.id, now)
+    return addr
+
+
+async def get(context: Context, account_id: str, addr_id: str) -> ReservedAddr:
+    """Return an address of an account. Raises NotFound."""
+    async with context.database.read() as connection:
+        row = await nouns.find(connection, reserved_addrs, account_id, addr_id)
+    if row is None:
+        raise NotFound
+    return store.read(row)
+
+
+async def listed(context: Context, account_id: str, page: Page) -> list[ReservedAddr]:
+    """Return a page of an account's addresses, newest first, and one beyond it if there are more."""
+    async with context.database.read() as connection:
+        return [store.read(row) for row in await rows.page(connection, reserved_addrs, account_id, page)]
+
+
+async def update(
+    context: Context,
+    account_id: str,
+    addr_id: str,
+    *,
+    description: str | None = None,
+    metadata: str | None = None,
+) -> ReservedAddr:
+    """Change the texts of an address; nothing else can change. Raises Error 504–506, NotFound."""
+    values = texts.given(description=description, metadata=metadata)
+    if not values:
+        raise Error("Nothing to change: give a description or metadata.", 506)
+    texts.check(description, metadata, _TEXTS)
+    async with context.database.write() as connection:
+        row = await nouns.change(connection, reserved_addrs, account_id, addr_id, values)
+        if row is None:
+            raise NotFound
+        await changes.note(connection, changes.RESERVED_ADDR, account_id, addr_id, context.now())
+    return store.read(row)
+
+
+async def delete(context: Context, account_id: str, addr_id: str) -> ReservedAddr:
+    """Give an address back, for good. Raises NotFound; Error 251 while a cloud endpoint has it."""
+    async with context.database.write() as connection:
+        row = await nouns.find(connection, reserved_addrs, account_id, addr_id)
+        if row is None:
+            raise NotFound
+        addr = store.read(row)
+        if await store.is_used(connection, addr_id):
+            raise Error(f"A cloud endpoint is at {addr.addr}; delete it first.", 251)
+        now = context.now()
+        await nouns.remove(connection, reserved_addrs, account_id, addr_id)
+        await store.remember(connection, addr.host, addr.port, now)
+        await changes.note(connection, changes.RESERVED_ADDR, account_id, addr_id, now)
+    return addr

@@ -1,0 +1,23 @@
+"""What accounts of a plan may have."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Limits of one plan. None: as many as they like, which is how every plan begins. 0: none at all."""
+
+    domains: int | None = None
+    """Reserved domains, the dev domain aside."""
+    wildcard_domains: int | None = None
+    """Wildcards among them."""
+    custom_domains: bool = True
+    """Names that do not lie below the service's own domain."""
+    addresses: int | None = None
+    """Reserved TCP addresses."""
+    certificates: int | None = None
+    """Uploaded TLS certificates."""
+    managed_certificates: bool = True
+    """Certificates that the service gets by itself for foreign names."""
+    authorities: int | None = None
+    """Certificate authorities."""

@@ -1,0 +1,90 @@
+"""Uploaded authorities through their whole life."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.kit.names import configured, noted, refused, two_accounts
+from tests.kit.store import Clock, opened
+from tests.kit.x509 import make
+
+from portway.control.service import certificate_authorities
+from portway.control.store import changes
+from portway.control.store.rows import Page
+from portway.errors import NotFound
+from portway.model.plan import Plan
+
+ROOT = make("root", ca=True)
+
+
+async def test_an_authority_from_upload_to_end(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path, clock) as context:
+        account, _ = await two_accounts(context)
+        made = await certificate_authorities.create(
+            context, account.id, ROOT.pem, description="d", metadata="m"
+        )
+        assert made.id.startswith("ca_")
+        assert (made.description, made.metadata, made.created_at) == ("d", "m", clock.now)
+        assert made.pem == ROOT.pem
+        assert made.facts.subject_common_name == "root"
+        assert await certificate_authorities.get(context, account.id, made.id) == made
+        assert await certificate_authorities.listed(context, account.id, Page()) == [made]
+        assert await certificate_authorities.update(context, account.id, made.id) == made
+        changed = await certificate_authorities.update(context, account.id, made.id, metadata="")
+        assert changed == replace(made, metadata="")
+        await certificate_authorities.delete(context, account.id, made.id)
+        assert await noted(context) == [(changes.CERTIFICATE_AUTHORITY, made.id)] * 3
+        with pytest.raises(NotFound):
+            await certificate_authorities.get(context, account.id, made.id)
+
+
+async def test_refusals(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context:
+        account, _ = await two_accounts(context)
+        for code, pem, description, metadata in (
+            (1913, make(number=1).pem, "", ""),
+            (1912, ROOT.pem * 2, "", ""),
+            (1914, ROOT.pem, "x" * 256, ""),
+            (1915, ROOT.pem, "", "x" * 4097),
+        ):
+            with refused(code):
+                await certificate_authorities.create(
+                    context, account.id, pem, description=description, metadata=metadata
+                )
+        assert await certificate_authorities.listed(context, account.id, Page()) == []
+        made = await certificate_authorities.create(context, account.id, ROOT.pem)
+        with refused(1914):
+            await certificate_authorities.update(context, account.id, made.id, description="x" * 256)
+        with refused(1915):
+            await certificate_authorities.update(context, account.id, made.id, metadata="x" * 4097)
+
+
+async def test_an_authority_of_somebody_else_is_not_there(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context:
+        account, other = await two_accounts(context)
+        made = await certificate_authorities.create(context, account.id, ROOT.pem)
+        told = set[str]()
+        for owner, authority_id in ((other.id, made.id), (account.id, "ca_x"), ("ac_x", made.id)):
+            for attempt in (
+                certificate_authorities.get(context, owner, authority_id),
+                certificate_authorities.update(context, owner, authority_id),
+                certificate_authorities.update(context, owner, authority_id, description="mine"),
+                certificate_authorities.delete(context, owner, authority_id),
+            ):
+                with pytest.raises(NotFound) as caught:
+                    await attempt
+                told.add(str(caught.value))
+        assert len(told) == 1
+        assert await certificate_authorities.listed(context, other.id, Page()) == []
+        assert await certificate_authorities.listed(context, account.id, Page()) == [made]
+
+
+@pytest.mark.parametrize(("limit", "code"), [(0, 1918), (1, 1954)])
+async def test_plans_bound_authorities(tmp_path: Path, limit: int, code: int) -> None:
+    async with opened(tmp_path) as context:
+        account, _ = await two_accounts(context)
+        await certificate_authorities.create(context, account.id, ROOT.pem)
+        bounded = configured(context, tmp_path, plans={"free": Plan(authorities=limit)})
+        with refused(code):
+            await certificate_authorities.create(bounded, account.id, ROOT.pem)
