@@ -4,7 +4,8 @@
 
     PortwayError                   never raised itself
     ├── Error                      the service refused; has a code such as ERR_NGROK_107
-    │   └── NotFound               the thing does not exist for this caller
+    │   ├── NotFound               the thing does not exist for this caller
+    │   └── StoreUnavailable       the store is full, read-only, away or busy: nothing was done
     ├── LocalProtocolError         we broke the rules of a protocol: a bug on our side
     ├── RemoteProtocolError        the peer of a session broke them; says the GOAWAY code
     ├── MessageError               a control message is malformed; says which key
@@ -60,8 +61,23 @@ class Error(PortwayError):
 class NotFound(Error):
     """The thing does not exist for this caller: it never did, is gone, or belongs to somebody else.
 
-    Which of the three must not show: raise it with the same text for each.
+    Which of the three must not show, so it has one text.
     """
+
+    def __init__(self, message: str = "Resource not found", code: str | int = "") -> None:
+        """Make an error; say more only where that tells nothing of what others have."""
+        super().__init__(message, code)
+
+
+class StoreUnavailable(Error):
+    """The store cannot be read or written now: it is full, read-only, away or busy.
+
+    Nothing of what was asked is done. It may pass: the API answers 503, the data plane gets Error 128.
+    """
+
+    def __init__(self, message: str = "The store cannot be used now; try again in a moment.") -> None:
+        """Make the error; the cause is chained and logged, not told."""
+        super().__init__(message)
 
 
 class LocalProtocolError(PortwayError):

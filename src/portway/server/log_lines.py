@@ -105,8 +105,11 @@ def event_fields(event: events.Event) -> tuple[float, dict[str, object]]:
 
 
 def record_fields(record: logging.LogRecord) -> dict[str, object]:
-    """Return the fields of a stdlib record: who logged, and the traceback if there is one."""
-    fields: dict[str, object] = {"logger": record.name}
+    """Return the fields of a stdlib record: who logged, what it carries, the traceback if there is one.
+
+    What it carries is given as ``extra={"fields": {…}}``.
+    """
+    fields: dict[str, object] = {"logger": record.name} | getattr(record, "fields", {})
     if record.exc_info:
         fields["traceback"] = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
     return fields

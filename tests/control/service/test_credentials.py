@@ -3,16 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.kit.store import Clock, opened
+from tests.kit.store import Clock, everything, opened
 
 from portway.control.service import accounts, credentials
 from portway.control.store import changes
 from portway.errors import Error
 from portway.model.entities import Grant
-
-
-def everything_in(folder: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in folder.iterdir())
 
 
 @pytest.mark.row("G-054")
@@ -67,14 +63,16 @@ async def test_a_revoked_token_is_unknown_and_the_change_is_noted(tmp_path: Path
         assert await credentials.revoke(context, issued.value.id) == revoked
     assert caught.value.code == "ERR_NGROK_107"
     assert revoked.revoked_at == clock.now - 5
-    assert noted == [changes.Change(1, changes.CREDENTIAL, account.id, issued.value.id)]
+    made, ended = noted
+    assert (made.subject_id, ended.subject_id) == (issued.value.id, issued.value.id)
+    assert ended == changes.Change(2, changes.CREDENTIAL, account.id, issued.value.id)
 
 
 async def test_the_store_holds_no_token(tmp_path: Path) -> None:
     async with opened(tmp_path) as context:
         await accounts.add(context, "a")
         token = (await credentials.add(context)).token
-        content = everything_in(tmp_path)
+        content = everything(tmp_path)
     secret = token.partition("_")[2]
     assert token.partition("_")[0].encode() in content  # the row itself is there…
     assert secret.encode() not in content  # …its secret is not

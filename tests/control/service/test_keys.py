@@ -8,15 +8,16 @@ import pytest
 from tests.kit.store import opened
 
 from portway.control.service import accounts, keys
+from portway.control.store import changes
 from portway.control.store.tables import api_keys
 
-KIND = keys.Kind(api_keys, "ak", "API key")
+KIND = keys.Kind(api_keys, "ak", "API key", changes.API_KEY)
 
 
 async def test_a_key_keeps_the_hash_of_its_token(tmp_path: Path) -> None:
     async with opened(tmp_path) as context, context.database.write() as connection:
         account = await accounts.add_within(context, connection, "a")
-        row, token = await keys.issue(context, connection, KIND, account.id, "d")
+        row, token = await keys.issue(context, connection, KIND, account.id, keys.Texts("d"))
         assert row.token_hash == hashlib.sha256(token.encode()).digest()
         found = await keys.check(connection, KIND, token)
     assert found is not None
@@ -34,7 +35,7 @@ async def test_every_check_compares_in_constant_time(tmp_path: Path, monkeypatch
 
     async with opened(tmp_path) as context, context.database.write() as connection:
         account = await accounts.add_within(context, connection, "a")
-        _, token = await keys.issue(context, connection, KIND, account.id, "")
+        _, token = await keys.issue(context, connection, KIND, account.id, keys.Texts())
         monkeypatch.setattr(hmac, "compare_digest", compare)
         assert await keys.check(connection, KIND, token)
         assert await keys.check(connection, KIND, "no such row") is None

@@ -6,15 +6,51 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.service import accounts, keys
 from portway.control.service.context import Context
+from portway.control.service.keys import Texts
 from portway.control.store import changes
 from portway.control.store import keys as store
 from portway.control.store.keys import KeyRow
+from portway.control.store.rows import Page
 from portway.control.store.tables import credentials
 from portway.errors import Error
 from portway.model.entities import Credential, Grant, Issued
 from portway.model.ids import well_formed_token
 
-_KIND: Final = keys.Kind(credentials, "cr", "authtoken")
+KIND: Final = keys.Kind(credentials, "cr", "authtoken", changes.CREDENTIAL)
+
+# What a tenant does.
+
+
+async def create(context: Context, account_id: str, texts: Texts, owner_id: str = "") -> Issued[Credential]:
+    """Make an authtoken of an account. Raises Error 600, 604 or 605."""
+    async with context.database.write() as connection:
+        row, token = await keys.issue(context, connection, KIND, account_id, texts, owner_id)
+    return Issued(_credential(row), token)
+
+
+async def get(context: Context, account_id: str, credential_id: str) -> Credential:
+    """Return one of an account's authtokens. Raises NotFound."""
+    async with context.database.read() as connection:
+        return _credential(await keys.get(connection, KIND, account_id, credential_id))
+
+
+async def page(context: Context, account_id: str, page: Page) -> list[Credential]:
+    """Return a page of an account's authtokens, newest first, and one beyond it if there are more."""
+    async with context.database.read() as connection:
+        return [_credential(row) for row in await store.page(connection, credentials, account_id, page)]
+
+
+async def update(context: Context, account_id: str, credential_id: str, texts: Texts) -> Credential:
+    """Change an authtoken; new rules hold for its live sessions too. Raises NotFound, Error 600, 604–606."""
+    return _credential(await keys.update(context, KIND, account_id, credential_id, texts))
+
+
+async def delete(context: Context, account_id: str, credential_id: str) -> None:
+    """End an authtoken and the sessions it opened. Raises NotFound."""
+    await keys.delete(context, KIND, account_id, credential_id)
+
+
+# What the operator does, for any account.
 
 
 async def add(context: Context, account: str | None = None, description: str = "") -> Issued[Credential]:
@@ -28,7 +64,7 @@ async def add_within(
     context: Context, connection: AsyncConnection, account_id: str, description: str = ""
 ) -> Issued[Credential]:
     """Make an authtoken as a part of a larger transaction. Raises Error 604."""
-    row, token = await keys.issue(context, connection, _KIND, account_id, description)
+    row, token = await keys.issue(context, connection, KIND, account_id, Texts(description))
     return Issued(_credential(row), token)
 
 
@@ -41,10 +77,10 @@ async def listed(context: Context, account: str | None = None) -> list[Credentia
 
 async def revoke(context: Context, key: str) -> Credential:
     """End an authtoken (by its identifier) and, within a second, the sessions it opened. Raises Error."""
-    async with context.database.write() as connection:
-        row = await keys.revoke(context, connection, _KIND, key)
-        await changes.note(connection, changes.CREDENTIAL, row.account_id, row.id, context.now())
-    return _credential(row)
+    return _credential(await keys.revoke(context, KIND, key))
+
+
+# What an agent does.
 
 
 async def authenticate(context: Context, token: str) -> Grant:
@@ -59,12 +95,27 @@ async def authenticate(context: Context, token: str) -> Grant:
     if not well_formed_token(token):
         raise Error("The authtoken is malformed: it may have been cut or altered when copied.", 105)
     async with context.database.read() as connection:
-        found = await keys.check(connection, _KIND, token)
+        found = await keys.check(connection, KIND, token)
     if found is None:
         raise Error("The authtoken is well formed but this service does not know it, or it was revoked.", 107)
     row, owner = found
-    return Grant(owner.account_id, owner.account_name, owner.plan, row.id)
+    return Grant(owner.account_id, owner.account_name, owner.plan, row.id, row.acl)
+
+
+async def known(context: Context, token: str) -> bool:
+    """Tell whether a token is a good authtoken now."""
+    async with context.database.read() as connection:
+        return await keys.check(connection, KIND, token) is not None
 
 
 def _credential(row: KeyRow) -> Credential:
-    return Credential(row.id, row.account_id, row.description, row.created_at, row.revoked_at)
+    return Credential(
+        row.id,
+        row.account_id,
+        row.description,
+        row.created_at,
+        row.revoked_at,
+        row.metadata,
+        row.owner_id,
+        row.acl,
+    )

@@ -1,7 +1,9 @@
-"""What credentials and API keys share: issuing, revoking and checking a secret.
+"""What credentials and API keys share: issuing, changing, revoking and checking a secret.
 
 A token is shown once, when it is issued. The store keeps its SHA-256; a presented token is compared
 with it in constant time, and a row that does not exist costs the same comparison.
+
+There are no users yet to own a key: a key belongs to whom the key that made it belongs.
 """
 
 import hashlib
@@ -13,52 +15,131 @@ from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.service.context import Context
+from portway.control.store import changes
 from portway.control.store import keys as store
 from portway.control.store.keys import KeyRow, Owner
-from portway.errors import Error
+from portway.errors import Error, NotFound
+from portway.model.acl import Acl
 from portway.model.ids import new_id, new_token, token_row
 
 DESCRIPTION_LIMIT: Final = 255
 """Bytes of a description; more is ERR_NGROK_604."""
+METADATA_LIMIT: Final = 4096
+"""Bytes of metadata; more is ERR_NGROK_605."""
 
 _NOBODY: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of key: its table, the prefix of its identifiers, its name for people."""
+    """One kind of key: its table, the prefix of its identifiers, its name for people, its changes."""
 
     table: Table
     prefix: str
     name: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What a key is given or changed to; None: left as it is."""
+
+    description: str | None = None
+    metadata: str | None = None
+    acl: tuple[str, ...] | None = None
+
+    def values(self) -> dict[str, object]:
+        """Return the columns to write. Raises Error 604, 605 or 600."""
+        if self.description is not None and len(self.description.encode()) > DESCRIPTION_LIMIT:
+            raise Error(f"A description has at most {DESCRIPTION_LIMIT} bytes.", 604)
+        if self.metadata is not None and len(self.metadata.encode()) > METADATA_LIMIT:
+            raise Error(f"Metadata has at most {METADATA_LIMIT} bytes.", 605)
+        values: dict[str, object] = {"description": self.description, "metadata": self.metadata}
+        if self.acl is not None:
+            Acl.parse(self.acl)
+            values["acl"] = store.written_acl(self.acl)
+        return {name: value for name, value in values.items() if value is not None}
+
+    def news(self) -> dict[str, object]:
+        """Return the columns to change. Raises Error 606 when there are none, and as ``values`` does."""
+        values = self.values()
+        if not values:
+            raise Error("The update names nothing to change.", 606)
+        return values
+
+
+def check_owner(asked: str, own: str) -> str:
+    """Return whom a new key shall belong to. Raises Error 634: only the caller's own user can."""
+    if asked and asked != own:
+        raise Error(f"There is no user {asked[:100]!r} to own this.", 634)
+    return own
 
 
 async def issue(
-    context: Context, connection: AsyncConnection, kind: Kind, account_id: str, description: str
+    context: Context,
+    connection: AsyncConnection,
+    kind: Kind,
+    account_id: str,
+    texts: Texts,
+    owner_id: str = "",
 ) -> tuple[KeyRow, str]:
-    """Make a key; return its row and its token, which cannot be had again. Raises Error 604."""
-    if len(description.encode()) > DESCRIPTION_LIMIT:
-        raise Error(f"A description has at most {DESCRIPTION_LIMIT} bytes.", 604)
+    """Make a key; return its row and its token, which cannot be had again. Raises Error 600, 604, 605."""
+    texts.values()
     now = context.now()
     key_id = new_id(kind.prefix, context.random, now)
     token = new_token(key_id, context.random)
-    row = KeyRow(key_id, account_id, description, _hash(token), now)
+    row = KeyRow(
+        key_id,
+        account_id,
+        texts.description or "",
+        _hash(token),
+        now,
+        metadata=texts.metadata or "",
+        owner_id=owner_id,
+        acl=texts.acl or (),
+    )
     await store.add(connection, kind.table, row)
+    await changes.note(connection, kind.change, account_id, key_id, now)
     return row, token
 
 
-async def revoke(context: Context, connection: AsyncConnection, kind: Kind, key: str) -> KeyRow:
-    """Make a key useless. ``key`` is its identifier. Raises Error when there is none.
+async def get(connection: AsyncConnection, kind: Kind, account_id: str, key_id: str) -> KeyRow:
+    """Return an account's key. Raises NotFound."""
+    row = await store.owned(connection, kind.table, account_id, key_id)
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def update(context: Context, kind: Kind, account_id: str, key_id: str, texts: Texts) -> KeyRow:
+    """Change what a key is called, and what it may. Raises NotFound, Error 600 or 604–606."""
+    async with context.database.write() as connection:
+        await get(connection, kind, account_id, key_id)
+        await store.change(connection, kind.table, key_id, texts.news())
+        await changes.note(connection, kind.change, account_id, key_id, context.now())
+        return await get(connection, kind, account_id, key_id)
+
+
+async def delete(context: Context, kind: Kind, account_id: str, key_id: str) -> None:
+    """Make an account's key useless. Raises NotFound."""
+    async with context.database.write() as connection:
+        await get(connection, kind, account_id, key_id)
+        await _end(context, connection, kind, account_id, key_id)
+
+
+async def revoke(context: Context, kind: Kind, key: str) -> KeyRow:
+    """Make a key useless, whoever owns it. ``key`` is its identifier. Raises Error when there is none.
 
     Revoking twice is no error: the first time stands.
     """
-    row = await store.find(connection, kind.table, key)
-    if row is None:
-        raise Error(f"There is no {kind.name} {key!r}.")
-    if row.revoked_at is None:
-        await store.revoke(connection, kind.table, row.id, context.now())
-        row = await store.find(connection, kind.table, row.id) or row
-    return row
+    async with context.database.write() as connection:
+        row = await store.find(connection, kind.table, key)
+        if row is None:
+            raise Error(f"There is no {kind.name} {key!r}.")
+        if row.revoked_at is None:
+            await _end(context, connection, kind, row.account_id, row.id)
+            row = await store.find(connection, kind.table, row.id) or row
+        return row
 
 
 async def check(connection: AsyncConnection, kind: Kind, token: str) -> tuple[KeyRow, Owner] | None:
@@ -67,6 +148,14 @@ async def check(connection: AsyncConnection, kind: Kind, token: str) -> tuple[Ke
     expected = found[0].token_hash if found else _NOBODY
     same = hmac.compare_digest(_hash(token), expected)
     return found if found and same and found[0].revoked_at is None else None
+
+
+async def _end(
+    context: Context, connection: AsyncConnection, kind: Kind, account_id: str, key_id: str
+) -> None:
+    now = context.now()
+    await store.revoke(connection, kind.table, key_id, now)
+    await changes.note(connection, kind.change, account_id, key_id, now)
 
 
 def _hash(token: str) -> bytes:

@@ -1,0 +1,1 @@
+"""The REST API: HTTP in, use cases done, JSON out."""

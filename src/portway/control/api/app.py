@@ -1,0 +1,104 @@
+"""The REST API as one ASGI application. How to add a noun:
+
+1. Its use cases, in ``control/service/<noun>.py``: plain async functions that take a Context and an
+   account id, and raise Error (with the code of the cause) or NotFound. Every query has the account in
+   its WHERE, so a foreign identifier is answered exactly as an absent one.
+2. ``control/api/routes/<noun>.py``, after the model of ``routes/credentials.py``::
+
+       router = APIRouter(prefix="/<noun>", tags=["<noun>"])
+
+   with an Answer (every documented field, null, "" or [] when unset), a Given for create, one for
+   update, and routes named create, list, get, update, delete: they make the operation ids. A route
+   function reads the request, does one use case, shows what came of it. ``Who`` is the caller, ``Ctx``
+   the use cases' context, ``Listing`` a page of a list, ``path_id("cr")`` an identifier in the path.
+   Rules that a schema cannot say with the right code belong into the use case, not into the schema.
+3. Its router in :data:`ROUTES`.
+
+All else is done before a route runs, by the gate, from the generated OpenAPI document: keys, versions,
+unknown parameters, bodies, CORS, envelopes, operation ids. Create answers 201 (``status_code=201``),
+delete 204, an action 204 through ``done(request)``.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from portway.control.api import openapi
+from portway.control.api.auth import Doorkeeper
+from portway.control.api.contract import Contract
+from portway.control.api.errors import INTERNAL, NOT_FOUND, Refusal, envelope, from_validation, status_of
+from portway.control.api.gate import DOCUMENT, OPERATION, Gate
+from portway.control.api.routes import credentials
+from portway.control.service.context import Context
+from portway.errors import Error
+
+ROUTES: Final[Sequence[APIRouter]] = (credentials.router,)
+"""One router a noun."""
+
+
+def make_app(context: Context, *, doorkeeper: Doorkeeper | None = None) -> Gate:
+    """Make the API over a store: an ASGI application, behind its gate."""
+    app = make_routes(context)
+    return Gate(app, Contract(openapi.document(app)), context, doorkeeper or Doorkeeper(context))
+
+
+def make_routes(context: Context | None = None) -> FastAPI:
+    """Make the application inside the gate; without a context it only knows its OpenAPI document."""
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id,
+    )
+    app.state.context = context
+    for router in ROUTES:
+        app.include_router(router)
+    app.add_route(DOCUMENT, _document, include_in_schema=False)
+    app.add_exception_handler(Error, _refused)
+    app.add_exception_handler(RequestValidationError, _unfit)
+    app.add_exception_handler(HTTPException, _lost)
+    app.add_exception_handler(Exception, _failed)
+    return app
+
+
+async def _document(request: Request) -> Response:
+    return _json(200, json.dumps(openapi.document(request.app)).encode())
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Error)
+    status = status_of(error)
+    return _answer(request, status, error)
+
+
+async def _unfit(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return _answer(request, 400, from_validation(error.errors()))
+
+
+async def _lost(request: Request, error: Exception) -> Response:
+    """Answer what the gate should not have let through: a path or verb that is not in the document."""
+    assert isinstance(error, HTTPException)
+    return _answer(request, error.status_code, Error(NOT_FOUND))
+
+
+async def _failed(request: Request, _error: Exception) -> Response:
+    """Answer a fault; the gate sees the exception too, and logs it."""
+    return _answer(request, 500, Error(INTERNAL))
+
+
+def _answer(request: Request, status: int, error: Error) -> Response:
+    response = _json(status, envelope(status, error.message, error.code, request.scope[OPERATION]))
+    if isinstance(error, Refusal):
+        response.headers.update(error.headers)
+    return response
+
+
+def _json(status: int, content: bytes) -> Response:
+    return Response(content, status, media_type="application/json")

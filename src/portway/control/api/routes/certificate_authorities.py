@@ -1,0 +1,123 @@
+"""/certificate_authorities: who may vouch for visitors that show a certificate."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from portway.control.api.auth import Ctx, Who
+from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.schema import Answer, Given, Timestamp, timestamp
+from portway.control.service import certificate_authorities
+from portway.control.service.certificate_authorities import CertificateAuthority
+from portway.control.service.context import Context
+
+router = APIRouter(prefix="/certificate_authorities", tags=["certificate_authorities"])
+
+FIELDS: Final = frozenset({"subject_common_name", "not_before", "not_after"})
+
+Id = Annotated[str, Depends(path_id("ca"))]
+Wanted = Annotated[Listing, Depends(listing("certificate_authorities", "ca", FIELDS))]
+
+
+class CertificateAuthorityAnswer(Answer):
+    """The certificate of an authority."""
+
+    id: str
+    uri: str
+    created_at: Timestamp
+    description: str
+    metadata: str
+    ca_pem: str
+    subject_common_name: str
+    not_before: Timestamp
+    not_after: Timestamp
+    key_usages: list[str]
+    extended_key_usages: list[str]
+
+
+class CertificateAuthorityList(Answer):
+    """A page of authorities."""
+
+    certificate_authorities: list[CertificateAuthorityAnswer]
+    uri: str
+    next_page_uri: str | None
+
+
+class CertificateAuthorityCreate(Given):
+    """A new authority."""
+
+    ca_pem: str | None = Field(None, description="Exactly one certificate, PEM, of an authority.")
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+
+
+class CertificateAuthorityUpdate(Given):
+    """What to change of an authority."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+
+
+@router.post("", name="create", status_code=201, response_model=CertificateAuthorityAnswer)
+async def create(who: Who, context: Ctx, given: CertificateAuthorityCreate) -> CertificateAuthorityAnswer:
+    """Upload the certificate of an authority."""
+    made = await certificate_authorities.create(
+        context,
+        who.account_id,
+        given.ca_pem or "",
+        description=given.description or "",
+        metadata=given.metadata or "",
+    )
+    return _shown(context, made)
+
+
+@router.get("", name="list", response_model=CertificateAuthorityList)
+async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
+    """List the authorities of the account."""
+    return await wanted.page(
+        lambda page: certificate_authorities.listed(context, who.account_id, page),
+        lambda each: _shown(context, each),
+    )
+
+
+@router.get("/{id}", name="get", response_model=CertificateAuthorityAnswer)
+async def get(who: Who, context: Ctx, id: Id) -> CertificateAuthorityAnswer:  # noqa: A002 - as in the path
+    """Return one authority."""
+    return _shown(context, await certificate_authorities.get(context, who.account_id, id))
+
+
+@router.patch("/{id}", name="update", response_model=CertificateAuthorityAnswer)
+async def update(
+    who: Who,
+    context: Ctx,
+    id: Id,  # noqa: A002
+    given: CertificateAuthorityUpdate,
+) -> CertificateAuthorityAnswer:
+    """Change the texts of an authority."""
+    changed = await certificate_authorities.update(
+        context, who.account_id, id, description=given.description, metadata=given.metadata
+    )
+    return _shown(context, changed)
+
+
+@router.delete("/{id}", name="delete", status_code=204)
+async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """Forget an authority."""
+    await certificate_authorities.delete(context, who.account_id, id)
+
+
+def _shown(context: Context, each: CertificateAuthority) -> CertificateAuthorityAnswer:
+    return CertificateAuthorityAnswer(
+        id=each.id,
+        uri=f"{context.settings.api_url}/certificate_authorities/{each.id}",
+        created_at=timestamp(each.created_at),
+        description=each.description,
+        metadata=each.metadata,
+        ca_pem=each.pem,
+        subject_common_name=each.facts.subject_common_name,
+        not_before=timestamp(each.facts.not_before),
+        not_after=timestamp(each.facts.not_after),
+        key_usages=list(each.facts.key_usages),
+        extended_key_usages=list(each.facts.extended_key_usages),
+    )

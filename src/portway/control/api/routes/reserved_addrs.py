@@ -1,0 +1,112 @@
+"""/reserved_addrs: TCP addresses that stay the account's."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from portway.control.api.auth import Ctx, Who
+from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.schema import Answer, Given, Timestamp, timestamp
+from portway.control.service import reserved_addrs
+from portway.control.service.context import Context
+from portway.model.address import ReservedAddr
+
+router = APIRouter(prefix="/reserved_addrs", tags=["reserved_addrs"])
+
+FIELDS: Final = frozenset({"addr", "region"})
+
+Id = Annotated[str, Depends(path_id("ra"))]
+Wanted = Annotated[Listing, Depends(listing("reserved_addrs", "ra", FIELDS))]
+
+
+class ReservedAddrAnswer(Answer):
+    """A TCP address: ``addr`` is its host and port."""
+
+    id: str
+    uri: str
+    created_at: Timestamp
+    description: str
+    metadata: str
+    addr: str
+    region: str
+    endpoint_configuration: None
+
+
+class ReservedAddrList(Answer):
+    """A page of TCP addresses."""
+
+    reserved_addrs: list[ReservedAddrAnswer]
+    uri: str
+    next_page_uri: str | None
+
+
+class ReservedAddrCreate(Given):
+    """A new TCP address. Its host and port are the service's choice."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    region: str | None = Field(None, description="Where its visitors come in; a region of this service.")
+
+
+class ReservedAddrUpdate(Given):
+    """What to change of a TCP address."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+
+
+@router.post("", name="create", status_code=201, response_model=ReservedAddrAnswer)
+async def create(who: Who, context: Ctx, given: ReservedAddrCreate) -> ReservedAddrAnswer:
+    """Reserve a TCP address, drawn at random."""
+    made = await reserved_addrs.create(
+        context,
+        who.account_id,
+        region=given.region or "",
+        description=given.description or "",
+        metadata=given.metadata or "",
+    )
+    return _shown(context, made)
+
+
+@router.get("", name="list", response_model=ReservedAddrList)
+async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
+    """List the TCP addresses of the account."""
+    return await wanted.page(
+        lambda page: reserved_addrs.listed(context, who.account_id, page),
+        lambda each: _shown(context, each),
+    )
+
+
+@router.get("/{id}", name="get", response_model=ReservedAddrAnswer)
+async def get(who: Who, context: Ctx, id: Id) -> ReservedAddrAnswer:  # noqa: A002 - the name in the path
+    """Return one TCP address."""
+    return _shown(context, await reserved_addrs.get(context, who.account_id, id))
+
+
+@router.patch("/{id}", name="update", response_model=ReservedAddrAnswer)
+async def update(who: Who, context: Ctx, id: Id, given: ReservedAddrUpdate) -> ReservedAddrAnswer:  # noqa: A002
+    """Change the texts of a TCP address."""
+    changed = await reserved_addrs.update(
+        context, who.account_id, id, description=given.description, metadata=given.metadata
+    )
+    return _shown(context, changed)
+
+
+@router.delete("/{id}", name="delete", status_code=204)
+async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """Give a TCP address back, for good."""
+    await reserved_addrs.delete(context, who.account_id, id)
+
+
+def _shown(context: Context, each: ReservedAddr) -> ReservedAddrAnswer:
+    return ReservedAddrAnswer(
+        id=each.id,
+        uri=f"{context.settings.api_url}/reserved_addrs/{each.id}",
+        created_at=timestamp(each.created_at),
+        description=each.description,
+        metadata=each.metadata,
+        addr=each.addr,
+        region=each.region,
+        endpoint_configuration=None,
+    )

@@ -1,0 +1,228 @@
+"""/reserved_domains: names that stay the account's, with everything below them."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from portway.control.api.auth import Ctx, Who
+from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.schema import Answer, Given, Ref, Timestamp, timestamp
+from portway.control.service import reserved_domains
+from portway.control.service.context import Context
+from portway.control.service.reserved_domains import Wish, qualified, service_names
+from portway.model.certificate_policy import INTERNAL, CertificatePolicy, parse_policy
+from portway.model.domain import ReservedDomain, cname_target
+
+router = APIRouter(prefix="/reserved_domains", tags=["reserved_domains"])
+
+FIELDS: Final = frozenset({
+    "domain", "region", "cname_target", "certificate.id", "acme_challenge_cname_target",
+})  # fmt: skip
+
+UNSUPPORTED: Final = "UNSUPPORTED"
+"""The code of a job that this version of the service cannot do."""
+
+Id = Annotated[str, Depends(path_id("rd"))]
+Wanted = Annotated[Listing, Depends(listing("reserved_domains", "rd", FIELDS))]
+
+
+class PolicyAnswer(Answer):
+    """Who issues certificates automatically, and for which kind of key."""
+
+    authority: str
+    private_key_type: str
+
+
+class JobAnswer(Answer):
+    """An attempt to get a certificate, which has not succeeded yet."""
+
+    error_code: str
+    msg: str
+    started_at: Timestamp
+    retries_at: Timestamp | None
+
+
+class StatusAnswer(Answer):
+    """How automatic certificates fare."""
+
+    renews_at: Timestamp | None
+    provisioning_job: JobAnswer | None
+
+
+class Resolution(Answer):
+    """A region in which visitors of a name are served; "global" is everywhere."""
+
+    value: str
+
+
+class ReservedDomainAnswer(Answer):
+    """A reserved domain. A foreign name must have a CNAME record that points to ``cname_target``."""
+
+    id: str
+    uri: str
+    created_at: Timestamp
+    description: str
+    metadata: str
+    domain: str
+    region: str
+    cname_target: str | None
+    certificate: Ref | None
+    certificate_management_policy: PolicyAnswer | None
+    certificate_management_status: StatusAnswer | None
+    acme_challenge_cname_target: str | None
+    resolves_to: list[Resolution]
+    is_dev: bool
+    http_endpoint_configuration: None
+    https_endpoint_configuration: None
+    error_redirect_url: None
+
+
+class ReservedDomainList(Answer):
+    """A page of reserved domains."""
+
+    reserved_domains: list[ReservedDomainAnswer]
+    uri: str
+    next_page_uri: str | None
+
+
+class PolicyGiven(Given):
+    """Who shall issue certificates automatically, and for which kind of key."""
+
+    authority: str | None = Field(None, description="internal (the default) or letsencrypt.")
+    private_key_type: str | None = Field(None, description="ecdsa (the default) or rsa.")
+
+
+class ResolutionGiven(Given):
+    """A region in which visitors shall be served."""
+
+    value: str = Field(description='A region of this service, or "global".')
+
+
+class ReservedDomainUpdate(Given):
+    """What to change of a domain. Certificate and policy exclude each other; either ends the other."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    certificate_id: str | None = Field(None, description="An uploaded TLS certificate to be served.")
+    certificate_management_policy: PolicyGiven | None = None
+    resolves_to: list[ResolutionGiven] | None = Field(
+        None, description="Where visitors are served. An empty list changes nothing."
+    )
+
+
+class ReservedDomainCreate(ReservedDomainUpdate):
+    """A new reserved domain."""
+
+    domain: str | None = Field(None, description="A name below the service's domain or any other; or *.name.")
+    name: str | None = Field(
+        None, description="Older form of domain; a bare label is one below the service's."
+    )
+    region: str | None = Field(None, description="Without effect: names are served in every region.")
+
+
+@router.post("", name="create", status_code=201, response_model=ReservedDomainAnswer)
+async def create(who: Who, context: Ctx, given: ReservedDomainCreate) -> ReservedDomainAnswer:
+    """Reserve a domain."""
+    domain = qualified(given.domain or "", given.name or "", context.settings)
+    wish = _wish(given, given.region or "")
+    return _shown(context, await reserved_domains.create(context, who.account_id, domain, wish))
+
+
+@router.get("", name="list", response_model=ReservedDomainList)
+async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
+    """List the reserved domains of the account, its dev domain among them."""
+    return await wanted.page(
+        lambda page: reserved_domains.listed(context, who.account_id, page),
+        lambda each: _shown(context, each),
+    )
+
+
+@router.get("/{id}", name="get", response_model=ReservedDomainAnswer)
+async def get(who: Who, context: Ctx, id: Id) -> ReservedDomainAnswer:  # noqa: A002 - the name in the path
+    """Return one reserved domain."""
+    return _shown(context, await reserved_domains.get(context, who.account_id, id))
+
+
+@router.patch("/{id}", name="update", response_model=ReservedDomainAnswer)
+async def update(who: Who, context: Ctx, id: Id, given: ReservedDomainUpdate) -> ReservedDomainAnswer:  # noqa: A002
+    """Change a reserved domain."""
+    return _shown(context, await reserved_domains.update(context, who.account_id, id, _wish(given)))
+
+
+@router.delete("/{id}", name="delete", status_code=204)
+async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """Give a domain back."""
+    await reserved_domains.delete(context, who.account_id, id)
+
+
+@router.delete("/{id}/certificate", name="delete-certificate", status_code=204)
+async def delete_certificate(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """Detach the uploaded certificate from a domain."""
+    await reserved_domains.detach_certificate(context, who.account_id, id)
+
+
+@router.delete(
+    "/{id}/certificate_management_policy", name="delete-certificate-management-policy", status_code=204
+)
+async def delete_policy(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """End automatic certificates for a domain."""
+    await reserved_domains.end_policy(context, who.account_id, id)
+
+
+def _wish(given: ReservedDomainUpdate, region: str = "") -> Wish:
+    return Wish(
+        description=given.description,
+        metadata=given.metadata,
+        region=region,
+        certificate_id=given.certificate_id or "",
+        policy=_policy(given.certificate_management_policy),
+        resolves_to=tuple(each.value for each in given.resolves_to or ()),
+    )
+
+
+def _policy(given: PolicyGiven | None) -> CertificatePolicy | None:
+    return None if given is None else parse_policy(given.authority or "", given.private_key_type or "")
+
+
+def _shown(context: Context, each: ReservedDomain) -> ReservedDomainAnswer:
+    api_url = context.settings.api_url
+    certificate = each.certificate_id and Ref(
+        id=each.certificate_id, uri=f"{api_url}/tls_certificates/{each.certificate_id}"
+    )
+    policy = each.authority and PolicyAnswer(authority=each.authority, private_key_type=each.key_type or "")
+    return ReservedDomainAnswer(
+        id=each.id,
+        uri=f"{api_url}/reserved_domains/{each.id}",
+        created_at=timestamp(each.created_at),
+        description=each.description,
+        metadata=each.metadata,
+        domain=each.domain,
+        region="",
+        cname_target=cname_target(each.id, each.domain, service_names(context.settings)),
+        certificate=certificate or None,
+        certificate_management_policy=policy or None,
+        certificate_management_status=_status(each),
+        acme_challenge_cname_target=None,
+        resolves_to=[Resolution(value=region) for region in each.resolves_to],
+        is_dev=each.is_dev,
+        http_endpoint_configuration=None,
+        https_endpoint_configuration=None,
+        error_redirect_url=None,
+    )
+
+
+def _status(each: ReservedDomain) -> StatusAnswer | None:
+    """Say how automatic certificates fare; the service's own authority issues whenever one is needed."""
+    if each.authority is None:
+        return None
+    if each.authority == INTERNAL:
+        return StatusAnswer(renews_at=None, provisioning_job=None)
+    job = JobAnswer(
+        error_code=UNSUPPORTED,
+        msg=f"This version of the service cannot ask {each.authority} for certificates. Until a version that"
+        " can is running, visitors are shown one of the service's own authority.",
+        started_at=timestamp(each.created_at),
+        retries_at=None,
+    )
+    return StatusAnswer(renews_at=None, provisioning_job=job)

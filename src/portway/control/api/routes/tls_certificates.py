@@ -1,0 +1,154 @@
+"""/tls_certificates: certificates that accounts upload for their domains. No answer holds a key."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from portway.control.api.auth import Ctx, Who
+from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.schema import Answer, Given, Timestamp, timestamp
+from portway.control.service import tls_certificates
+from portway.control.service.context import Context
+from portway.control.service.tls_certificates import TlsCertificate
+
+router = APIRouter(prefix="/tls_certificates", tags=["tls_certificates"])
+
+FIELDS: Final = frozenset({"subject_common_name", "not_after", "not_before", "serial_number"})
+
+Id = Annotated[str, Depends(path_id("cert"))]
+Wanted = Annotated[Listing, Depends(listing("tls_certificates", "cert", FIELDS))]
+
+
+class AlternativeNames(Answer):
+    """The names and addresses that a certificate is for."""
+
+    dns_names: list[str]
+    ips: list[str]
+
+
+class TlsCertificateAnswer(Answer):
+    """A certificate chain and what stands in its leaf. ``issued_at`` is null when it was uploaded."""
+
+    id: str
+    uri: str
+    created_at: Timestamp
+    description: str
+    metadata: str
+    certificate_pem: str
+    subject_common_name: str
+    subject_alternative_names: AlternativeNames
+    issued_at: Timestamp | None
+    not_before: Timestamp
+    not_after: Timestamp
+    key_usages: list[str]
+    extended_key_usages: list[str]
+    private_key_type: str
+    issuer_common_name: str
+    serial_number: str
+    subject_organization: str
+    subject_organizational_unit: str
+    subject_locality: str
+    subject_province: str
+    subject_country: str
+
+
+class TlsCertificateList(Answer):
+    """A page of certificates."""
+
+    tls_certificates: list[TlsCertificateAnswer]
+    uri: str
+    next_page_uri: str | None
+
+
+class TlsCertificateCreate(Given):
+    """A new certificate with its key."""
+
+    certificate_pem: str | None = Field(None, description="The chain, PEM: the server's certificate first.")
+    private_key_pem: str | None = Field(
+        None, description="Its key, PEM, not encrypted: RSA, ECDSA or Ed25519. It is never shown again."
+    )
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Leave the key out of every repr: they end up in logs."""
+        return [(name, value) for name, value in super().__repr_args__() if name != "private_key_pem"]
+
+
+class TlsCertificateUpdate(Given):
+    """What to change of a certificate."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+
+
+@router.post("", name="create", status_code=201, response_model=TlsCertificateAnswer)
+async def create(who: Who, context: Ctx, given: TlsCertificateCreate) -> TlsCertificateAnswer:
+    """Upload a certificate chain and its private key."""
+    made = await tls_certificates.create(
+        context,
+        who.account_id,
+        given.certificate_pem or "",
+        given.private_key_pem or "",
+        description=given.description or "",
+        metadata=given.metadata or "",
+    )
+    return _shown(context, made)
+
+
+@router.get("", name="list", response_model=TlsCertificateList)
+async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
+    """List the certificates of the account."""
+    return await wanted.page(
+        lambda page: tls_certificates.listed(context, who.account_id, page),
+        lambda each: _shown(context, each),
+    )
+
+
+@router.get("/{id}", name="get", response_model=TlsCertificateAnswer)
+async def get(who: Who, context: Ctx, id: Id) -> TlsCertificateAnswer:  # noqa: A002 - the name in the path
+    """Return one certificate."""
+    return _shown(context, await tls_certificates.get(context, who.account_id, id))
+
+
+@router.patch("/{id}", name="update", response_model=TlsCertificateAnswer)
+async def update(who: Who, context: Ctx, id: Id, given: TlsCertificateUpdate) -> TlsCertificateAnswer:  # noqa: A002
+    """Change the texts of a certificate."""
+    changed = await tls_certificates.update(
+        context, who.account_id, id, description=given.description, metadata=given.metadata
+    )
+    return _shown(context, changed)
+
+
+@router.delete("/{id}", name="delete", status_code=204)
+async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """Forget a certificate and its key; it must be attached to no domain."""
+    await tls_certificates.delete(context, who.account_id, id)
+
+
+def _shown(context: Context, each: TlsCertificate) -> TlsCertificateAnswer:
+    facts = each.facts
+    return TlsCertificateAnswer(
+        id=each.id,
+        uri=f"{context.settings.api_url}/tls_certificates/{each.id}",
+        created_at=timestamp(each.created_at),
+        description=each.description,
+        metadata=each.metadata,
+        certificate_pem=each.chain,
+        subject_common_name=facts.subject_common_name,
+        subject_alternative_names=AlternativeNames(dns_names=list(facts.dns_names), ips=list(facts.ips)),
+        issued_at=None if each.issued_at is None else timestamp(each.issued_at),
+        not_before=timestamp(facts.not_before),
+        not_after=timestamp(facts.not_after),
+        key_usages=list(facts.key_usages),
+        extended_key_usages=list(facts.extended_key_usages),
+        private_key_type=facts.key_type,
+        issuer_common_name=facts.issuer_common_name,
+        serial_number=facts.serial_number,
+        subject_organization=facts.subject_organization,
+        subject_organizational_unit=facts.subject_organizational_unit,
+        subject_locality=facts.subject_locality,
+        subject_province=facts.subject_province,
+        subject_country=facts.subject_country,
+    )

@@ -1,0 +1,39 @@
+"""What schemas have in common: an answer shows every field always, a request may name only what there is.
+
+Clients fail on a missing key, so what is unset is shown as null, "" or []. What clients send as a
+placeholder for "not given" ("", 0, []) means that in a create; in an update only what is absent or
+null is left as it is.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """Base of what is answered. In the document every field is required: it is always there."""
+
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+
+
+class Given(BaseModel):
+    """Base of what a client sends: unknown fields and other types than those named are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Ref(Answer):
+    """A reference to another resource; ``uri`` is "" for what has none."""
+
+    id: str
+    uri: str
+
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""RFC 3339, UTC."""
+
+
+def timestamp(seconds: float) -> str:
+    """Write Unix seconds as a timestamp."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

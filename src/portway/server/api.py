@@ -1,0 +1,37 @@
+"""Starting the API in the controller without anybody waiting for it.
+
+What the API is made of takes a second to import. So that happens in a thread, once the controller has
+answered its first request: agents and the start of the service do not wait. Connections that come
+earlier wait in the backlog of the socket, which the service keeps (``--api-fd``).
+"""
+
+import asyncio
+import logging
+import socket
+from importlib import import_module
+from typing import Final
+
+from portway.control.service.context import Context
+
+RETRY: Final = 5.0
+"""Seconds until an API that failed is started again; the rest of the controller goes on."""
+
+_log = logging.getLogger(__name__)
+
+
+async def keep_serving(context: Context, descriptor: int, answered: asyncio.Event) -> None:
+    """Serve the API on a listening socket, from ``answered`` on, until cancelled."""
+    await answered.wait()
+    while True:
+        try:
+            server = await asyncio.to_thread(import_module, "portway.server.api_server")
+            await server.serve(context, socket.socket(fileno=_duplicate(descriptor)))
+        except Exception:  # noqa: BLE001 - agents must not go without authentication because the API fails; it is logged whole
+            _log.exception("the API failed; it starts again in %g s", RETRY)
+        await asyncio.sleep(RETRY)
+
+
+def _duplicate(descriptor: int) -> int:
+    """Return another descriptor of the socket: the server closes its own."""
+    with socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_STREAM) as twin:
+        return twin.detach()
