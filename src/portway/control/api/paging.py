@@ -6,9 +6,11 @@ A route declares its list once::
 
 and answers ``await wanted.page(fetch, show)``: ``fetch`` is a use case that returns the rows of a store's
 Page and one beyond it, ``show`` makes an answer of a row. With a filter more rows are read until enough
-of them match or SCAN_LIMIT is reached; then a page may have few items, or none, and still a next page.
+of them match, or SCAN_LIMIT or SCAN_TIME is reached; then a page may have few items, or none, and still
+a next page.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol, TypeVar
@@ -18,10 +20,13 @@ from fastapi import Path, Query, Request
 from pydantic import BaseModel
 
 from portway.control.api.auth import Ctx
+from portway.control.api.filter import compile_filter
 from portway.control.store.rows import PAGE_LIMIT, Page
 
 SCAN_LIMIT: Final = 5_000
 """Rows that one request with a filter looks at."""
+SCAN_TIME: Final = 1.0
+"""Seconds after which it looks at no further hundred."""
 IDENTIFIER: Final = "[0-9A-Za-z]{1,64}"
 """What follows prefix and underscore of an identifier, in a request."""
 
@@ -36,6 +41,8 @@ class Known(Protocol):
 
 
 T = TypeVar("T", bound=Known)
+Fetch = Callable[[Page], Awaitable[Sequence[T]]]
+Facts = Callable[[T], Mapping[str, Any]]
 Keep = Callable[[Mapping[str, Any]], bool]
 
 
@@ -43,67 +50,64 @@ Keep = Callable[[Mapping[str, Any]], bool]
 class Listing:
     """What one request wants of a list."""
 
-    request: Request
+    uri: str
     key: str
-    base: str
     limit: int
     before_id: str
-    filter: str
-    keep: Keep | None
+    filter: str = ""
+    keep: Keep | None = None
 
     async def page(
-        self, fetch: Callable[[Page], Awaitable[Sequence[T]]], show: Callable[[T], BaseModel]
+        self, fetch: Fetch[T], show: Callable[[T], BaseModel], *, facts: Facts[T] | None = None
     ) -> dict[str, object]:
-        """Return the envelope with the page that the request wants."""
+        """Return the envelope with the page that the request wants.
+
+        ``facts`` returns what a filter sees of a row, if that is not what is shown.
+        """
         if self.keep is None:
             rows = await fetch(Page(self.limit, self.before_id))
-            shown = [show(row) for row in rows[: self.limit]]
             last = rows[self.limit - 1].id if len(rows) > self.limit else ""
-            return self.envelope(shown, last)
-        found: list[BaseModel] = []
-        before, seen = self.before_id, 0
-        while seen < SCAN_LIMIT:
-            rows = await fetch(Page(PAGE_LIMIT, before))
-            for number, row in enumerate(rows[:PAGE_LIMIT], 1):
-                shown = show(row)
-                if self.keep(shown.model_dump()):
-                    found.append(shown)
-                if len(found) == self.limit:
-                    return self.envelope(found, row.id if number < len(rows) else "")
-            if len(rows) <= PAGE_LIMIT:
-                return self.envelope(found, "")
-            before = rows[PAGE_LIMIT - 1].id
-            seen += PAGE_LIMIT
-        return self.envelope(found, before)
+            return self.envelope([show(row) for row in rows[: self.limit]], last)
+        return self.envelope(*await self._search(self.keep, fetch, show, facts))
 
     def envelope(self, items: Sequence[BaseModel], last_id: str) -> dict[str, object]:
         """Return the envelope. ``last_id``: where the next page begins, "" on the last page."""
-        return list_response(self.request, self.base, self.key, items, last_id, self.limit, self.filter)
+        following: str | None = None
+        if last_id:
+            wanted: dict[str, object] = {"before_id": last_id, "limit": self.limit}
+            following = f"{self.uri}?{urlencode(wanted | ({'filter': self.filter} if self.filter else {}))}"
+        return {self.key: items, "uri": self.uri, "next_page_uri": following}
+
+    async def _search(
+        self, keep: Keep, fetch: Fetch[T], show: Callable[[T], BaseModel], facts: Facts[T] | None
+    ) -> tuple[list[BaseModel], str]:
+        """Return what matches, and where to search on."""
+        found: list[BaseModel] = []
+        before, seen, deadline = self.before_id, 0, time.monotonic() + SCAN_TIME
+        while True:
+            rows = await fetch(Page(PAGE_LIMIT, before))
+            for number, row in enumerate(rows[:PAGE_LIMIT], 1):
+                shown = show(row)
+                if not keep(facts(row) if facts else shown.model_dump()):
+                    continue
+                found.append(shown)
+                if len(found) == self.limit:
+                    return found, row.id if number < len(rows) else ""
+            if len(rows) <= PAGE_LIMIT:
+                return found, ""
+            before = rows[PAGE_LIMIT - 1].id
+            seen += PAGE_LIMIT
+            if seen >= SCAN_LIMIT or time.monotonic() > deadline:
+                return found, before
 
 
-def list_response(
-    request: Request,
-    base: str,
-    key: str,
-    items: Sequence[BaseModel],
-    last_id: str,
-    limit: int,
-    filter: str = "",  # noqa: A002 - the name of the parameter
-) -> dict[str, object]:
-    """Return the envelope of a list; ``base`` is the public base URL of the API."""
-    uri = f"{base}{request.url.path}"
-    following: str | None = None
-    if last_id:
-        wanted = {"before_id": last_id, "limit": limit} | ({"filter": filter} if filter else {})
-        following = f"{uri}?{urlencode(wanted)}"
-    return {key: items, "uri": uri, "next_page_uri": following}
-
-
-def listing(key: str, prefix: str, fields: frozenset[str] | None) -> Callable[..., Listing]:
+def listing(
+    key: str, prefix: str, fields: frozenset[str] | None, *, common: bool = True
+) -> Callable[..., Listing]:
     """Return the dependency of a list: its key in the envelope, the prefix of its identifiers.
 
-    ``fields`` are those that a filter may name, besides the four that every resource has; None: the
-    list takes no filter. The dependency raises Error 250 for a bad filter.
+    ``fields`` are those that a filter may name, beside the four that every resource has if ``common``;
+    None: the list takes no filter. The dependency raises Error 250 for a bad filter.
     """
 
     limits = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="How many items a page has at most.")]
@@ -114,11 +118,26 @@ def listing(key: str, prefix: str, fields: frozenset[str] | None) -> Callable[..
             description="Only items older than the one with this identifier.",
         ),
     ]
+    filters = Annotated[
+        str, Query(description="A CEL expression over `obj`; only items for which it is true.")
+    ]
 
     def plain(request: Request, context: Ctx, limit: limits = PAGE_LIMIT, before_id: befores = "") -> Listing:
-        return Listing(request, key, context.settings.api_url, limit, before_id, "", None)
+        return Listing(f"{context.settings.api_url}{request.url.path}", key, limit, before_id)
 
-    return plain
+    def filtered(
+        request: Request,
+        context: Ctx,
+        limit: limits = PAGE_LIMIT,
+        before_id: befores = "",
+        filter: filters = "",  # noqa: A002 - the name of the parameter
+    ) -> Listing:
+        known = fields or frozenset()
+        keep = compile_filter(filter, known, context.now(), common=common) if filter else None
+        uri = f"{context.settings.api_url}{request.url.path}"
+        return Listing(uri, key, limit, before_id, filter, keep)
+
+    return plain if fields is None else filtered
 
 
 def path_id(prefix: str) -> Callable[..., str]:
