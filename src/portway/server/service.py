@@ -22,6 +22,7 @@ from portway.net.tls import service_context
 from portway.server import bootstrap, logs
 from portway.server.bootstrap import DataFolder, Ports
 from portway.server.config import ServeConfig
+from portway.server.directory import Directory
 from portway.server.facts import facts_of
 from portway.server.link import ControllerLink, Secrets
 from portway.server.worker import Worker
@@ -60,7 +61,8 @@ class _Service:
         self._log = log
         self._out = out
         self._worker = Worker(config.edge)
-        self._link = ControllerLink(config)
+        self._directory = Directory(log)
+        self._link = ControllerLink(config, self._directory)
         self._stop = asyncio.Event()
         self._ready = False
 
@@ -82,7 +84,9 @@ class _Service:
                 secret=self._folder.secret(),
                 context=service_context(chain, key),
                 api=api.address,
+                live=self._directory,
             )
+            self._directory.obey(self._worker.command)
             await self._announce()
             await self._stop.wait()
             _log.info("stopping")

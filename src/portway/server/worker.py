@@ -38,7 +38,7 @@ from portway.edge.registry import Endpoint, Registry
 from portway.edge.seal import Seal
 from portway.edge.tcp import TcpPorts
 from portway.edge.tls import Certificates, TlsArrival
-from portway.errors import ConfigError, PortwayError
+from portway.errors import ConfigError, Error, PortwayError
 from portway.model.url import parse_endpoint_url
 from portway.net.listen import Listener, listen
 from portway.net.local import LocalPipes
@@ -104,19 +104,22 @@ class Worker:
         secret: bytes,
         context: ssl.SSLContext,
         api: str | None = None,
+        live: "EventSink | None" = None,
     ) -> None:
         """Serve. ``context`` shows the service's own certificate, to agents and to visitors.
 
         ``api`` is the path of the Unix socket on which the API answers; None publishes none.
+        ``live`` hears of sessions and endpoints in place of ``events``.
         """
+        life = live or events
         claims = LocalClaims(Table(self.config.domain, self.settings.resume_grace), control)
         seal = Seal(secret)
         edge = Edge(self.config, self.registry, events, self.tasks)
         ports = TcpPorts(edge, self.config.tcp_listen)
         endpoints = Endpoints(
-            self.config, self.registry, claims, ports, seal, events, wall=time.time, random=RANDOM
+            self.config, self.registry, claims, ports, seal, life, wall=time.time, random=RANDOM
         )
-        gateway = Gateway(endpoints, control, seal, events, lambda: context, wall=time.time, random=RANDOM)
+        gateway = Gateway(endpoints, control, seal, life, lambda: context, wall=time.time, random=RANDOM)
         certificates = Certificates(context, self.config.domain, control, self.config.limits.certificates)
         self.claims, self.edge, self.ports, self.gateway = claims, edge, ports, gateway
         if api is not None:
@@ -167,6 +170,12 @@ class Worker:
             await self.drain()
         finally:
             await self.close()
+
+    async def command(self, session_id: str, what: str, version: str = "") -> None:
+        """Have an agent stop, restart or update itself. Raises Error 804 to 810."""
+        if self.gateway is None:
+            raise Error("The service is starting.", 810)
+        await self.gateway.command(session_id, what, version)
 
     @property
     def agent_port(self) -> int:
