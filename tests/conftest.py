@@ -11,6 +11,8 @@ from typing import Any, TypeGuard
 import pytest
 import pytest_asyncio
 
+from tests.kit.postgres import remove_cluster
+
 REQUIRE_ALL = os.environ.get("PORTWAY_REQUIRE_ALL") == "1"
 """Set by .ci/run: a test that is skipped counts as failed."""
 
@@ -75,6 +77,11 @@ def _reason(longrepr: object) -> str:
 
 def _is_place(longrepr: object) -> TypeGuard[tuple[str, int, str]]:
     return isinstance(longrepr, tuple)
+
+
+def pytest_sessionfinish() -> None:
+    """End the PostgreSQL server of this process's tests, if one was started."""
+    remove_cluster()
 
 
 # -- leaks ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from tests.kit.store import opened
 
 from portway.control.service import accounts, credentials
+from portway.control.store import changes
 from portway.errors import Error
 from portway.server import controller
 from portway.server.channel import Channel
@@ -41,19 +42,23 @@ async def test_changes_are_told_from_the_asked_number_on(tmp_path: Path) -> None
     async with opened(tmp_path) as context:
         await accounts.add(context, "a")
         ids = [(await credentials.add(context)).value.id for _ in range(3)]
-        for each in ids:
+        await credentials.revoke(context, ids[0])
+        async with context.database.read() as connection:
+            known = await changes.last(connection)
+        for each in ids[1:]:
             await credentials.revoke(context, each)
         made = Controller(context, tmp_path)
         theirs = Channel(made.handle, lambda _do, _args: None, lambda: None)
         await loop.create_unix_connection(lambda: ours, sock=ends[0])
         await loop.create_unix_connection(lambda: theirs, sock=ends[1])
         telling = asyncio.ensure_future(made.tell(theirs))
-        assert await made.handle("follow", msgspec.Raw(b'{"after": 1}')) == {"seq": 1}
+        asked = msgspec.Raw(msgspec.json.encode({"after": known}))
+        assert await made.handle("follow", asked) == {"seq": known}
         assert [msgspec.json.decode(await told.get()) for _ in range(2)] == [
-            {"seq": 2, "credential_id": ids[1]},
-            {"seq": 3, "credential_id": ids[2]},
+            {"seq": known + 1, "credential_id": ids[1]},
+            {"seq": known + 2, "credential_id": ids[2]},
         ]
-        assert await made.handle("follow", msgspec.Raw(b'{"after": null}')) == {"seq": 3}
+        assert await made.handle("follow", msgspec.Raw(b'{"after": null}')) == {"seq": known + 2}
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
         await ours.close()
@@ -87,3 +92,13 @@ def test_the_controller_ends_with_its_channel(tmp_path: Path) -> None:
         )  # fmt: skip
     ours.close()
     assert process.wait(30) == 0
+
+
+async def test_what_is_online_is_taken_from_notes(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context:
+        made = Controller(context, tmp_path)
+        session = {"id": "ts_1", "account_id": "ac_1", "credential_id": "cr_1", "started_at": 1.0}
+        note = {"reset": True, "sessions": [session]}
+        made.noted("live", msgspec.Raw(msgspec.json.encode(note)))
+        assert [each.id for each in context.live.sessions.older("ac_1")] == ["ts_1"]
+        made.noted("other", msgspec.Raw(b"{}"))

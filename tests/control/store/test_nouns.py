@@ -32,7 +32,9 @@ async def test_a_row_is_its_accounts_alone(tmp_path: Path) -> None:
             row = await nouns.change(connection, reserved_addrs, mine, "ra_1", {"metadata": "x"})
             assert row is not None
             assert row.metadata == "x"
+            assert await nouns.owner(connection, reserved_addrs, "ra_1") == mine
             assert await nouns.remove(connection, reserved_addrs, mine, "ra_1")
+            assert await nouns.owner(connection, reserved_addrs, "ra_1") is None
             assert await nouns.find(connection, reserved_addrs, mine, "ra_1") is None
         with pytest.raises(IntegrityError):
             async with context.database.write() as connection:

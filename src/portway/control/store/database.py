@@ -1,50 +1,75 @@
-"""The SQLite file: how it is opened, its transactions, and bringing its tables up to date.
+"""The store: how it is opened, its transactions, and bringing its tables up to date.
 
-A transaction that writes takes the write lock at once (BEGIN IMMEDIATE), so two processes, the
-service's controller and a ``portway admin`` command, queue up instead of failing half way. The
-write-ahead log lets readers go on meanwhile. The migrations run inside one such transaction.
+Two back ends, one behaviour: a file (``sqlite.py``) or a PostgreSQL database (``postgres.py``).
+Transactions that write run one after the other, whatever process they are in; those that read see one
+state and wait for nobody. The migrations run inside one writing transaction, so two processes that
+start at once are no danger, and a migration that fails leaves nothing.
+
+Whatever keeps a transaction from being carried out (a full disk, a lost connection, a lock that does
+not come) is one error, StoreUnavailable, and then the transaction has not happened; except that, when
+the connection is lost while a commit is under way, nobody can know.
 """
 
-from collections.abc import AsyncGenerator
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from sqlalchemy import URL, Connection, Engine, event, inspect, text
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from portway.control import files
 from portway.control.feed import Feed
-from portway.control.store import changes
-from portway.errors import ConfigError
+from portway.control.store import changes, postgres, sqlite
+from portway.errors import ConfigError, StoreUnavailable
 
 HEAD: Final = "0002"
 """The newest revision; a test compares it with the migrations."""
 
-BUSY_TIMEOUT: Final = 10_000
-"""Milliseconds that a transaction waits for another process's."""
+_log = logging.getLogger(__name__)
+
+_OURS: Final = (IntegrityError, ProgrammingError, DataError)
+"""What a statement does wrong: the use case's business, or a bug; not the state of the store."""
+
+_AWAY: Final = (DBAPIError, PoolTimeout, OSError)
+"""What the drivers raise when the store cannot be used. A TimeoutError is an OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackEnd:
+    """Where a store is and how its transactions begin. ``place`` is what may be shown of it."""
+
+    place: str
+    engine: AsyncEngine
+    reader: AsyncEngine
+    writer: AsyncEngine
+    lock: Callable[[AsyncConnection], Awaitable[None]] | None = None
 
 
 class Database:
     """One open store. Make it with :func:`open_database`."""
 
-    def __init__(self, path: Path) -> None:
-        """Prepare an engine; nothing is opened yet."""
-        self._path = path
+    def __init__(self, back_end: BackEnd) -> None:
+        """Take a back end; nothing is opened yet."""
+        self._back_end = back_end
+        self._away = False
         self.feed = Feed()
-        self._engine = create_async_engine(URL.create("sqlite+aiosqlite", database=str(path)), pool_size=2)
-        self._writer = self._engine.execution_options(portway_write=True)
-        _prepare(self._engine.sync_engine)
 
     def __repr__(self) -> str:
-        """Name the file."""
-        return f"<Database {self._path}>"
+        """Name the file or the database."""
+        return f"<Database {self._back_end.place}>"
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
-        """Open a transaction that sees one state of the store and changes nothing."""
-        async with self._engine.begin() as connection:
+        """Open a transaction that sees one state of the store and changes nothing.
+
+        Raises StoreUnavailable.
+        """
+        async with self._transaction(self._back_end.reader) as connection:
             yield connection
 
     @asynccontextmanager
@@ -52,9 +77,12 @@ class Database:
         """Open a transaction that may write. Left by an exception or a cancellation, it leaves nothing.
 
         Left well, it is durable; and if it noted a change, who follows in this process is woken.
+        Raises StoreUnavailable.
         """
-        async with self._writer.begin() as connection:
+        async with self._transaction(self._back_end.writer) as connection:
             connection.info.pop(changes.NOTED, None)
+            if self._back_end.lock is not None:
+                await self._back_end.lock(connection)
             yield connection
             noted = connection.info.pop(changes.NOTED, False)
         if noted:
@@ -62,41 +90,115 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._engine.dispose()
+        await self._back_end.engine.dispose()
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+        try:
+            async with engine.begin() as connection:
+                try:
+                    yield connection
+                except TimeoutError as error:
+                    # The other end is silent. Rolling back in words would wait for it as long again.
+                    await connection.invalidate(error)
+                    raise
+        except _OURS:
+            raise
+        except _AWAY as error:
+            self._lost(error)
+            raise StoreUnavailable from error
+        self._found()
+
+    def _lost(self, error: Exception) -> None:
+        """Say once that the store cannot be used, and why."""
+        if not self._away:
+            _log.error("the store %s cannot be used: %s", self._back_end.place, reason(error))
+        self._away = True
+
+    def _found(self) -> None:
+        if self._away:
+            _log.warning("the store %s can be used again", self._back_end.place)
+        self._away = False
+
+
+def reason(error: BaseException) -> str:
+    """Return why the store cannot be used, without the statement and its values."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return f"{cause}" or type(cause).__name__
 
 
 @asynccontextmanager
-async def open_database(path: Path) -> AsyncGenerator[Database]:
-    """Open the store, made or brought up to date if need be.
+async def open_database(where: Path | str, *, create: bool = True) -> AsyncGenerator[Database]:
+    """Open the store, a file or the URL of a PostgreSQL database, and bring it up to date.
 
-    Raises ConfigError when the file is no store of ours, is newer than this program, or cannot be
-    opened.
+    ``create``: make it if it is not there or empty; else that is a ConfigError. Raises ConfigError too
+    when it is no store of ours, is newer than this program, or cannot be opened; and StoreUnavailable
+    when the database's server cannot be reached now.
     """
+    back_end = back_end_of(where)
+    database = Database(back_end)
     try:
-        files.private_folder(path.parent)
-        files.touch_private(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be opened: {error.strerror}") from error
-    database = Database(path)
-    try:
-        await _bring_up_to_date(database, path)
+        await _bring_up_to_date(database, where, back_end.place, create=create)
         yield database
     finally:
         await database.close()
 
 
-async def _bring_up_to_date(database: Database, path: Path) -> None:
+def back_end_of(where: Path | str, *, command_timeout: float | None = postgres.COMMAND_TIMEOUT) -> BackEnd:
+    """Return the back end of a file, made if need be, or of a URL. Raises ConfigError.
+
+    ``command_timeout`` bounds one statement on a server; a file has a bound of its own.
+    """
+    if isinstance(where, Path):
+        return _file(where)
+    engine = postgres.engine(where, command_timeout=command_timeout)
+    return BackEnd(postgres.place(where), engine, postgres.reader(engine), engine, postgres.lock)
+
+
+def _file(path: Path) -> BackEnd:
+    try:
+        files.private_folder(path.parent)
+        files.touch_private(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be opened: {error.strerror}") from error
+    engine = sqlite.engine(path)
+    return BackEnd(str(path), engine, engine, sqlite.writer(engine))
+
+
+async def _bring_up_to_date(database: Database, where: Path | str, place: str, *, create: bool) -> None:
     try:
         async with database.read() as connection:
             revision = await connection.run_sync(_revision)
         if revision == HEAD:
             return
+        if revision is None and not create:
+            raise ConfigError(f"{place}: no service has run with this store; start `portway serve` first")
         if revision is not None and revision > HEAD:
-            raise ConfigError(f"{path}: made by a newer portway (revision {revision}); this one knows {HEAD}")
+            raise ConfigError(
+                f"{place}: made by a newer portway (revision {revision}); this one knows {HEAD}"
+            )
+        await _migrate(database, where)
+    except _OURS as error:
+        raise ConfigError(f"{place}: not a usable database: {reason(error)}") from error
+    except StoreUnavailable as error:
+        cause = error.__cause__ or error
+        if isinstance(where, Path) or postgres.is_hopeless(cause):
+            raise ConfigError(f"{place}: not a usable database: {reason(cause)}") from error
+        raise
+
+
+async def _migrate(database: Database, where: Path | str) -> None:
+    if isinstance(where, Path):
         async with database.write() as connection:
             await connection.run_sync(_upgrade)
-    except DatabaseError as error:
-        raise ConfigError(f"{path}: not a usable database: {error.orig}") from error
+        return
+    # However long it takes, and however long another process's takes before it.
+    patient = Database(back_end_of(where, command_timeout=None))
+    try:
+        async with patient.write() as connection:
+            await connection.run_sync(_upgrade)
+    finally:
+        await patient.close()
 
 
 def _revision(connection: Connection) -> str | None:
@@ -116,38 +218,3 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     upgrade(config, "head")
-
-
-class _Cursor(Protocol):
-    def execute(self, statement: str) -> object: ...
-    def close(self) -> None: ...
-
-
-class _DbConnection(Protocol):
-    isolation_level: str | None
-
-    def cursor(self) -> _Cursor: ...
-
-
-def _prepare(engine: Engine) -> None:
-    """Set every new connection up, and begin transactions ourselves."""
-
-    def connected(connection: _DbConnection, _record: object) -> None:
-        # The driver must not begin transactions on its own: it does so too late, and not for DDL.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT}",  # first: the change to WAL may have to wait too
-            "journal_mode=WAL",
-            "synchronous=NORMAL",
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("portway_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    event.listen(engine, "connect", connected)
-    event.listen(engine, "begin", begin)

@@ -1,7 +1,6 @@
 """Queries on reservations."""
 
-from sqlalchemy import delete, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.store.tables import reservations
@@ -22,11 +21,12 @@ async def put(connection: AsyncConnection, reservation: Reservation) -> None:
         "session_key": reservation.session_key,
         "held_until": reservation.held_until,
     }
-    await connection.execute(
-        insert(reservations)
-        .values(url=reservation.url, **values)
-        .on_conflict_do_update(index_elements=["url"], set_=values)
+    # Transactions that write run one after the other, so nobody comes in between.
+    replaced = await connection.execute(
+        update(reservations).where(reservations.c.url == reservation.url).values(**values)
     )
+    if replaced.rowcount == 0:
+        await connection.execute(insert(reservations).values(url=reservation.url, **values))
 
 
 async def hold(connection: AsyncConnection, url: str, until: float) -> None:
