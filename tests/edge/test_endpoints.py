@@ -20,6 +20,13 @@ def port_of(answer: dict[str, Any]) -> int:
     return parse_endpoint_url(answer["URL"]).port
 
 
+def reserved(service: Running, account_id: str = "ac_good", nth: int = 0) -> str:
+    """Have an account reserve a TCP address; return its URL."""
+    port = service.worker.config.tcp_ports[nth]
+    service.control.reserve_address(port, account_id)
+    return f"tcp://localhost:{port}"
+
+
 async def closed_at_once(port: int) -> bool:
     """Tell whether a visitor of this port is closed without a byte; raises when it is not open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -119,8 +126,9 @@ async def test_a_port_that_another_program_has_is_passed_over() -> None:
     foreign = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", low)
     async with foreign, running_worker(config=config) as service, service.connected() as agent:
         assert port_of(await agent.bind()) == low + 1
-        assert code(await agent.bind("tcp", {"URL": f"tcp://localhost:{low}"})) == "309"
         assert code(await agent.bind()) == "503"
+        service.control.reserve_address(low)
+        assert code(await agent.bind("tcp", {"URL": f"tcp://localhost:{low}"})) == "309"
         await service.settled()
         assert list(service.control.names) == [f"tcp://localhost:{low + 1}"]
 
@@ -199,7 +207,7 @@ async def test_names_are_first_come_first_served() -> None:
     ):
         url = {"URL": f"https://mine.{DOMAIN}"}
         await one.bind("https", url)
-        tcp = await one.bind()
+        tcp = await one.bind("tcp", {"URL": reserved(service)})
         assert code(await one.bind("https", url)) == "334"
         assert code(await two.bind("https", url)) == "334"
         assert code(await two.bind("tls", {"URL": f"tls://mine.{DOMAIN}"})) == "334"
@@ -216,7 +224,7 @@ async def test_a_lost_sessions_names_wait_for_it() -> None:
         agent = service.agent()
         await agent.connect()
         await agent.auth()
-        https, tcp = await agent.bind("https"), await agent.bind()
+        https, tcp = await agent.bind("https"), await agent.bind("tcp", {"URL": reserved(service)})
         await agent.vanish()
         await offline(service)
         assert len(service.worker.registry) == 0
@@ -232,6 +240,9 @@ async def test_a_lost_sessions_names_wait_for_it() -> None:
         assert service.control.names[tcp["URL"]].held_until is None
         await agent.leave()
         await offline(service, 2)
+        assert service.control.names == {}
+        service.control.delete(service.control.reserve_address(port_of(tcp)))
+        service.control.reserve_address(port_of(tcp), "ac_other")
         assert (await stranger.bind("tcp", {"URL": tcp["URL"]}))["Error"] == ""
 
 
@@ -252,6 +263,7 @@ async def test_a_lost_sessions_names_are_free_after_the_grace() -> None:
             await freed.wait()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port_of(tcp))
+        service.control.reserve_address(port_of(tcp), "ac_other")
         assert (await stranger.bind("tcp", {"URL": tcp["URL"]}))["Error"] == ""
 
 

@@ -155,7 +155,7 @@ async def test_a_restart_keeps_sessions_and_names() -> None:
     assert set(control.names) == {https["URL"], tcp["URL"]}
     async with running_worker(control, config=config) as service:
         async with service.connected("other") as thief:
-            assert code(await thief.bind("tcp", {"URL": tcp["URL"]})) == "309"
+            assert code(await thief.bind("tcp", {"URL": tcp["URL"]})) == "307"
             host = https["URL"].removeprefix("https://").partition(":")[0]
             assert code(await thief.bind("https", {"URL": f"https://{host}"})) == "320"
         agent.port = service.agent_port

@@ -44,3 +44,26 @@ def test_an_address_is_used_once_and_removed_by_its_owner_only() -> None:
     assert registry.find_sni("a.b") is first
     registry.remove(first)
     assert registry.find_sni("a.b") is None
+
+
+def test_a_wildcard_serves_what_nothing_more_specific_does() -> None:
+    registry = Registry()
+    wide, near = endpoint("https", "*.a.test", 443), endpoint("https", "*.b.a.test", 443)
+    exact, plain = endpoint("https", "x.b.a.test", 443), endpoint("http", "*.a.test", 80)
+    for each in (wide, near, exact, plain):
+        registry.add(each)
+    assert registry.find("https", "x.b.a.test") is exact
+    assert registry.find("https", "y.b.a.test") is near
+    assert registry.find_sni("deep.y.b.a.test") is near
+    assert registry.find("https", "b.a.test") is wide
+    assert registry.find("http", "any.depth.of.a.test") is plain
+    assert registry.find("https", "a.test") is None
+    assert registry.find("tls", "y.a.test") is None
+    assert registry.at(wide.url) is wide
+    assert registry.at(Url("https", "y.a.test", 443)) is None
+    registry.remove(exact)
+    assert registry.find("https", "x.b.a.test") is near
+    for each in (wide, near, plain):
+        registry.remove(each)
+    assert registry.find("https", "x.b.a.test") is None
+    assert registry.find_sni("x.a.test") is None

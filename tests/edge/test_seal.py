@@ -48,3 +48,11 @@ def test_a_short_secret_is_none_and_no_secret_is_shown() -> None:
     with pytest.raises(ValueError, match="shorter"):
         Seal(b"short")
     assert repr(Seal(SECRET)) == "<Seal>"
+
+
+def test_what_was_drawn_and_what_was_asked_for_are_told_apart() -> None:
+    seal = Seal(SECRET)
+    for drawn in (True, False):
+        token = seal.token("a", "e", URL, drawn=drawn)
+        assert seal.knows_token(token, "a", "e", URL, drawn=drawn)
+        assert not seal.knows_token(token, "a", "e", URL, drawn=not drawn)

@@ -173,8 +173,11 @@ async def two_members(service: Running) -> tuple[Agent, Agent, dict[str, Any]]:
     for agent in (one, two):
         await agent.connect()
         await agent.auth()
-    bound = await one.bind("tcp", {"URL": ""}, PoolingEnabled=True)
-    assert (await two.bind("tcp", {"URL": bound["URL"]}, PoolingEnabled=True))["Error"] == ""
+    port = service.worker.config.tcp_ports[0]
+    service.control.reserve_address(port)
+    url = {"URL": f"tcp://localhost:{port}"}
+    bound = await one.bind("tcp", url, PoolingEnabled=True)
+    assert (await two.bind("tcp", url, PoolingEnabled=True))["Error"] == ""
     return one, two, bound
 
 

@@ -15,6 +15,7 @@ from portway.edge.tls import FRESH, HELLO_RECORDS, Certificates
 from portway.errors import Error
 from portway.model.event import TcpConnectionClosed
 from portway.model.url import parse_endpoint_url
+from portway.model.view import CertificateItem
 from portway.net.tls import TlsPump, agent_context
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -154,6 +155,7 @@ async def test_the_proxy_header_stands_before_the_hello() -> None:
 
 async def test_deeper_and_custom_names_get_certificates_once_claimed() -> None:
     async with running_worker() as service, service.connected() as agent:
+        service.control.reserve_domain("example.com")
         for host in (f"a.b.{DOMAIN}", "www.example.com"):
             assert await say(service, await hello(host)) == alert_record(ALERT_UNRECOGNIZED_NAME)
             assert service.control.issued == []
@@ -170,6 +172,7 @@ async def test_deeper_and_custom_names_get_certificates_once_claimed() -> None:
 
 async def test_a_certificate_that_cannot_be_had_ends_the_handshake() -> None:
     async with running_worker() as service, service.connected() as agent:
+        service.control.reserve_domain("www.example.com")
         assert (await agent.bind("https", {"URL": "https://www.example.com"}))["Error"] == ""
 
         async def refuse(name: str) -> Any:
@@ -275,4 +278,89 @@ class TestCertificates:
         await kept.issue("c.test", 1.0)
         assert kept.at_hand("b.test", 1.0) is None
         assert kept.at_hand("a.test", 1.0) is not None
-        assert repr(kept) == "<Certificates issued=2 asked=0>"
+        assert repr(kept) == "<Certificates issued=2 uploaded=0 asked=0>"
+
+    async def test_uploaded_ones_are_kept_until_they_are_gone(self) -> None:
+        control = FakeControl()
+        kept = self.made(control, limit=1)
+        items = [upload(control, f"cert_{n}", f"{n}.test") for n in (1, 2)]
+        first = await kept.issue("1.test", 0.0)
+        assert kept.at_hand("1.test", FRESH * 9) is first
+        await kept.issue("2.test", 0.0)
+        assert kept.at_hand("1.test", 0.0) is None  # there was room for one
+        control.delete(items[1])
+        assert repr(kept) == "<Certificates issued=0 uploaded=0 asked=0>"
+        control.keys.clear()
+        with pytest.raises(Error, match="gone"):
+            await kept.issue("1.test", 0.0)
+
+    async def test_one_that_is_deleted_while_it_is_fetched_is_not_kept(self) -> None:
+        control = FakeControl()
+        kept = self.made(control)
+        item = upload(control, "cert_1", "1.test")
+        fetch = control.certificate_key
+
+        async def slow(certificate_id: str) -> CertificatePem:
+            control.delete(item)
+            return await fetch(certificate_id)
+
+        control.certificate_key = slow  # type: ignore[method-assign]
+        await kept.issue("1.test", 0.0)
+        assert repr(kept) == "<Certificates issued=0 uploaded=0 asked=0>"
+
+
+def upload(control: FakeControl, certificate_id: str, domain: str, *names: str) -> CertificateItem:
+    """Upload a certificate of an authority of its own, for a reserved domain."""
+    control.keys[certificate_id] = CertificatePem(*control.authority.issue(*(names or (domain,))))
+    item = CertificateItem(certificate_id, "ac_good", control.keys[certificate_id].chain.decode())
+    control.view.apply([item])
+    control.reserve_domain(domain, certificate_id=certificate_id)
+    return item
+
+
+async def served(service: Running, host: str, shown: Authority) -> int:
+    """Visit a name over TLS, trusting one authority; return the status."""
+    streams = await visit_tls(service, host, shown.client_context())
+    return (await get(streams, host))[0]
+
+
+async def test_an_uploaded_certificate_is_shown_for_its_domain_online_or_not() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        control = service.control
+        local, control.authority = control.authority, Authority()
+        mine = control.authority
+        item = upload(control, "cert_1", "shop.example.com")
+        control.authority = local
+        asked = len(control.issued)
+        assert await served(service, "shop.example.com", mine) == 404  # our page, under its certificate
+        await agent.bind("https", {"URL": "https://shop.example.com"})
+        for _ in range(2):
+            asking = asyncio.create_task(served(service, "shop.example.com", mine))
+            await answer_http(agent, b"mine")
+            assert await asking == 200
+        assert len(control.issued) == asked
+        control.reserve_domain("shop.example.com")  # the certificate is taken off
+        control.delete(item)
+        asking = asyncio.create_task(served(service, "shop.example.com", local))
+        await answer_http(agent, b"local")
+        assert await asking == 200
+
+
+async def test_a_wildcard_endpoint_has_one_certificate_and_serves_any_depth() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        service.control.reserve_domain("*.example.com")
+        assert (await agent.bind("https", {"URL": "https://*.example.com"}))["Error"] == ""
+        trusting = service.control.authority.client_context()
+        for _ in range(2):
+            for host in ("a.example.com", "b.example.com"):
+                asking = asyncio.create_task(get(await visit_tls(service, host, trusting), host))
+                await answer_http(agent, b"wild")
+                assert (await asking)[2] == b"wild"
+        trusting.check_hostname = False  # a wildcard certificate covers one label
+        asking = asyncio.create_task(
+            get(await visit_tls(service, "a.b.example.com", trusting), "a.b.example.com")
+        )
+        await answer_http(agent, b"deep")
+        assert (await asking)[2] == b"deep"
+        assert service.control.issued == ["*.example.com"]
+        assert await say(service, await hello("example.com")) == alert_record(ALERT_UNRECOGNIZED_NAME)

@@ -11,9 +11,14 @@ from dataclasses import replace
 from random import SystemRandom
 from typing import Any, TypeVar
 
+import msgspec
+
 from portway.edge.ports import CertificatePem, Limits, Revoked
+from portway.edge.view import View
 from portway.errors import Error
+from portway.model.domain import ServiceNames
 from portway.model.entities import Grant, Reservation
+from portway.model.view import AddressItem, CredentialItem, DomainItem, ViewItem
 from portway.server.config import EdgeConfig
 from portway.server.parsers import Address, PortRange
 from portway.server.worker import Worker
@@ -41,6 +46,10 @@ class FakeControl:
         self.asked: list[str] = []
         self.issued: list[str] = []
         self.authority = Authority()
+        self.view = View(ServiceNames(DOMAIN, "localhost"))
+        self.view.begin()
+        self.view.finish()
+        self.keys: dict[str, CertificatePem] = {}
         self._callbacks: list[Callable[[Revoked], None]] = []
 
     async def authenticate(self, token: str, source: str) -> Grant:
@@ -74,6 +83,35 @@ class FakeControl:
         """Issue."""
         self.issued.append(name)
         return CertificatePem(*self.authority.issue(name))
+
+    async def certificate_key(self, certificate_id: str) -> CertificatePem:
+        """Return one that a test has put there."""
+        if certificate_id not in self.keys:
+            raise Error("That certificate is gone.")
+        return self.keys[certificate_id]
+
+    def reserve_address(self, port: int, account_id: str = "ac_good") -> AddressItem:
+        """Have an account reserve a port; tell the edge."""
+        item = AddressItem(f"ra_{port}", account_id, "localhost", port)
+        self.view.apply([item])
+        return item
+
+    def reserve_domain(
+        self, domain: str, account_id: str = "ac_good", certificate_id: str = ""
+    ) -> DomainItem:
+        """Have an account reserve a name; tell the edge."""
+        item = DomainItem(f"rd_{domain}", account_id, domain, certificate_id)
+        self.view.apply([item])
+        return item
+
+    def allow(self, *rules: str, token: str = "good") -> None:
+        """Let a token bind no more than these rules allow; tell the edge."""
+        grant = self.grants[token] = replace(self.grants[token], acl=rules)
+        self.view.apply([CredentialItem(grant.credential_id, grant.account_id, rules)])
+
+    def delete(self, item: ViewItem) -> None:
+        """Have a row go; tell the edge."""
+        self.view.apply([msgspec.structs.replace(item, gone=True)])
 
     def on_revoked(self, callback: Callable[[Revoked], None]) -> None:
         """Remember whom to tell."""

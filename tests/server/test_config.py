@@ -63,6 +63,12 @@ def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:
     assert loaded.edge.public_https_port == 443
 
 
+@pytest.mark.parametrize("said", ["own", "any", "none"])
+def test_names_that_nobody_has_reserved(said: str) -> None:
+    assert config.load({}, HOME).edge.unreserved_domains == "own"
+    assert config.load({"unreserved_domains": said}, HOME).edge.unreserved_domains == said
+
+
 def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
     file = tmp_path / "portway.yml"
     file.write_text("# nothing\n")

@@ -74,6 +74,7 @@ async def test_no_name_is_given_away_before_it_is_known_which_stand() -> None:
         ]
 
     control.reservations = slow  # type: ignore[method-assign]
+    control.reserve_address(config.tcp_ports.low, "ac_other")
     async with running_worker(control, config=config) as service, service.connected("other") as thief:
         assert code(await thief.bind("tcp", {"URL": kept})) == "309"
         reader, writer = await asyncio.open_connection("127.0.0.1", config.tcp_ports.low)
@@ -89,14 +90,16 @@ async def test_a_kept_port_that_is_taken_does_not_stop_the_service() -> None:
     control.names[url] = Reservation(url, "ac_good", "somebody")
     async with foreign, running_worker(control, config=config) as service, service.connected() as agent:
         assert (await agent.bind())["Error"] == ""
+        control.reserve_address(config.tcp_ports.low)
         assert code(await agent.bind("tcp", {"URL": url})) == "309"
 
 
 async def test_settings_reach_the_edge() -> None:
-    config = replace(settings(), trust_forwarded=False, region="here")
+    config = replace(settings(), trust_forwarded=False, region="here", unreserved_domains="none")
     async with running_worker(config=config) as service:
         edge = service.worker.config
         assert (edge.region, edge.trust_forwarded, edge.tcp_host) == ("here", False, "localhost")
+        assert edge.unreserved_domains == "none"
         assert list(edge.tcp_ports) == list(range(config.tcp_ports.low, config.tcp_ports.high + 1))
         assert edge.version.startswith("portway/")
         assert edge.limits.drain == config.drain_timeout

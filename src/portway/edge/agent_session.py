@@ -7,10 +7,11 @@ may come back, and they wait for it.
 """
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from portway.edge import command
-from portway.edge.endpoints import Bound, Owner
+from portway.edge.permits import Owner
 from portway.errors import Error, MessageError, PortwayError, SessionClosed
 from portway.model.event import AgentSessionStarted, AgentSessionStopped
 from portway.model.ids import new_id
@@ -35,6 +36,7 @@ from portway.wire.messages import (
 
 if TYPE_CHECKING:
     from portway.edge.admission import Place
+    from portway.edge.endpoints import Bound
     from portway.edge.gateway import Gateway
     from portway.edge.ports import Limits, Revoked
     from portway.model.entities import Grant
@@ -164,15 +166,24 @@ class AgentSession:
             return
         self._dismissed = "The authtoken of this agent was revoked."
         for bind_id in self._bounds:
-            stop = StopTunnel(id=bind_id, message=self._dismissed, error_code="ERR_NGROK_300")
-            try:
-                self.session.notify(StreamType.STOP_TUNNEL, encode(stop))
-            except PortwayError:
-                break  # it bears no more streams: the GOAWAY says enough
+            self._tell_stopped(bind_id, Error(self._dismissed, 300))
         self._drop_binds(self._dismissed, keep=False)
         self._owner = None  # nothing is granted any more
         # An agent that hears GOAWAY with it drops what it has not handled yet.
         asyncio.get_running_loop().call_later(DISMISS_LINGER, self._close)
+
+    def _stop(self, bind_id: str, error: Error) -> None:
+        """End one bind, whose name is free at once, and tell the agent why."""
+        bound = self._bounds.pop(bind_id, None)
+        if bound is not None:
+            self._tell_stopped(bind_id, error)
+            self.gateway.endpoints.unbind(bound, error.message)
+
+    def _tell_stopped(self, bind_id: str, error: Error) -> None:
+        stop = StopTunnel(id=bind_id, message=error.message, error_code=error.code)
+        if self.session is not None:
+            with contextlib.suppress(PortwayError):  # it bears no more streams: it will miss the endpoint
+                self.session.notify(StreamType.STOP_TUNNEL, encode(stop))
 
     def replace(self) -> None:
         """The same agent has connected again: this connection is dead, whatever it still says."""
@@ -217,7 +228,9 @@ class AgentSession:
         client_id = self._client_id(auth, grant.account_id)
         self._grant = grant
         self.id = new_id("ts", gateway.random.octets, gateway.wall())
-        self._owner = Owner(grant.account_id, client_id, self.id)
+        self._owner = Owner(
+            grant.account_id, client_id, self.id, grant.credential_id, grant.acl, stop=self._stop
+        )
         self.key = (grant.account_id, client_id, auth.extra.leg_number)
         old = gateway.legs.get(self.key)
         if old is not None:

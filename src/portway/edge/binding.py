@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from portway.errors import Error, MessageError
+from portway.model.domain import ServiceNames
 from portway.model.url import SCHEMES, Binding, Url, parse_endpoint_url
 from portway.wire.messages import Bind, Opts, OptsView, answer_opts
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 
 BINDINGS: Final[tuple[Binding, ...]] = ("public", "internal", "kubernetes")
 API_LABEL: Final = "api"
-SERVICE_LABELS: Final = (API_LABEL, "connect")
-"""Names below the service's domain that are its own."""
+"""Below the service's domain: where the API answers."""
 
 _LIKE_AN_ADDRESS: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)", re.ASCII).fullmatch
 """The last label is a number, so the URL standard takes the whole host for an IPv4 address."""
@@ -133,23 +133,20 @@ def _own_place(url: Url, config: "EdgeConfig") -> None:
     if url.is_random:
         return
     if url.scheme == "tcp":
-        if url.host != config.tcp_host or url.port not in config.tcp_ports:
+        if url.port not in config.tcp_ports:
             low, high = config.tcp_ports[0], config.tcp_ports[-1]
             where = f"{config.tcp_host}, ports {low}–{high}"
             raise Error(f"The address {url.hostport} is not reserved for you; this service has {where}.", 307)
         return
-    if url.is_wildcard:
-        raise Error(f"The wildcard domain {url.host!r} is not reserved.", 318)
-    services = tuple(f"{label}.{config.domain}" for label in SERVICE_LABELS)
-    own = url.host in {config.domain, config.tcp_host, *services}
-    below = url.host.endswith(tuple(f".{name}" for name in services))
-    if own or below or config.domain.endswith(f".{url.host}"):
+    host = url.host.removeprefix("*.")
+    names = ServiceNames(config.domain, config.tcp_host)
+    if names.is_taken(host) or names.is_below(host):
         raise Error(f"The domain {url.host} belongs to the service itself.", 320)
-    if _LIKE_AN_ADDRESS(url.host):
+    if _LIKE_AN_ADDRESS(host):
         # A browser reads it as an IP address, perhaps the service's own; nobody has a certificate for it.
-        raise Error(f"{url.host!r} cannot be the host of an endpoint: it is no domain name.", 9032)
-    if "." not in url.host:
-        raise Error(f"{url.host!r} is a top-level domain; an endpoint needs a name below one.", 331)
+        raise Error(f"{host!r} cannot be the host of an endpoint: it is no domain name.", 9032)
+    if "." not in host:
+        raise Error(f"{host!r} is a top-level domain; an endpoint needs a name below one.", 331)
 
 
 def _supported(bind: Bind, view: OptsView) -> None:

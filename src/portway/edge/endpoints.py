@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from portway.edge import binding
 from portway.edge.member import Member, SessionMember
+from portway.edge.oversight import Oversight
+from portway.edge.permits import FREE, Owner, Permit, Permits
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint, Registry
 from portway.errors import ConfigError, Error, PortwayError, SessionClosed
@@ -25,9 +27,14 @@ from portway.wire.messages import UNSET, Bind, BindResp, BindRespExtra, Patch
 if TYPE_CHECKING:
     from portway.edge.ports import Claims, EdgeConfig, EventSink
     from portway.edge.seal import Seal
+    from portway.edge.view import View
     from portway.session.session import Session
 
 _log = logging.getLogger(__name__)
+
+USED_UP: Final = 1.0
+"""Seconds for which no port is looked for once all were found taken, unless one is freed: to look at a
+thousand costs far more than to ask for one."""
 
 RANDOM_TRIES: Final = 32
 """Random addresses drawn blindly. Hosts have 48 random bits: the second draw is luck enough."""
@@ -45,16 +52,7 @@ class Ports(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose bind it is."""
-
-    account_id: str
-    client_id: str
-    session_id: str
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Bound:
     """One bind of one session."""
 
@@ -67,6 +65,9 @@ class Bound:
     description: str
     metadata: str
     online_at: float
+    permit: Permit = FREE
+    drawn: bool = False
+    """The service chose the address, now or when the endpoint was first bound."""
 
     @property
     def id(self) -> str:
@@ -95,6 +96,7 @@ class Endpoints:
         config: "EdgeConfig",
         registry: Registry,
         claims: "Claims",
+        view: "View",
         ports: Ports,
         seal: "Seal",
         events: "EventSink",
@@ -105,6 +107,9 @@ class Endpoints:
         """Join the parts. ``wall`` gives Unix seconds."""
         self.config = config
         self.registry = registry
+        self._view = view
+        self._permits = Permits(view, config)
+        self._oversight = Oversight(view, self._permits)
         self._claims = claims
         self._ports = ports
         self._seal = seal
@@ -112,30 +117,44 @@ class Endpoints:
         self._wall = wall
         self._random = random
         self._bounds: dict[Member, Bound] = {}
+        self._used_up_until = 0.0
         claims.on_freed(self._freed)
 
     async def bind(self, owner: Owner, session: "Session", bind: Bind) -> tuple[Bound, BindResp]:
         """Grant a bind, or raise Error. Cancelled or failed, nothing stays claimed."""
         wish = binding.read_wish(bind, self.config)
-        if wish.returning and (
-            wish.random or not self._seal.knows_token(bind.extra.token, owner.account_id, bind.id, wish.url)
-        ):
-            raise Error("The token of this rebind is not one of ours for this endpoint.", 335)
+        drawn = self._was_drawn(wish.url, owner, bind) if wish.returning else wish.random
+        await self._view.known()
         if wish.random:
+            self._permits.random(wish.url.scheme, owner)
             url = await self._claim_random(wish, owner)
         else:
             url = wish.url
+            self._permits.named(url, owner, drawn=drawn)
             self._refuse_twin(url, wish, owner, bind.id)
             await self._claim(url, wish, owner)
         try:
             if session.closed:
                 raise SessionClosed("the session ended while it was binding")
-            self._refuse_twin(url, wish, owner, bind.id)  # one that was made meanwhile
+            # What was true before the claim was written down may not be any more.
+            permit = self._permits.named(url, owner, drawn=drawn)
+            self._refuse_twin(url, wish, owner, bind.id)
         except PortwayError:
             self._give_up(url, owner, keep=wish.returning)
             raise
         bound = self._register(owner, session, bind, wish, url)
+        bound.permit, bound.drawn = permit, drawn
+        self._oversight.add(bound)
+        self._tell_online(bound, wish)
         return bound, self._answer(bound)
+
+    def _was_drawn(self, url: Url, owner: Owner, bind: Bind) -> bool:
+        """Check the token of a rebind; tell whether the service had chosen the address. Raises Error 335."""
+        if not url.is_random:
+            for drawn in (False, True):
+                if self._seal.knows_token(bind.extra.token, owner.account_id, bind.id, url, drawn=drawn):
+                    return drawn
+        raise Error("The token of this rebind is not one of ours for this endpoint.", 335)
 
     def unbind(self, bound: Bound, reason: str, *, keep: bool = False) -> None:
         """Take a bind off at once. ``keep``: its session is lost, so its name waits for it. Idempotent."""
@@ -143,6 +162,7 @@ class Endpoints:
             return
         bound.member.retired = True
         del self._bounds[bound.member]
+        self._oversight.discard(bound)
         endpoint = bound.endpoint
         endpoint.pool.remove(bound.member)
         if not endpoint.pool.members:
@@ -214,14 +234,17 @@ class Endpoints:
 
     def _give_up(self, url: Url, owner: Owner, *, keep: bool) -> None:
         """Free or keep a name, unless the same agent still serves it on another leg or bind."""
-        endpoint = self.registry.find(url.scheme, url.host, url.port)
+        endpoint = self.registry.at(url)
         if endpoint is None or not _members_of(endpoint, owner.client_id):
             (self._claims.hold if keep else self._claims.release)(url, owner.client_id)
 
     async def _claim_random(self, wish: binding.Wish, owner: Owner) -> Url:
         """Draw addresses until one is free. Raises Error 503 when there is none."""
+        tcp = wish.url.scheme == "tcp"
+        if tcp and 0 < self._used_up_until - self._wall() <= USED_UP:
+            raise _none_left()
         for url in self._draws(wish.url.scheme):
-            if self._claims.taken(url):
+            if self._claims.taken(url) or self._is_reserved(url):
                 continue
             try:
                 await self._claim(url, wish, owner)
@@ -230,7 +253,15 @@ class Endpoints:
                     raise
                 continue  # taken while we asked, or by another program: draw again
             return url
-        raise Error("No free address is left; try again later.", 503)
+        if tcp:
+            self._used_up_until = self._wall() + USED_UP
+        raise _none_left()
+
+    def _is_reserved(self, url: Url) -> bool:
+        """Tell whether an address that was drawn is somebody's, perhaps the drawing account's own."""
+        if url.scheme == "tcp":
+            return self._view.is_reserved(url.port)
+        return self._view.owner(url.host) is not None
 
     def _draws(self, scheme: str) -> "Iterator[Url]":
         """Draw addresses in the order in which they are tried."""
@@ -252,7 +283,7 @@ class Endpoints:
 
         The same bind on another leg is no twin: it has the same id.
         """
-        endpoint = self.registry.find(url.scheme, url.host, url.port)
+        endpoint = self.registry.at(url)
         if endpoint is None:
             return
         twins = [each for each in _members_of(endpoint, owner.client_id) if each.id != bind_id]
@@ -270,7 +301,7 @@ class Endpoints:
             forwards_proto=bind.forwards_proto,
         )
         extra = bind.extra
-        endpoint = self.registry.find(url.scheme, url.host, url.port)
+        endpoint = self.registry.at(url)
         if endpoint is None:
             endpoint = Endpoint(
                 bind_id,
@@ -287,29 +318,32 @@ class Endpoints:
             )
             self.registry.add(endpoint)
         endpoint.pool.add(member)
-        online_at = self._wall()
-        self._events.emit(
-            EndpointOnline(
-                endpoint_id=bind_id,
-                account_id=owner.account_id,
-                session_id=owner.session_id,
-                url=str(url),
-                proto=url.scheme,
-                region=self.config.region,
-                name=extra.name,
-                description=extra.description,
-                metadata=extra.metadata,
-                forwards_to=bind.forwards_to,
-                upstream_protocol=bind.forwards_proto,
-                traffic_policy=wish.view.traffic_policy,
-                pooling_enabled=wish.pooled,
-                online_at=online_at,
-            )
-        )
         bound = self._bounds[member] = Bound(
-            bind, owner, url, member, endpoint, extra.name, extra.description, extra.metadata, online_at
+            bind, owner, url, member, endpoint, extra.name, extra.description, extra.metadata, self._wall()
         )
         return bound
+
+    def _tell_online(self, bound: Bound, wish: binding.Wish) -> None:
+        self._events.emit(
+            EndpointOnline(
+                endpoint_id=bound.id,
+                account_id=bound.owner.account_id,
+                session_id=bound.owner.session_id,
+                url=str(bound.url),
+                proto=bound.url.scheme,
+                region=self.config.region,
+                name=bound.name,
+                description=bound.description,
+                metadata=bound.metadata,
+                forwards_to=bound.bind.forwards_to,
+                upstream_protocol=bound.bind.forwards_proto,
+                traffic_policy=wish.view.traffic_policy,
+                pooling_enabled=wish.pooled,
+                domain_id=bound.permit.domain_id,
+                tcp_addr_id=bound.permit.tcp_addr_id,
+                online_at=bound.online_at,
+            )
+        )
 
     def _lead(self, endpoint: Endpoint, bound: Bound) -> None:
         """Let an endpoint go by the id and the texts of this bind: its oldest one has left."""
@@ -330,7 +364,7 @@ class Endpoints:
             proto=bound.url.scheme,
             opts=binding.echo(bound.bind, bound.url),
             extra=BindRespExtra(
-                token=self._seal.token(bound.owner.account_id, bound.id, bound.url),
+                token=self._seal.token(bound.owner.account_id, bound.id, bound.url, drawn=bound.drawn),
                 tunnel_id=bound.tunnel_id,
             ),
         )
@@ -338,6 +372,11 @@ class Endpoints:
     def _freed(self, url: Url) -> None:
         if url.scheme == "tcp":
             self._ports.close(url.port)
+            self._used_up_until = 0.0
+
+
+def _none_left() -> Error:
+    return Error("No free address is left; try again later.", 503)
 
 
 def _members_of(endpoint: Endpoint, client_id: str) -> list[SessionMember]:

@@ -1,6 +1,6 @@
 """A member that is a program of ours on this machine, such as the API behind its Unix socket."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from portway.errors import SessionClosed, StreamLimit
 
@@ -16,11 +16,10 @@ class LocalMember:
     It learns who the visitor is from the last element of X-Forwarded-For, which the edge writes.
     """
 
-    forwards_proto: Final = ""
-
     def __init__(self, id: str, pipes: "LocalPipes", limit: int) -> None:  # noqa: A002  the name of the interface
         """Serve under a name, over these, at most ``limit`` visitors at a time."""
         self.id = id
+        self.forwards_proto = ""
         self._pipes = pipes
         self._limit = limit
         self._retired = False

@@ -6,7 +6,7 @@ log; tests join them to ten-line fakes. All calls are made on the event loop's t
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from portway.edge.registry import Registry
@@ -185,6 +185,8 @@ class EdgeConfig:
     """Ports that TCP endpoints may have."""
     tcp_listen: str = "127.0.0.1"
     """Address on which the ports of TCP endpoints are opened."""
+    unreserved_domains: Literal["own", "any", "none"] = "own"
+    """Which names that nobody has reserved may be bound: those below the domain, all, or none."""
     connect_addresses: tuple[str, ...] = ()
     """``host:port`` of the gateway, as told to agents."""
     trust_forwarded: bool = True

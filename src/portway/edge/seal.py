@@ -37,14 +37,19 @@ class Seal:
         """Check a cookie, in constant time."""
         return _equal(cookie, self.cookie(account_id, client_id))
 
-    def token(self, account_id: str, bind_id: str, url: "Url") -> str:
-        """Prove that this account was given this endpoint under this bind id."""
-        kind, place = address(url.scheme, url.host, url.port)
-        return self._sign("bind", account_id, bind_id, kind, str(place))
+    def token(self, account_id: str, bind_id: str, url: "Url", *, drawn: bool = True) -> str:
+        """Prove that this account was given this endpoint under this bind id.
 
-    def knows_token(self, token: str, account_id: str, bind_id: str, url: "Url") -> bool:
+        ``drawn``: the service had chosen the address; else the agent had asked for it by name.
+        """
+        kind, place = address(url.scheme, url.host, url.port)
+        return self._sign("bind", account_id, bind_id, kind, str(place), *([] if drawn else ["named"]))
+
+    def knows_token(
+        self, token: str, account_id: str, bind_id: str, url: "Url", *, drawn: bool = True
+    ) -> bool:
         """Check a bind token, in constant time."""
-        return _equal(token, self.token(account_id, bind_id, url))
+        return _equal(token, self.token(account_id, bind_id, url, drawn=drawn))
 
     def _sign(self, *facts: str) -> str:
         # Each fact with its length: no two lists of facts give the same text.

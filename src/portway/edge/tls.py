@@ -7,16 +7,17 @@
                        ├─ below our domain ─────► our TLS, so that the visitor sees the error page
                        └─ anything else, none ──► alert unrecognized_name, closed
 
-Certificates: the service's own covers its domain and one label below it. For a deeper or a custom
-name that an endpoint has claimed, the control plane issues one on demand; names that nobody has
-claimed are never issued for, so visitors cannot make the authority work.
+Certificates: one that was uploaded for a reserved domain comes first; its key is asked for when it is
+first needed. The service's own covers its domain and one label below it. For a deeper or a custom name
+that an endpoint has claimed, the control plane issues one on demand, for a wildcard endpoint one in all;
+names that nobody has claimed are never issued for, so visitors cannot make the authority work.
 """
 
 import asyncio
 import logging
 import ssl
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from portway.codec import client_hello
 from portway.edge.tcp import RawVisitor
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from portway.edge.listener import Edge
     from portway.edge.ports import Control
     from portway.edge.registry import Endpoint
+    from portway.model.view import ViewItem
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -54,55 +58,92 @@ class Certificates:
         self.default = default
         self._domain = domain
         self._control = control
+        self._view = control.view
         self._limit = limit
         self._issued: OrderedDict[str, tuple[ssl.SSLContext, float]] = OrderedDict()
+        self._uploaded: OrderedDict[str, ssl.SSLContext] = OrderedDict()
+        """By the identifier of the certificate, which never changes."""
         self._asked: dict[str, asyncio.Future[ssl.SSLContext]] = {}
+        self._view.on_change(self._changed)
 
     def __repr__(self) -> str:
         """Show how many are kept."""
-        return f"<Certificates issued={len(self._issued)} asked={len(self._asked)}>"
+        return (
+            f"<Certificates issued={len(self._issued)} uploaded={len(self._uploaded)} "
+            f"asked={len(self._asked)}>"
+        )
 
     def at_hand(self, name: str, now: float) -> ssl.SSLContext | None:
         """Return the context for a name if it needs no asking."""
+        uploaded = self._view.certificate(name)
+        if uploaded is not None:
+            return _used(self._uploaded, uploaded.id)
         if name == self._domain or name.partition(".")[2] == self._domain:
             return self.default
-        found = self._issued.get(name)
-        if found is None or found[1] + FRESH <= now:
-            return None
-        self._issued.move_to_end(name)
-        return found[0]
+        found = _used(self._issued, name)
+        return found[0] if found is not None and found[1] + FRESH > now else None
+
+    def is_uploaded(self, name: str) -> bool:
+        """Tell whether somebody has uploaded a certificate for a name."""
+        return self._view.certificate(name) is not None
 
     async def issue(self, name: str, now: float) -> ssl.SSLContext:
-        """Have a certificate issued for a claimed name; those who ask at once share the answer.
+        """Get the certificate of a claimed name; those who ask at once share the answer.
 
         Raises PortwayError when the control plane refuses or cannot. Cancelled: who shares it fails.
         """
         found = self.at_hand(name, now)
         if found is not None:
             return found
-        asked = self._asked.get(name)
+        uploaded = self._view.certificate(name)
+        key = name if uploaded is None else uploaded.id
+        asked = self._asked.get(key)
         if asked is not None:
             return await asyncio.shield(asked)
-        asked = self._asked[name] = asyncio.get_running_loop().create_future()
+        asked = self._asked[key] = asyncio.get_running_loop().create_future()
         try:
-            context = await self._issue(name, now)
+            context = await (self._issue(name, now) if uploaded is None else self._fetch(uploaded.id))
         except BaseException as error:
             asked.set_exception(error if isinstance(error, PortwayError) else Error("Given up.", 128))
             asked.exception()  # perhaps nobody shares it
             raise
         finally:
-            del self._asked[name]
+            del self._asked[key]
         asked.set_result(context)
         return context
 
     async def _issue(self, name: str, now: float) -> ssl.SSLContext:
         pem = await self._control.certificate(name)
         context = service_context(pem.chain, pem.key)
-        self._issued[name] = (context, now)
-        self._issued.move_to_end(name)
-        if len(self._issued) > self._limit:
-            self._issued.popitem(last=False)
+        _keep(self._issued, name, (context, now), self._limit)
         return context
+
+    async def _fetch(self, certificate_id: str) -> ssl.SSLContext:
+        pem = await self._control.certificate_key(certificate_id)
+        context = service_context(pem.chain, pem.key)
+        if self._view.find(certificate_id) is not None:  # else it was deleted meanwhile
+            _keep(self._uploaded, certificate_id, context, self._limit)
+        return context
+
+    def _changed(self, item: "ViewItem", _before: "ViewItem | None") -> None:
+        if item.gone:
+            self._uploaded.pop(item.id, None)
+
+
+def _used(table: "OrderedDict[str, T]", key: str) -> "T | None":
+    """Return what is kept under a key, which is then the last to be forgotten."""
+    found = table.get(key)
+    if found is not None:
+        table.move_to_end(key)
+    return found
+
+
+def _keep(table: "OrderedDict[str, T]", key: str, value: T, limit: int) -> None:
+    """Keep something, and forget what was not used for longest when there is too much."""
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > limit:
+        table.popitem(last=False)
 
 
 class TlsArrival(asyncio.BufferedProtocol):
@@ -202,10 +243,12 @@ class TlsArrival(asyncio.BufferedProtocol):
         if endpoint is not None and endpoint.scheme == "tls":
             self._pass_through(endpoint, hello, name)
             return
+        if endpoint is not None and endpoint.url.is_wildcard and not self._certificates.is_uploaded(name):
+            name = endpoint.url.host
         context = self._certificates.at_hand(name, self._edge.now())
         if context is not None:
             self._terminate(context)
-        elif endpoint is None:
+        elif endpoint is None and not self._certificates.is_uploaded(name):
             self._refuse(client_hello.ALERT_UNRECOGNIZED_NAME)
         else:
             assert self._transport is not None

@@ -123,7 +123,10 @@ class AgentSessionStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointOnline:
-    """An endpoint can be reached from now on. ``session_id`` serves it."""
+    """An endpoint can be reached from now on. ``session_id`` serves it.
+
+    ``domain_id`` or ``tcp_addr_id`` is the reservation that it stands on, if any.
+    """
 
     line: ClassVar[str] = "endpoint online"
 
@@ -141,6 +144,8 @@ class EndpointOnline:
     upstream_protocol: str = ""
     traffic_policy: str = ""
     pooling_enabled: bool = False
+    domain_id: str = ""
+    tcp_addr_id: str = ""
     online_at: float
 
 

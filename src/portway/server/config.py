@@ -8,13 +8,13 @@ file:line:column. ``portway serve --help`` and the reference page are made from 
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from portway import paths
 from portway.errors import ConfigError
-from portway.server import parsers, yaml_file
+from portway.server import parsers, where, yaml_file
 from portway.server.parsers import Address, PortRange
 
 T = TypeVar("T")
@@ -44,20 +44,23 @@ class EdgeConfig:
     resume_grace: float
     drain_timeout: float
     endpoints_per_session: int
+    unreserved_domains: Literal["own", "any", "none"] = "own"
+    """Names that may be bound without a reservation: those below the domain, any, or none."""
     access_events: bool = True
     """Make the events of requests and visitors: off when the access log, which takes them, is off."""
 
 
 @dataclass(frozen=True, slots=True)
 class ControlConfig:
-    """The controller: where the store is."""
+    """The controller: where the store is. ``database_url`` may hold a password; "": a file."""
 
     data_dir: Path
+    database_url: str = field(default="", repr=False)
 
     @property
-    def database(self) -> Path:
-        """The SQLite file."""
-        return self.data_dir / "portway.db"
+    def database(self) -> Path | str:
+        """The SQLite file, or the URL of the PostgreSQL database."""
+        return where.store_of(self.data_dir, self.database_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,9 @@ PUBLIC_HTTPS_PORT = Option(
 REGION = Option(
     "region", NAMES, "NAME", "local", parsers.region,
     "Name of this service's region, told to agents.")  # fmt: skip
+UNRESERVED_DOMAINS = Option(
+    "unreserved_domains", NAMES, "own|any|none", "own", parsers.choice("own", "any", "none"),
+    "Names that agents may use unreserved, first come. own: those below DOMAIN.")  # fmt: skip
 TRUST_FORWARDED = Option(
     "trust_forwarded", BEHAVIOUR, "all|none", "all", parsers.choice("all", "none"),
     "all: append to the X-Forwarded-… headers that visitors send; none: drop those first.")  # fmt: skip
@@ -149,6 +155,10 @@ ENDPOINTS_PER_SESSION = Option(
 DATA_DIR = Option(
     "data_dir", LOGGING, "DIR", "$XDG_DATA_HOME/portway or ~/.local/share/portway", parsers.folder,
     "Folder of database, keys and certificates.")  # fmt: skip
+DATABASE_URL = Option(
+    "database_url", LOGGING, "URL", "the file portway.db in DIR", parsers.database_url,
+    "postgresql://USER:PASSWORD@HOST:PORT/DATABASE to use instead. Others on this machine see flags: a"
+    " password is better kept in the variable or the file.")  # fmt: skip
 LOG_FORMAT = Option(
     "log_format", LOGGING, "text|json", "text", parsers.choice("text", "json"),
     "text is for people (coloured on a terminal), json for machines.")  # fmt: skip
@@ -161,9 +171,9 @@ ACCESS_LOG = Option(
 
 OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, LISTEN_HTTP, LISTEN_HTTPS, TCP_PORTS,
-    DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION,
+    DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION,
-    DATA_DIR, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
+    DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
 )  # fmt: skip
 """Every option, in the order of the help text."""
 
@@ -222,7 +232,8 @@ def load(
     file = yaml_file.read(Path(named), [option.name for option in OPTIONS]) if named else None
     settings = Settings(flags, env, file)
     data_dir = settings.given(DATA_DIR) or paths.default_data_dir(env)
-    return ServeConfig(_edge(settings), ControlConfig(data_dir), _log(settings))
+    control = ControlConfig(data_dir, settings.given(DATABASE_URL) or "")
+    return ServeConfig(_edge(settings), control, _log(settings))
 
 
 def _edge(settings: Settings) -> EdgeConfig:
@@ -241,8 +252,13 @@ def _edge(settings: Settings) -> EdgeConfig:
         resume_grace=settings.value(RESUME_GRACE),
         drain_timeout=settings.value(DRAIN_TIMEOUT),
         endpoints_per_session=settings.value(ENDPOINTS_PER_SESSION),
+        unreserved_domains=_unreserved(settings.value(UNRESERVED_DOMAINS)),
         access_events=settings.value(ACCESS_LOG),
     )
+
+
+def _unreserved(text: str) -> Literal["own", "any", "none"]:
+    return text if text in ("any", "none") else "own"
 
 
 def _log(settings: Settings) -> LogConfig:
