@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from portway.errors import Error
-from portway.model.address import choose_port, hostport, pool_host
+from portway.model.address import ReservedAddr, choose_port, hostport, pool_host, split_hostport
 
 PORTS = range(20_000, 20_010)
 
@@ -55,3 +55,15 @@ def test_the_form_of_a_host() -> None:
     assert re.fullmatch(
         r"\d+\.tcp(\.[a-z0-9-]+)?\.example\.com:\d+", hostport(pool_host("example.com"), 20_000)
     )
+
+
+@pytest.mark.parametrize(("text", "parts"), [
+    ("h.example:20000", ("h.example", 20_000)), ("h", ("", 0)), ("h:", ("h", 0)), ("h:x", ("h", 0)),
+    ("h:1234567", ("h", 0)), ("", ("", 0)), ("h:²", ("h", 0)),
+])  # fmt: skip
+def test_an_address_is_split(text: str, parts: tuple[str, int]) -> None:
+    assert split_hostport(text) == parts
+
+
+def test_an_address_is_shown_as_host_and_port() -> None:
+    assert ReservedAddr("ra_1", "ac_1", "", "", 1.0, "local", "h.example", 20_000).addr == "h.example:20000"

@@ -42,6 +42,12 @@ def hostport(host: str, port: int) -> str:
     return f"{host}:{port}"
 
 
+def split_hostport(text: str) -> tuple[str, int]:
+    """Read ``host:port``; what is no such text gives port 0."""
+    host, _, digits = text.rpartition(":")
+    return host, int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0
+
+
 @dataclass(frozen=True, slots=True)
 class ReservedAddr:
     """An address that an account keeps. ``created_at`` is Unix seconds."""

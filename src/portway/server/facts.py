@@ -1,15 +1,23 @@
 """What the controller is told of the service that starts it: the ports that listeners really have, names."""
 
-from typing import TYPE_CHECKING
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
+from portway.control import files
 from portway.control.service.settings import Settings
 from portway.edge.binding import API_LABEL, public_url
 from portway.errors import ConfigError
 
 if TYPE_CHECKING:
     from portway.edge.ports import EdgeConfig
+
+KEPT: Final = "settings.json"
+"""File of a data folder: what the service that last used it was set up like."""
+
+_log = logging.getLogger(__name__)
 
 
 def facts_of(edge: "EdgeConfig") -> Settings:
@@ -43,6 +51,33 @@ def read(text: str) -> Settings:
         raise ConfigError(f"--settings: {error}") from error
 
 
+def keep(folder: Path, settings: Settings) -> None:
+    """Keep settings in a data folder, for commands that work on its store without the service.
+
+    Not being able to is logged; the service needs nothing of it.
+    """
+    try:
+        files.replace(folder / KEPT, written(settings).encode() + b"\n")
+    except OSError as error:
+        _log.warning("%s: cannot be written: %s", folder / KEPT, error.strerror)
+
+
+def kept(folder: Path) -> Settings:
+    """Return the settings of the service that last used a data folder.
+
+    Raises ConfigError when none has, or their file is damaged.
+    """
+    path = folder / KEPT
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Settings, dec_hook=_rich)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror}; start the service once with this data folder, to have its names"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
 def _plain(value: object) -> object:
     if isinstance(value, range):
         return [value.start, value.stop]
@@ -51,5 +86,5 @@ def _plain(value: object) -> object:
 
 def _rich(kind: type, value: object) -> object:
     if kind is range and isinstance(value, list):
-        return range(*value)
+        return range(*cast("list[int]", value))
     raise ValueError(f"no {kind.__name__}")

@@ -33,11 +33,29 @@ from portway.control.api.auth import Doorkeeper
 from portway.control.api.contract import Contract
 from portway.control.api.errors import INTERNAL, NOT_FOUND, Refusal, envelope, from_validation, status_of
 from portway.control.api.gate import DOCUMENT, OPERATION, Gate
-from portway.control.api.routes import credentials
+from portway.control.api.routes import (
+    api_keys,
+    certificate_authorities,
+    credentials,
+    reserved_addrs,
+    reserved_domains,
+    root,
+    ssh_credentials,
+    tls_certificates,
+)
 from portway.control.service.context import Context
 from portway.errors import Error
 
-ROUTES: Final[Sequence[APIRouter]] = (credentials.router,)
+ROUTES: Final[Sequence[APIRouter]] = (
+    root.router,
+    credentials.router,
+    api_keys.router,
+    ssh_credentials.router,
+    reserved_addrs.router,
+    reserved_domains.router,
+    tls_certificates.router,
+    certificate_authorities.router,
+)
 """One router a noun."""
 
 
@@ -57,6 +75,7 @@ def make_routes(context: Context | None = None) -> FastAPI:
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.context = context
+    app.state.nouns = tuple(router.prefix.strip("/") for router in ROUTES if router.prefix)
     for router in ROUTES:
         app.include_router(router)
     app.add_route(DOCUMENT, _document, include_in_schema=False)

@@ -2,6 +2,7 @@
 
 Each has the account in its WHERE: a row of somebody else's is not there. That holds for reading,
 changing and removing alike, so a foreign identifier cannot answer otherwise than one that never was.
+The one exception, :func:`owner`, is for the operator.
 """
 
 from typing import Any
@@ -46,3 +47,8 @@ async def count(
     """Count an account's rows."""
     query = select(func.count()).select_from(table).where(table.c.account_id == account_id, *where)
     return (await connection.execute(query)).scalar_one()
+
+
+async def owner(connection: AsyncConnection, table: Table, row_id: str) -> str | None:
+    """Return whose a row is. For the operator's commands only, which act for every account."""
+    return (await connection.execute(select(table.c.account_id).where(table.c.id == row_id))).scalar()
