@@ -21,3 +21,9 @@ class Plan:
     """Certificates that the service gets by itself for foreign names."""
     authorities: int | None = None
     """Certificate authorities."""
+    authtokens: int | None = None
+    """Authtokens that are good."""
+    api_keys: int | None = None
+    """API keys that are good."""
+    ssh_keys: int | None = None
+    """SSH public keys."""

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.service.context import Context
 from portway.control.store import accounts as store
-from portway.errors import Error
+from portway.errors import Error, NotFound
 from portway.model.entities import Account
 from portway.model.ids import new_id
 
@@ -41,6 +41,15 @@ async def listed(context: Context) -> list[Account]:
     """Return all accounts, oldest first."""
     async with context.database.read() as connection:
         return await store.listed(connection)
+
+
+async def get(context: Context, account_id: str) -> Account:
+    """Return an account. Raises NotFound."""
+    async with context.database.read() as connection:
+        account = await store.find(connection, account_id)
+    if account is None or account.id != account_id:
+        raise NotFound
+    return account
 
 
 async def resolve(connection: AsyncConnection, key: str | None) -> Account:

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from portway.control.service import accounts, credentials, keys
+from portway.control.service import accounts, credentials, keys, plans
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
 from portway.control.store import changes
@@ -19,15 +19,18 @@ from portway.model.ids import ID_LENGTH, token_row, well_formed_token
 
 KIND: Final = keys.Kind(api_keys, "ak", "API key", changes.API_KEY)
 
+_GATE: Final = plans.Gate("api_keys", "API keys", api_keys, 613, 613, 603)
+
 _IDENTIFIER: Final = re.compile(rf"(ak|cr)_[0-9A-Za-z]{{{ID_LENGTH}}}", re.ASCII)
 
 # What a tenant does.
 
 
-async def create(context: Context, account_id: str, texts: Texts, owner_id: str = "") -> Issued[ApiKey]:
-    """Make an API key of an account. Raises Error 604 or 605."""
+async def create(context: Context, account_id: str, given: Texts, owner_id: str = "") -> Issued[ApiKey]:
+    """Make an API key of an account. Raises Error 604 or 605, 603 or 613 when its plan is full."""
     async with context.database.write() as connection:
-        row, token = await keys.issue(context, connection, KIND, account_id, texts, owner_id)
+        await plans.check_room(context, connection, account_id, _GATE, api_keys.c.revoked_at.is_(None))
+        row, token = await keys.issue(context, connection, KIND, account_id, given, owner_id)
     return Issued(_api_key(row), token)
 
 
@@ -43,9 +46,9 @@ async def page(context: Context, account_id: str, page: Page) -> list[ApiKey]:
         return [_api_key(row) for row in await store.page(connection, api_keys, account_id, page)]
 
 
-async def update(context: Context, account_id: str, key_id: str, texts: Texts) -> ApiKey:
+async def update(context: Context, account_id: str, key_id: str, given: Texts) -> ApiKey:
     """Change the texts of an API key. Raises NotFound, Error 604–606."""
-    return _api_key(await keys.update(context, KIND, account_id, key_id, texts))
+    return _api_key(await keys.update(context, KIND, account_id, key_id, given))
 
 
 async def delete(context: Context, account_id: str, key_id: str) -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from portway.control.service import accounts, keys
+from portway.control.service import accounts, keys, plans
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
 from portway.control.store import changes
@@ -18,13 +18,16 @@ from portway.model.ids import well_formed_token
 
 KIND: Final = keys.Kind(credentials, "cr", "authtoken", changes.CREDENTIAL)
 
+_GATE: Final = plans.Gate("authtokens", "authtokens", credentials, 615, 615, 602)
+
 # What a tenant does.
 
 
-async def create(context: Context, account_id: str, texts: Texts, owner_id: str = "") -> Issued[Credential]:
-    """Make an authtoken of an account. Raises Error 600, 604 or 605."""
+async def create(context: Context, account_id: str, given: Texts, owner_id: str = "") -> Issued[Credential]:
+    """Make an authtoken of an account. Raises Error 600, 604 or 605, 602 or 615 when its plan is full."""
     async with context.database.write() as connection:
-        row, token = await keys.issue(context, connection, KIND, account_id, texts, owner_id)
+        await plans.check_room(context, connection, account_id, _GATE, credentials.c.revoked_at.is_(None))
+        row, token = await keys.issue(context, connection, KIND, account_id, given, owner_id)
     return Issued(_credential(row), token)
 
 
@@ -40,9 +43,9 @@ async def page(context: Context, account_id: str, page: Page) -> list[Credential
         return [_credential(row) for row in await store.page(connection, credentials, account_id, page)]
 
 
-async def update(context: Context, account_id: str, credential_id: str, texts: Texts) -> Credential:
+async def update(context: Context, account_id: str, credential_id: str, given: Texts) -> Credential:
     """Change an authtoken; new rules hold for its live sessions too. Raises NotFound, Error 600, 604–606."""
-    return _credential(await keys.update(context, KIND, account_id, credential_id, texts))
+    return _credential(await keys.update(context, KIND, account_id, credential_id, given))
 
 
 async def delete(context: Context, account_id: str, credential_id: str) -> None:

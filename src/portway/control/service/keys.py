@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portway.control.service import texts
 from portway.control.service.context import Context
 from portway.control.store import changes
 from portway.control.store import keys as store
@@ -22,10 +23,8 @@ from portway.errors import Error, NotFound
 from portway.model.acl import Acl
 from portway.model.ids import new_id, new_token, token_row
 
-DESCRIPTION_LIMIT: Final = 255
-"""Bytes of a description; more is ERR_NGROK_604."""
-METADATA_LIMIT: Final = 4096
-"""Bytes of metadata; more is ERR_NGROK_605."""
+TEXT_CODES: Final = (604, 605)
+"""Codes of a description and of metadata that are too long."""
 
 _NOBODY: Final = bytes(32)
 
@@ -50,15 +49,12 @@ class Texts:
 
     def values(self) -> dict[str, object]:
         """Return the columns to write. Raises Error 604, 605 or 600."""
-        if self.description is not None and len(self.description.encode()) > DESCRIPTION_LIMIT:
-            raise Error(f"A description has at most {DESCRIPTION_LIMIT} bytes.", 604)
-        if self.metadata is not None and len(self.metadata.encode()) > METADATA_LIMIT:
-            raise Error(f"Metadata has at most {METADATA_LIMIT} bytes.", 605)
-        values: dict[str, object] = {"description": self.description, "metadata": self.metadata}
+        texts.check(self.description, self.metadata, TEXT_CODES)
+        values: dict[str, object] = dict(texts.given(description=self.description, metadata=self.metadata))
         if self.acl is not None:
             Acl.parse(self.acl)
             values["acl"] = store.written_acl(self.acl)
-        return {name: value for name, value in values.items() if value is not None}
+        return values
 
     def news(self) -> dict[str, object]:
         """Return the columns to change. Raises Error 606 when there are none, and as ``values`` does."""
@@ -80,23 +76,23 @@ async def issue(
     connection: AsyncConnection,
     kind: Kind,
     account_id: str,
-    texts: Texts,
+    given: Texts,
     owner_id: str = "",
 ) -> tuple[KeyRow, str]:
     """Make a key; return its row and its token, which cannot be had again. Raises Error 600, 604, 605."""
-    texts.values()
+    given.values()
     now = context.now()
     key_id = new_id(kind.prefix, context.random, now)
     token = new_token(key_id, context.random)
     row = KeyRow(
         key_id,
         account_id,
-        texts.description or "",
+        given.description or "",
         _hash(token),
         now,
-        metadata=texts.metadata or "",
+        metadata=given.metadata or "",
         owner_id=owner_id,
-        acl=texts.acl or (),
+        acl=given.acl or (),
     )
     await store.add(connection, kind.table, row)
     await changes.note(connection, kind.change, account_id, key_id, now)
@@ -111,11 +107,11 @@ async def get(connection: AsyncConnection, kind: Kind, account_id: str, key_id: 
     return row
 
 
-async def update(context: Context, kind: Kind, account_id: str, key_id: str, texts: Texts) -> KeyRow:
+async def update(context: Context, kind: Kind, account_id: str, key_id: str, given: Texts) -> KeyRow:
     """Change what a key is called, and what it may. Raises NotFound, Error 600 or 604–606."""
     async with context.database.write() as connection:
         await get(connection, kind, account_id, key_id)
-        await store.change(connection, kind.table, key_id, texts.news())
+        await store.change(connection, kind.table, key_id, given.news())
         await changes.note(connection, kind.change, account_id, key_id, context.now())
         return await get(connection, kind, account_id, key_id)
 

@@ -1,0 +1,105 @@
+"""/api_keys: what opens this API. The first one is made by the service's first start."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from portway.control.api.auth import Ctx, Who
+from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.schema import Answer, Given, Timestamp, timestamp
+from portway.control.service import api_keys
+from portway.control.service.context import Context
+from portway.control.service.keys import Texts, check_owner
+from portway.model.entities import ApiKey
+
+router = APIRouter(prefix="/api_keys", tags=["api_keys"])
+
+FIELDS: Final = frozenset({"owner_id"})
+
+Id = Annotated[str, Depends(path_id("ak"))]
+Wanted = Annotated[Listing, Depends(listing("keys", "ak", FIELDS))]
+
+
+class ApiKeyAnswer(Answer):
+    """An API key. ``token`` is shown in the answer to its creation, and never again."""
+
+    id: str
+    uri: str
+    description: str
+    metadata: str
+    created_at: Timestamp
+    token: str | None
+    owner_id: str | None
+
+
+class ApiKeyList(Answer):
+    """A page of API keys."""
+
+    keys: list[ApiKeyAnswer]
+    uri: str
+    next_page_uri: str | None
+
+
+class ApiKeyCreate(Given):
+    """A new API key."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    owner_id: str | None = Field(None, description="The user that it shall belong to.")
+
+
+class ApiKeyUpdate(Given):
+    """What to change of an API key."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+
+
+@router.post("", name="create", status_code=201, response_model=ApiKeyAnswer)
+async def create(who: Who, context: Ctx, given: ApiKeyCreate) -> ApiKeyAnswer:
+    """Make an API key; only this answer shows its token."""
+    owner_id = check_owner(given.owner_id or "", who.owner_id)
+    texts = Texts(given.description, given.metadata)
+    made = await api_keys.create(context, who.account_id, texts, owner_id)
+    return shown(context, made.value, made.token)
+
+
+@router.get("", name="list", response_model=ApiKeyList)
+async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
+    """List the API keys of the account."""
+    return await wanted.page(
+        lambda page: api_keys.page(context, who.account_id, page), lambda each: shown(context, each)
+    )
+
+
+@router.get("/{id}", name="get", response_model=ApiKeyAnswer)
+async def get(who: Who, context: Ctx, id: Id) -> ApiKeyAnswer:  # noqa: A002 - the name in the path
+    """Return one API key."""
+    return shown(context, await api_keys.get(context, who.account_id, id))
+
+
+@router.patch("/{id}", name="update", response_model=ApiKeyAnswer)
+async def update(who: Who, context: Ctx, id: Id, given: ApiKeyUpdate) -> ApiKeyAnswer:  # noqa: A002
+    """Change the texts of an API key."""
+    texts = Texts(given.description, given.metadata)
+    return shown(context, await api_keys.update(context, who.account_id, id, texts))
+
+
+@router.delete("/{id}", name="delete", status_code=204)
+async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """End an API key, at once; it may be the caller's own."""
+    await api_keys.delete(context, who.account_id, id)
+
+
+def shown(context: Context, each: ApiKey, token: str | None = None) -> ApiKeyAnswer:
+    """Make the answer that shows a key."""
+    return ApiKeyAnswer(
+        id=each.id,
+        uri=f"{context.settings.api_url}/api_keys/{each.id}",
+        description=each.description,
+        metadata=each.metadata,
+        created_at=timestamp(each.created_at),
+        token=token,
+        owner_id=each.owner_id or None,
+    )

@@ -1,0 +1,124 @@
+"""/ssh_credentials: the public keys with which OpenSSH may connect instead of an agent."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from portway.control.api.auth import Ctx, Who
+from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.schema import Answer, Given, Timestamp, timestamp
+from portway.control.service import ssh_credentials
+from portway.control.service.context import Context
+from portway.control.service.keys import Texts, check_owner
+from portway.model.entities import SshCredential
+
+router = APIRouter(prefix="/ssh_credentials", tags=["ssh_credentials"])
+
+FIELDS: Final = frozenset({"owner_id", "acl"})
+
+Id = Annotated[str, Depends(path_id("sshcr"))]
+Wanted = Annotated[Listing, Depends(listing("ssh_credentials", "sshcr", FIELDS))]
+
+Rules = Annotated[
+    list[str] | None,
+    Field(description='What sessions may bind, such as "bind:*.example.com"; an empty list: anything.'),
+]
+
+
+class SshCredentialAnswer(Answer):
+    """A registered public key."""
+
+    id: str
+    uri: str
+    created_at: Timestamp
+    description: str
+    metadata: str
+    public_key: str
+    acl: list[str]
+    owner_id: str | None
+
+
+class SshCredentialList(Answer):
+    """A page of public keys."""
+
+    ssh_credentials: list[SshCredentialAnswer]
+    uri: str
+    next_page_uri: str | None
+
+
+class SshCredentialCreate(Given):
+    """A public key to register."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    acl: Rules = None
+    public_key: str | None = Field(None, description="One line of an authorized_keys file.")
+    owner_id: str | None = Field(None, description="The user that it shall belong to.")
+
+
+class SshCredentialUpdate(Given):
+    """What to change of a registered key."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    acl: Rules = None
+
+
+@router.post("", name="create", status_code=201, response_model=SshCredentialAnswer)
+async def create(who: Who, context: Ctx, given: SshCredentialCreate) -> SshCredentialAnswer:
+    """Register a public key."""
+    owner_id = check_owner(given.owner_id or "", who.owner_id)
+    made = await ssh_credentials.create(
+        context, who.account_id, given.public_key or "", _texts(given), owner_id
+    )
+    return _shown(context, made)
+
+
+@router.get("", name="list", response_model=SshCredentialList)
+async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
+    """List the registered keys of the account."""
+    return await wanted.page(
+        lambda page: ssh_credentials.page(context, who.account_id, page), lambda each: _shown(context, each)
+    )
+
+
+@router.get("/{id}", name="get", response_model=SshCredentialAnswer)
+async def get(who: Who, context: Ctx, id: Id) -> SshCredentialAnswer:  # noqa: A002 - the name in the path
+    """Return one registered key."""
+    return _shown(context, await ssh_credentials.get(context, who.account_id, id))
+
+
+@router.patch("/{id}", name="update", response_model=SshCredentialAnswer)
+async def update(
+    who: Who,
+    context: Ctx,
+    id: Id,  # noqa: A002
+    given: SshCredentialUpdate,
+) -> SshCredentialAnswer:
+    """Change a registered key; new rules hold for its live sessions too."""
+    return _shown(context, await ssh_credentials.update(context, who.account_id, id, _texts(given)))
+
+
+@router.delete("/{id}", name="delete", status_code=204)
+async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """Forget a registered key, which ends its sessions."""
+    await ssh_credentials.delete(context, who.account_id, id)
+
+
+def _texts(given: SshCredentialCreate | SshCredentialUpdate) -> Texts:
+    acl = None if given.acl is None else tuple(given.acl)
+    return Texts(given.description, given.metadata, acl)
+
+
+def _shown(context: Context, each: SshCredential) -> SshCredentialAnswer:
+    return SshCredentialAnswer(
+        id=each.id,
+        uri=f"{context.settings.api_url}/ssh_credentials/{each.id}",
+        created_at=timestamp(each.created_at),
+        description=each.description,
+        metadata=each.metadata,
+        public_key=each.public_key,
+        acl=list(each.acl),
+        owner_id=each.owner_id or None,
+    )

@@ -1,0 +1,112 @@
+"""SSH credentials: the public keys with which OpenSSH may connect instead of an agent."""
+
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portway.control.service import plans
+from portway.control.service.context import Context
+from portway.control.service.keys import Texts
+from portway.control.store import changes, nouns, rows
+from portway.control.store.keys import read_acl
+from portway.control.store.rows import Page
+from portway.control.store.tables import ssh_credentials
+from portway.errors import Error, NotFound
+from portway.model.entities import SshCredential
+from portway.model.ids import new_id
+from portway.model.ssh_key import SshKey, parse_ssh_key
+
+_GATE: Final = plans.Gate("ssh_keys", "SSH keys", ssh_credentials, 617, 617, 608)
+
+
+async def create(
+    context: Context, account_id: str, public_key: str, given: Texts, owner_id: str = ""
+) -> SshCredential:
+    """Register a public key.
+
+    Raises Error 611 or 612 for the key, 609 when the account has it, 610 when another has it, 600, 604
+    or 605 for the rest, 608 or 617 when its plan is full.
+    """
+    key = parse_ssh_key(public_key)
+    values = {"description": "", "metadata": "", "acl": "[]"} | given.values()
+    async with context.database.write() as connection:
+        await _check_new(connection, account_id, key)
+        await plans.check_room(context, connection, account_id, _GATE)
+        now = context.now()
+        key_id = new_id("sshcr", context.random, now)
+        await nouns.add(
+            connection,
+            ssh_credentials,
+            values
+            | {
+                "id": key_id,
+                "account_id": account_id,
+                "created_at": now,
+                "public_key": key.line,
+                "fingerprint": key.fingerprint,
+                "owner_id": owner_id,
+            },
+        )
+        await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, now)
+        return await _get(connection, account_id, key_id)
+
+
+async def get(context: Context, account_id: str, key_id: str) -> SshCredential:
+    """Return one of an account's keys. Raises NotFound."""
+    async with context.database.read() as connection:
+        return await _get(connection, account_id, key_id)
+
+
+async def page(context: Context, account_id: str, page: Page) -> list[SshCredential]:
+    """Return a page of an account's keys, newest first, and one beyond it if there are more."""
+    async with context.database.read() as connection:
+        found = await rows.page(connection, ssh_credentials, account_id, page)
+    return [_credential(row) for row in found]
+
+
+async def update(context: Context, account_id: str, key_id: str, given: Texts) -> SshCredential:
+    """Change what a key is called, and what it may. Raises NotFound, Error 600 or 604–606."""
+    async with context.database.write() as connection:
+        await _get(connection, account_id, key_id)
+        await nouns.change(connection, ssh_credentials, account_id, key_id, given.news())
+        await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, context.now())
+        return await _get(connection, account_id, key_id)
+
+
+async def delete(context: Context, account_id: str, key_id: str) -> None:
+    """Forget a key, which ends its sessions. Raises NotFound."""
+    async with context.database.write() as connection:
+        if not await nouns.remove(connection, ssh_credentials, account_id, key_id):
+            raise NotFound
+        await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, context.now())
+
+
+async def _check_new(connection: AsyncConnection, account_id: str, key: SshKey) -> None:
+    query = select(ssh_credentials.c.account_id).where(ssh_credentials.c.fingerprint == key.fingerprint)
+    owner = (await connection.execute(query)).scalar()
+    if owner == account_id:
+        raise Error("This public key is registered on this account already.", 609)
+    if owner is not None:
+        raise Error("This public key is registered on another account.", 610)
+
+
+async def _get(connection: AsyncConnection, account_id: str, key_id: str) -> SshCredential:
+    row = await nouns.find(connection, ssh_credentials, account_id, key_id)
+    if row is None:
+        raise NotFound
+    return _credential(row)
+
+
+def _credential(row: Row[Any]) -> SshCredential:
+    return SshCredential(
+        row.id,
+        row.account_id,
+        row.description,
+        row.created_at,
+        row.public_key,
+        row.metadata,
+        row.owner_id,
+        read_acl(row.acl),
+    )
