@@ -2,7 +2,7 @@
 
 import pytest
 
-from portway.codec.headers import Forwarding, request_head, response_head
+from portway.codec.headers import Forwarding, request_head, request_tail, response_head
 from portway.codec.http1 import parse_request, parse_response
 
 PLAIN = Forwarding("203.0.113.7", "https")
@@ -202,3 +202,12 @@ def test_an_accepted_upgrade_is_passed_on() -> None:
     assert got["connection"] == ["Upgrade"]
     assert got["upgrade"] == ["websocket"]
     assert "content-length" not in got
+
+
+def test_the_services_own_api_hears_which_version_its_client_speaks() -> None:
+    raw = b"GET / HTTP/1.1\r\nHost: api.example\r\nNgrok-Version: 2\r\nNgrok_Version: 1\r\nNgrok-X: y\r\n\r\n"
+    head = parse_request(raw)
+    assert "ngrok-version" not in fields(b"GET /" + request_tail(head, PLAIN))
+    heard = fields(b"GET /" + request_tail(head, PLAIN, for_service=True))
+    assert heard["ngrok-version"] == ["2"]
+    assert not {"ngrok_version", "ngrok-x"} & set(heard)

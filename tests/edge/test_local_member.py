@@ -89,11 +89,14 @@ async def test_the_api_answers_and_learns_who_the_visitor_is(tmp_path: Path, sch
     async with published(tmp_path) as (service, api):
         streams = await connected(service, scheme)
         for _ in range(2):
-            status, body = await ask(streams, "X-Forwarded-For: 203.0.113.9")
+            claims = ("X-Forwarded-For: 203.0.113.9", "ngrok-version: 2", "Ngrok_Version: 1", "Ngrok-X: y")
+            status, body = await ask(streams, *claims)
             assert status == 200
             fields = dict(line.split(": ", 1) for line in body.split("\r\n")[1:] if line)
             assert fields["X-Forwarded-For"] == "203.0.113.9, 127.0.0.1"
             assert fields["X-Forwarded-Proto"] == scheme
+            ngrok = [name for name in fields if name.lower().replace("_", "-").startswith("ngrok-")]
+            assert ngrok == ["ngrok-version"]  # what its clients say; the rest is not for visitors to say
         assert api.connections == 1
         streams[1].close()
         told = await service.events.next(HttpRequestComplete, 2)

@@ -41,12 +41,19 @@ def request_head(head: RequestHead, forwarding: Forwarding) -> bytes:
     return head.method + b" " + head.target + request_tail(head, forwarding)
 
 
-def request_tail(head: RequestHead, forwarding: Forwarding) -> bytes:
-    """Write what follows the target in that head: it is the same for heads with the same fields."""
+def request_tail(head: RequestHead, forwarding: Forwarding, *, for_service: bool = False) -> bytes:
+    """Write what follows the target in that head: it is the same for heads with the same fields.
+
+    ``for_service``: the upstream is the service's own API, whose clients say which version they speak.
+    """
     special = head.special
     plain = head.plain
     if head.suspect:
-        plain = [line for line in plain if not _is_ours(line, trusted=forwarding.trusted)]
+        plain = [
+            line
+            for line in plain
+            if not _is_ours(line, trusted=forwarding.trusted) or (for_service and _is_version(line))
+        ]
     authority = head.authority
     lines = [b" HTTP/1.1\r\nHost: " + authority]
     if len(special) == 1:  # Host alone: the usual request of a program
@@ -101,6 +108,11 @@ def _is_ours(line: bytes, *, trusted: bool) -> bool:
     if spelled.startswith(_FORWARDED_PREFIX):
         return not trusted or name != spelled
     return name == b"forwarded" and not trusted
+
+
+def _is_version(line: bytes) -> bool:
+    """Say whether a field is the version of the API that its client speaks."""
+    return line.partition(b":")[0].lower() == b"ngrok-version"
 
 
 def _without_named(plain: list[bytes], special: Special) -> list[bytes]:

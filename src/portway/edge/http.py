@@ -292,7 +292,7 @@ class HttpVisitor(RequestRelay):
         exchange.endpoint = endpoint
         if head.plain is not self._tail_of:  # the reader gives the same list for the same fields
             self._tail_of = head.plain
-            self._tail = request_tail(head, self._forwarding)
+            self._tail = request_tail(head, self._forwarding, for_service=endpoint.own)
         raw = head.method + b" " + head.target + self._tail
         if head.framing is NO_BODY and head.method in IDEMPOTENT:
             exchange.again = raw

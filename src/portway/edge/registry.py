@@ -40,6 +40,8 @@ class Endpoint:
     forwards_to: str = ""
     forwards_proto: str = ""
     proxy_proto: int = 0
+    own: bool = False
+    """The service itself serves it: the API."""
     counters: Counters = field(default_factory=Counters)
 
 

@@ -199,7 +199,8 @@ class Worker:
         for scheme in ("http", "https"):
             pool = Pool(RANDOM.below)
             pool.add(self.api)
-            self.registry.add(Endpoint("", public_url(scheme, host, self.config), scheme, "", pool))
+            url = public_url(scheme, host, self.config)
+            self.registry.add(Endpoint("", url, scheme, "", pool, own=True))
 
     def _shut(self) -> None:
         """Refuse visitors, and let agents wait."""
