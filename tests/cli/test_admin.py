@@ -13,8 +13,10 @@ from click.testing import CliRunner
 from tests.kit.product import clean_environment
 
 from portway.cli.admin import admin
+from portway.control.service.settings import Settings
 from portway.control.store.database import open_database
 from portway.errors import ConfigError, Error
+from portway.server import facts
 
 
 @pytest.fixture
@@ -107,3 +109,48 @@ def test_the_default_folder_is_that_of_the_user(data: Path, monkeypatch: pytest.
     monkeypatch.setenv("PORTWAY_DATA_DIR", str(data))
     result = CliRunner().invoke(admin, ["account", "list"])
     assert result.output == "There is no account.\n"
+
+
+def with_names(data: Path) -> None:
+    facts.keep(data, Settings(domain="portway.example", tcp_host="1.tcp.portway.example"))
+
+
+def test_domains_are_reserved_listed_and_given_back(data: Path) -> None:
+    run(data, "account", "add", "alice")
+    with pytest.raises(ConfigError, match="start the service once"):
+        run(data, "domain", "list")
+    with_names(data)
+    added = run_json(
+        data, "domain", "add", "App.portway.example", "--account", "alice", "--description", "shop"
+    )
+    assert isinstance(added, list)
+    (row,) = added  # pyright: ignore[reportUnknownVariableType]
+    assert isinstance(row, dict)
+    assert (row["domain"], row["description"], row["is_dev"]) == ("app.portway.example", "shop", False)
+    table = run(data, "domain", "list", "--account", "alice").splitlines()
+    assert table[0].split()[:2] == ["ID", "DOMAIN"]
+    assert len(table) == 3, "the dev domain is listed too"
+    with pytest.raises(Error) as caught:
+        run(data, "domain", "add", "app.portway.example")
+    assert caught.value.code == "ERR_NGROK_413"
+    run(data, "domain", "remove", "app.portway.example")
+    assert "app.portway.example" not in run(data, "domain", "list")
+    with pytest.raises(Error, match="no reserved domain"):
+        run(data, "domain", "remove", str(row["id"]))  # pyright: ignore[reportUnknownArgumentType]
+
+
+def test_addresses_are_reserved_listed_and_given_back(data: Path) -> None:
+    run(data, "account", "add", "alice")
+    with_names(data)
+    assert run(data, "address", "list") == "There is no reserved address.\n"
+    added = run_json(data, "address", "add", "--description", "database")
+    assert isinstance(added, list)
+    (row,) = added  # pyright: ignore[reportUnknownVariableType]
+    assert isinstance(row, dict)
+    addr = str(row["addr"])  # pyright: ignore[reportUnknownArgumentType]
+    assert addr.startswith("1.tcp.portway.example:20")
+    assert addr in run(data, "address", "list")
+    run(data, "address", "remove", addr)
+    assert run(data, "address", "list") == "There is no reserved address.\n"
+    with pytest.raises(Error, match="no TCP address"):
+        run(data, "address", "remove", addr)

@@ -129,3 +129,25 @@ def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path: Path) -> None:
 
 def test_option_names_are_unique() -> None:
     assert len({option.name for option in config.OPTIONS}) == len(config.OPTIONS)
+
+
+URL = "postgresql://me:hunter2@db.example.com/portway"
+
+
+def test_a_database_url_is_taken_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "portway.yml"
+    file.write_text(f"database_url: {URL}\n")
+    for loaded in (
+        config.load({"database_url": URL}, HOME),
+        config.load({}, {**HOME, "PORTWAY_DATABASE_URL": URL}),
+        config.load({}, HOME, config=str(file)),
+    ):
+        assert loaded.control.database == URL
+        assert "hunter2" not in repr(loaded)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///hunter2", "postgresql://me:hunter2@db", "hunter2"])
+def test_what_is_no_database_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ConfigError, match="--database-url: postgresql://USER:PASSWORD@HOST") as caught:
+        config.load({"database_url": url}, HOME)
+    assert "hunter2" not in str(caught.value)

@@ -5,14 +5,19 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
 import msgspec
 import pytest
+from sqlalchemy import text
 from tests.kit.store import opened
 
 from portway.control.service import accounts, credentials
+from portway.control.service.view import Snapshot
 from portway.control.store import changes
 from portway.errors import Error
+from portway.model.view import CredentialItem
 from portway.server import controller
 from portway.server.channel import Channel
 from portway.server.controller import Controller
@@ -30,39 +35,54 @@ async def test_requests_with_wrong_arguments_are_refused(tmp_path: Path) -> None
             await Controller(context, tmp_path).handle("reserve", msgspec.Raw(b'{"url": 1}'))
 
 
-async def test_changes_are_told_from_the_asked_number_on(tmp_path: Path) -> None:
-    told: asyncio.Queue[bytes] = asyncio.Queue()
+async def test_the_view_is_asked_for_and_then_told(tmp_path: Path) -> None:
+    told: asyncio.Queue[dict[str, object]] = asyncio.Queue()
 
     async def refuse(_do: str, _args: msgspec.Raw) -> object:
         raise Error("no")
 
     ends = socket.socketpair()
     loop = asyncio.get_running_loop()
-    ours = Channel(refuse, lambda _do, args: told.put_nowait(bytes(args)), lambda: None)
+    ours = Channel(refuse, lambda do, args: told.put_nowait({do: msgspec.json.decode(args)}), lambda: None)
     async with opened(tmp_path) as context:
-        await accounts.add(context, "a")
-        ids = [(await credentials.add(context)).value.id for _ in range(3)]
-        await credentials.revoke(context, ids[0])
-        async with context.database.read() as connection:
-            known = await changes.last(connection)
-        for each in ids[1:]:
-            await credentials.revoke(context, each)
+        account = await accounts.add(context, "a")
+        kept, ended = [(await credentials.add(context)).value.id for _ in range(2)]
         made = Controller(context, tmp_path)
-        theirs = Channel(made.handle, lambda _do, _args: None, lambda: None)
+        made.channel = theirs = Channel(made.handle, made.noted, lambda: None)
         await loop.create_unix_connection(lambda: ours, sock=ends[0])
         await loop.create_unix_connection(lambda: theirs, sock=ends[1])
-        telling = asyncio.ensure_future(made.tell(theirs))
-        asked = msgspec.Raw(msgspec.json.encode({"after": known}))
-        assert await made.handle("follow", asked) == {"seq": known}
-        assert [msgspec.json.decode(await told.get()) for _ in range(2)] == [
-            {"seq": known + 1, "credential_id": ids[1]},
-            {"seq": known + 2, "credential_id": ids[2]},
-        ]
-        assert await made.handle("follow", msgspec.Raw(b'{"after": null}')) == {"seq": known + 2}
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
+        following = asyncio.ensure_future(made.follower.run())
+        page = await ours.call("view", {"after": None, "cursor": "credential:"}, Snapshot)
+        assert page.items == [CredentialItem(each, account.id) for each in sorted([kept, ended])]
+        page = await ours.call("view", {"after": None}, Snapshot)
+        await credentials.revoke(context, ended)
+        async with asyncio.timeout(10):
+            note = await told.get()
+        item = {"kind": "credential", "id": ended, "account_id": account.id, "gone": True}
+        async with context.database.read() as connection:
+            assert note == {"view": {"seq": await changes.last(connection), "items": [ANY]}}
+        view = msgspec.convert(note["view"], dict[str, Any])
+        assert item.items() <= view["items"][0].items()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
         await ours.close()
         await theirs.close()
+
+
+async def test_a_store_that_cannot_be_used_is_a_temporary_failure(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context:
+        token = "a" * 27 + "_" + "b" * 21
+        async with context.database.read() as one, context.database.read() as two:
+            for connection in (one, two):
+                await connection.execute(text("PRAGMA query_only = ON"))
+        made = Controller(context, tmp_path)
+        with pytest.raises(Error) as caught:
+            await made.handle("release", msgspec.Raw(b'{"name": "https://a.example.com"}'))
+        assert caught.value.code == "ERR_NGROK_128"
+        asked = {"token": token, "source": "127.0.0.1"}
+        with pytest.raises(Error) as caught:  # what is only read goes on
+            await made.handle("authenticate", msgspec.Raw(msgspec.json.encode(asked)))
+        assert caught.value.code == "ERR_NGROK_107"
 
 
 def test_a_bad_store_ends_with_the_status_of_a_wrong_configuration(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""``portway admin``: accounts, authtokens and API keys of the service on this machine."""
+"""``portway admin``: accounts, their keys, names and addresses, of the service on this machine."""
 
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -10,8 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from portway.cli.table import show_table
+from portway.errors import ConfigError
+from portway.model.address import ReservedAddr
+from portway.model.domain import ReservedDomain
 from portway.model.entities import Account, ApiKey, Credential
 from portway.paths import default_data_dir
+from portway.server.parsers import database_url
+from portway.server.where import VARIABLE as DATABASE_VARIABLE
 
 if TYPE_CHECKING:
     from portway.server.admin import Context
@@ -26,6 +32,8 @@ Examples:
   portway admin token add --account alice --description laptop
   portway admin token list
   portway admin token revoke cr_…
+  portway admin domain add app.example.com --account alice
+  portway admin address add --account alice
 
 The commands work on the store in the data folder. A running service follows within a second:
 sessions of a revoked authtoken end."""
@@ -37,14 +45,15 @@ class Target:
     def __init__(self) -> None:
         """Start from the defaults."""
         self.data_dir = default_data_dir()
+        self.database_url = os.environ.get(DATABASE_VARIABLE, "")
         self.as_json = False
 
-    def run(self, work: "Callable[[Context], Awaitable[T]]") -> T:
-        """Do some work on the store. Raises PortwayError."""
+    def run(self, work: "Callable[[Context], Awaitable[T]]", *, with_names: bool = False) -> T:
+        """Do some work on the store, perhaps with the names of its service. Raises PortwayError."""
         # Importing the database library takes a second; help must not wait for it.
         from portway.server import admin as server_admin
 
-        return server_admin.run(self.data_dir, work)
+        return server_admin.run(self.data_dir, work, database_url=self.database_url, with_names=with_names)
 
     def show(self, rows: Sequence[dict[str, object]], nothing: str) -> None:
         """Print rows: a table for a person, a JSON list for a program."""
@@ -71,6 +80,16 @@ def _set_data_dir(context: click.Context, _parameter: click.Parameter, value: st
         context.ensure_object(Target).data_dir = Path(value).expanduser().absolute()
 
 
+def _set_database_url(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    target = context.ensure_object(Target)
+    place = "--database-url" if value else DATABASE_VARIABLE
+    if value or target.database_url:
+        try:
+            target.database_url = database_url(value or target.database_url)
+        except ValueError as error:
+            raise ConfigError(f"{place}: {error}") from error
+
+
 def _set_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
         context.ensure_object(Target).as_json = True
@@ -86,8 +105,16 @@ def _options(command: Command) -> Command:
         help="Data folder of the service. [default: $XDG_DATA_HOME/portway or ~/.local/share/portway;"
         " variable: PORTWAY_DATA_DIR]",
     )
+    database = click.option(
+        "--database-url",
+        metavar="URL",
+        expose_value=False,
+        callback=_set_database_url,
+        help="PostgreSQL database of the service, if it does not use the file in DIR."
+        f" [variable: {DATABASE_VARIABLE}]",
+    )
     as_json = click.option("--json", is_flag=True, expose_value=False, callback=_set_json, help="Print JSON.")
-    return data_dir(as_json(command))
+    return data_dir(database(as_json(command)))
 
 
 @click.group(
@@ -97,7 +124,7 @@ def _options(command: Command) -> Command:
 @_options
 @click.pass_context
 def admin(context: click.Context) -> None:
-    """Manage accounts, authtokens and API keys of a service."""
+    """Manage accounts of a service, their authtokens, API keys, domains and TCP addresses."""
     context.ensure_object(Target)
 
 
@@ -114,6 +141,16 @@ def token() -> None:
 @admin.group("api-key")
 def api_key() -> None:
     """API keys open the control API."""
+
+
+@admin.group()
+def domain() -> None:
+    """Domains are names that stay an account's."""
+
+
+@admin.group()
+def address() -> None:
+    """TCP addresses are a host and a port that stay an account's."""
 
 
 @account.command("add")
@@ -175,6 +212,109 @@ def _key_commands(group: click.Group, noun: str, module: str) -> None:
 
 _key_commands(token, "authtoken", "credentials")
 _key_commands(api_key, "API key", "api_keys")
+
+
+_owner = click.option("--account", metavar="ID|NAME", help="Whose. May be left out while there is only one.")
+_one_owner = click.option("--account", metavar="ID|NAME", help="Only those of one account.")
+_description = click.option("--description", metavar="TEXT", default="", help="What it is for.")
+
+
+@domain.command("add")
+@click.argument("name")
+@_owner
+@_description
+@_options
+@click.pass_obj
+def domain_add(target: Target, name: str, account: str | None, description: str) -> None:
+    """Reserve a name below the service's domain, or any other, or *.NAME."""
+    from portway.server.admin import operator
+
+    added = target.run(
+        lambda context: operator.add_domain(context, name, account, description), with_names=True
+    )
+    target.show([_domain(added)], "")
+
+
+@domain.command("list")
+@_one_owner
+@_options
+@click.pass_obj
+def domain_list(target: Target, account: str | None) -> None:
+    """List reserved domains; every account has a dev domain."""
+    from portway.server.admin import operator
+
+    rows = target.run(lambda context: operator.domains(context, account), with_names=True)
+    target.show([_domain(each) for each in rows], "There is no reserved domain.")
+
+
+@domain.command("remove")
+@click.argument("key", metavar="ID|NAME")
+@_options
+@click.pass_obj
+def domain_remove(target: Target, key: str) -> None:
+    """Give a name back: anybody may have it then."""
+    from portway.server.admin import operator
+
+    removed = target.run(lambda context: operator.remove_domain(context, key), with_names=True)
+    target.show([_domain(removed)], "")
+
+
+@address.command("add")
+@_owner
+@_description
+@_options
+@click.pass_obj
+def address_add(target: Target, account: str | None, description: str) -> None:
+    """Reserve a TCP address, drawn at random."""
+    from portway.server.admin import operator
+
+    added = target.run(lambda context: operator.add_address(context, account, description), with_names=True)
+    target.show([_address(added)], "")
+
+
+@address.command("list")
+@_one_owner
+@_options
+@click.pass_obj
+def address_list(target: Target, account: str | None) -> None:
+    """List reserved TCP addresses."""
+    from portway.server.admin import operator
+
+    rows = target.run(lambda context: operator.addresses(context, account), with_names=True)
+    target.show([_address(each) for each in rows], "There is no reserved address.")
+
+
+@address.command("remove")
+@click.argument("key", metavar="ID|HOST:PORT")
+@_options
+@click.pass_obj
+def address_remove(target: Target, key: str) -> None:
+    """Give a TCP address back, for good."""
+    from portway.server.admin import operator
+
+    removed = target.run(lambda context: operator.remove_address(context, key), with_names=True)
+    target.show([_address(removed)], "")
+
+
+def _domain(row: ReservedDomain) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "domain": row.domain,
+        "account_id": row.account_id,
+        "description": row.description,
+        "is_dev": row.is_dev,
+        "created_at": _time(row.created_at),
+    }
+
+
+def _address(row: ReservedAddr) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "addr": row.addr,
+        "account_id": row.account_id,
+        "description": row.description,
+        "created_at": _time(row.created_at),
+    }
 
 
 def _account(row: Account) -> dict[str, object]:

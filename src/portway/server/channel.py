@@ -5,7 +5,7 @@ A message is four bytes of length, big-endian, then one JSON object::
     {"id": 7, "do": "authenticate", "args": {…}}      a request
     {"id": 7, "ok": …}                                its answer
     {"id": 7, "error": {"message": "…", "code": "ERR_NGROK_107"}}
-    {"do": "revoked", "args": {…}}                    a note: nobody answers
+    {"do": "view", "args": {…}}                       a note: nobody answers
 
 Each side numbers its own requests. Incoming requests are handled one after the other, so their
 effects keep their order. Two kinds are not: a ping is answered at once, as it asks whether the process

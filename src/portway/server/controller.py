@@ -10,38 +10,42 @@ a terminal or a service manager sends to the whole group: the service still writ
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from portway.control.certificates import local_ca
-from portway.control.service import credentials, first_start, reservations
+from portway.control.certificates.seal import KEY_FILE, Seal
+from portway.control.live import LiveDirectory
+from portway.control.service import credentials, first_start, reservations, tls_certificates
 from portway.control.service.context import Context
 from portway.control.service.settings import Settings
 from portway.control.service.view import Follower
-from portway.control.store import changes
-from portway.control.store import view as view_rows
-from portway.control.store.database import open_database
-from portway.errors import ConfigError, Error
+from portway.control.store.database import Database, open_database
+from portway.errors import ConfigError, Error, StoreUnavailable
+from portway.model.live import LiveNote
 from portway.model.view import ViewItem
 from portway.net.loop import run
 from portway.net.tasks import Tasks
-from portway.server import facts, logs
-from portway.server.channel import Channel, arguments
+from portway.server import api, facts, logs, where
+from portway.server.agents import RemoteAgents
+from portway.server.channel import Channel, arguments, away
 from portway.server.config import ControlConfig, LogConfig
 from portway.server.orphan import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-POLL: Final = 0.5
-"""Seconds between two looks at the changes: the service follows within one second."""
+REACH_AGAIN: Final = 1.0
+"""Seconds until a database server that could not be reached is tried again, when the service starts."""
 
 FINISH: Final = 2.0
 """Seconds for the requests that had arrived when the channel was closed."""
@@ -50,12 +54,6 @@ EX_CONFIG: Final = 78
 """Exit status when starting again cannot help (sysexits.h)."""
 
 _log = logging.getLogger(__name__)
-
-
-class Follow(msgspec.Struct):
-    """From which change on to tell; None: from the newest."""
-
-    after: int | None
 
 
 class View(msgspec.Struct):
@@ -93,6 +91,12 @@ class Name(msgspec.Struct):
     name: str
 
 
+class Subject(msgspec.Struct):
+    """Something with this identifier."""
+
+    id: str
+
+
 class Kept(msgspec.Struct):
     """The secrets of the former bootstrap file."""
 
@@ -110,10 +114,8 @@ class Controller:
         self._authority: local_ca.LocalAuthority | None = None
         self.channel: Channel | None = None
         self.follower = Follower(context, self._told)
-        self._seq = 0
-        self._following = asyncio.Event()
+        self.answered = asyncio.Event()
         self._table: dict[str, Callable[[msgspec.Raw], Awaitable[object]]] = {
-            "follow": self._follow,
             "view": self._view,
             "bootstrap": self._bootstrap,
             "authenticate": self._authenticate,
@@ -122,6 +124,7 @@ class Controller:
             "release": self._release,
             "reservations": self._reservations,
             "certificate": self._certificate,
+            "certificate_key": self._certificate_key,
         }
 
     async def handle(self, do: str, args: msgspec.Raw) -> object:
@@ -129,23 +132,17 @@ class Controller:
         method = self._table.get(do)
         if method is None:
             raise Error(f"The control plane knows no request {do!r}.")
-        return await method(args)
+        try:
+            return await method(args)
+        except StoreUnavailable as error:
+            raise away() from error
+        finally:
+            self.answered.set()
 
-    async def tell(self, channel: Channel) -> None:
-        """Tell the service of changes, for ever."""
-        await self._following.wait()
-        while True:
-            async with self._context.database.read() as connection:
-                fresh = await changes.after(connection, self._seq)
-            for change in fresh:
-                self._seq = change.seq
-                if change.kind == changes.CREDENTIAL and await self._is_gone(change):
-                    channel.note("revoked", {"seq": change.seq, "credential_id": change.subject_id})
-            await asyncio.sleep(POLL)
-
-    async def _is_gone(self, change: changes.Change) -> bool:
-        async with self._context.database.read() as connection:
-            return (await view_rows.rows_of(connection, [change]))[0].gone
+    def noted(self, do: str, args: msgspec.Raw) -> None:
+        """Take a note of the service."""
+        if do == "live":
+            self._context.live.apply(arguments(args, LiveNote))
 
     async def _view(self, args: msgspec.Raw) -> object:
         asked = arguments(args, View)
@@ -155,14 +152,6 @@ class Controller:
         """Send what changed in the data plane's view."""
         if self.channel is not None:
             self.channel.note("view", {"seq": seq, "items": items})
-
-    async def _follow(self, args: msgspec.Raw) -> object:
-        after = arguments(args, Follow).after
-        async with self._context.database.read() as connection:
-            newest = await changes.last(connection)
-        self._seq = newest if after is None else after
-        self._following.set()
-        return {"seq": self._seq}
 
     async def _bootstrap(self, args: msgspec.Raw) -> object:
         kept = arguments(args, Kept)
@@ -199,28 +188,62 @@ class Controller:
         issued = self._authority.issue([name], now)
         return {"chain": issued.chain.decode(), "key": issued.key.decode()}
 
+    async def _certificate_key(self, args: msgspec.Raw) -> object:
+        chain, key = await tls_certificates.key_pair(self._context, arguments(args, Subject).id)
+        return {"chain": chain, "key": key}
 
-async def serve(connection: socket.socket, data_dir: Path, settings: Settings | None = None) -> None:
+
+async def serve(
+    connection: socket.socket, data_dir: Path, settings: Settings | None = None, api_fd: int | None = None
+) -> None:
     """Serve one channel until it is lost; ``settings`` is what the service told of itself.
+
+    ``api_fd`` is the listening socket of the API; None: no API.
 
     Raises ConfigError when the store cannot be used.
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
-    async with open_database(ControlConfig(data_dir).database) as database, Tasks() as tasks:
-        controller = Controller(Context(database, now=time.time, settings=settings or Settings()), data_dir)
-        channel = Channel(controller.handle, lambda _do, _args: None, ended.set)
+    config = ControlConfig(data_dir, os.environ.get(where.VARIABLE, ""))
+    async with AsyncExitStack() as stack, Tasks() as tasks:
+        database = await _store(stack, config)
+        live, agents = LiveDirectory(known=False), RemoteAgents()
+        context = Context(
+            database,
+            now=time.time,
+            settings=settings or Settings(),
+            live=live,
+            seal=Seal(data_dir / KEY_FILE),
+            agents=agents,
+        )
+        if settings is not None:
+            facts.keep(data_dir, settings)
+        controller = Controller(context, data_dir)
+        channel = agents.channel = Channel(controller.handle, controller.noted, ended.set)
         await loop.create_unix_connection(lambda: channel, sock=connection)
         controller.channel = channel
-        telling = tasks.start(controller.tell(channel), name="changes")
-        following = tasks.start(controller.follower.run(), name="view")
-        for each in (telling, following):
-            # A crash of these tasks is logged by their owner; then the service starts us anew.
-            each.add_done_callback(lambda _task: ended.set())
+        following = tasks.start(controller.follower.run(), name="changes")
+        # A crash of that task is logged by its owner; then the service starts us anew.
+        following.add_done_callback(lambda _task: ended.set())
+        if api_fd is not None:
+            tasks.start(api.keep_serving(context, api_fd, controller.answered), name="API")
         await ended.wait()
         await channel.finish(FINISH)
         await channel.close()
+
+
+async def _store(stack: AsyncExitStack, config: ControlConfig) -> Database:
+    """Open the store; a database server that cannot be reached now is waited for. Raises ConfigError."""
+    while True:
+        try:
+            database = await stack.enter_async_context(open_database(config.database))
+        except StoreUnavailable:
+            await asyncio.sleep(REACH_AGAIN)
+        else:
+            with suppress(OSError):  # a folder that cannot be written to now; it is only for a clear error
+                where.remember(config.data_dir, config.database_url)
+            return database
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -240,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     log = logs.start(LogConfig(options.log_format, options.log_level, access=False))
     try:
         settings = facts.read(options.settings) if options.settings else None
-        run(serve(connection, options.data_dir, settings))
+        run(serve(connection, options.data_dir, settings, options.api_fd))
     except ConfigError as error:
         _log.critical("%s", error)
         return EX_CONFIG

@@ -27,7 +27,7 @@ from portway.model.domain import ServiceNames
 from portway.model.entities import Grant, Reservation
 from portway.model.view import CredentialItem, ViewItem
 from portway.net.tasks import Tasks
-from portway.server import facts
+from portway.server import facts, where
 from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, away
 from portway.server.config import ServeConfig
 from portway.server.directory import COMMAND, Directory
@@ -304,7 +304,8 @@ class ControllerLink:
                 "--fd", str(theirs.fileno()), "--data-dir", str(self._config.data_dir),
                 "--log-format", log.format, "--log-level", log.level,
                 *(f"--api-fd={each}" for each in api), *(f"--settings={each}" for each in settings),
-                pass_fds=(theirs.fileno(), *api), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+                pass_fds=(theirs.fileno(), *api), env=where.environment(self._config.control.database_url),
+                stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=ours)
         self.starts += 1

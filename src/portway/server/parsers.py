@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from portway.control.store.url import is_url
 from portway.errors import Error
 from portway.model.url import normal_host
 
@@ -133,6 +134,15 @@ def folder(text: str) -> Path:
     if not text or "\0" in text:
         raise ValueError("a folder is wanted")
     return Path(text).expanduser().absolute()
+
+
+def database_url(text: str) -> str:
+    """Read the URL of a PostgreSQL database. It may hold a password, so no error repeats it."""
+    if not is_url(text.strip()):
+        raise ValueError(
+            "postgresql://USER:PASSWORD@HOST:PORT/DATABASE is wanted (special characters as %XX)"
+        )
+    return text.strip()
 
 
 def _port(digits: str, *, least: int) -> int:

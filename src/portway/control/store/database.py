@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from portway.control import files
 from portway.control.feed import Feed
 from portway.control.store import changes, postgres, sqlite
+from portway.control.store.url import place
 from portway.errors import ConfigError, StoreUnavailable
 
 HEAD: Final = "0002"
@@ -152,7 +153,7 @@ def back_end_of(where: Path | str, *, command_timeout: float | None = postgres.C
     if isinstance(where, Path):
         return _file(where)
     engine = postgres.engine(where, command_timeout=command_timeout)
-    return BackEnd(postgres.place(where), engine, postgres.reader(engine), engine, postgres.lock)
+    return BackEnd(place(where), engine, postgres.reader(engine), engine, postgres.lock)
 
 
 def _file(path: Path) -> BackEnd:

@@ -1,7 +1,7 @@
 """The store as a PostgreSQL database, for who has one or wants several services on one store.
 
 The URL is libpq's, ``postgresql://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…``, and is read by the
-driver, so what it may say is in the driver's documentation. It is never logged: see :func:`place`.
+driver, so what it may say is in the driver's documentation. It is never logged: see ``url.py``.
 
 Transactions that write take one advisory lock of the database, so they run one after the other, like
 those on SQLite: the numbers of changes are committed in their order (a sequence alone would hand out 7
@@ -10,7 +10,6 @@ name is free* hold between looking and writing, without a retry. Transactions th
 of the database and wait for nobody.
 """
 
-import re
 from importlib import import_module
 from ssl import SSLCertVerificationError
 from typing import Any, Final
@@ -30,19 +29,6 @@ COMMAND_TIMEOUT: Final = 8.0
 
 LOCK: Final = 0x706F7274776179
 """The advisory lock of who writes: "portway"."""
-
-_URL: Final = re.compile(r"postgres(?:ql)?://(?:[^@/?#\s]*@)?([^@/?#\s]*)/([^@/?#\s]+)(?:\?([^#\s]*))?")
-
-
-def is_url(where: str) -> bool:
-    """Tell whether a text is the URL of a PostgreSQL database."""
-    return _URL.fullmatch(where) is not None
-
-
-def place(url: str) -> str:
-    """Return what may be shown of a URL: host and database, neither user nor password."""
-    found = _URL.fullmatch(url)
-    return f"postgresql://{found[1]}/{found[2]}" if found else "postgresql://…"
 
 
 def engine(url: str, *, command_timeout: float | None) -> AsyncEngine:
