@@ -82,6 +82,24 @@ async def test_every_connection_gets_its_protocol() -> None:
     await _over(alive, listener)
 
 
+@pytest.mark.parametrize("guarded", [False, True])
+async def test_guarded_connections_are_born_to_be_reset(guarded: bool) -> None:
+    """What is killed before it was served must not seem to have ended in order."""
+    alive: set[Greeter] = set()
+    listener = await listen("127.0.0.1", 0, lambda: Greeter(alive), guarded=guarded)
+    loop = asyncio.get_running_loop()
+    with _clients(1) as (client,):
+        await loop.sock_connect(client, ("127.0.0.1", listener.port))
+        await _greeted(client)
+        next(iter(alive)).transport.close()
+        if guarded and listen_module.INHERITS:
+            with pytest.raises(ConnectionResetError):
+                await loop.sock_recv(client, 1)
+        else:
+            assert await loop.sock_recv(client, 1) == b""
+    await _over(alive, listener)
+
+
 async def test_closing_refuses_new_ones_and_spares_the_rest() -> None:
     """Drain: what was accepted lives on."""
     alive: set[Greeter] = set()
@@ -244,14 +262,14 @@ async def test_without_descriptors_it_pauses_says_so_once_and_recovers(
     port = listener.port
     loop = asyncio.get_running_loop()
     tries = 0
-    accept = socket.socket.accept
+    accept = listen_module.accept
 
-    def counted(sock: socket.socket) -> tuple[socket.socket, object]:
+    def counted(sock: socket.socket) -> tuple[int, object]:
         nonlocal tries
         tries += 1
         return accept(sock)
 
-    monkeypatch.setattr(socket.socket, "accept", counted)
+    monkeypatch.setattr(listen_module, "accept", counted)
     with _clients(20) as clients:
         with _no_more_descriptors():
             began = loop.time()
@@ -277,10 +295,10 @@ async def test_closing_while_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The timer goes with the listener."""
     listener = await listen("127.0.0.1", 0, asyncio.Protocol)
 
-    def full(_: socket.socket) -> tuple[socket.socket, object]:
+    def full(_: socket.socket) -> tuple[int, object]:
         raise OSError(errno.ENFILE, "Too many open files in system")
 
-    monkeypatch.setattr(socket.socket, "accept", full)
+    monkeypatch.setattr(listen_module, "accept", full)
     with _clients(1) as (client,):
         client.connect_ex(("127.0.0.1", listener.port))
         await spin_until(lambda: listener.pauses == 1)
@@ -292,14 +310,14 @@ async def test_a_visitor_that_left_is_no_reason_to_pause(monkeypatch: pytest.Mon
     """ECONNABORTED concerns one connection."""
     alive: set[Greeter] = set()
     listener = await listen("127.0.0.1", 0, lambda: Greeter(alive))
-    accept, faults = socket.socket.accept, [ConnectionAbortedError(errno.ECONNABORTED, "gone")]
+    accept, faults = listen_module.accept, [ConnectionAbortedError(errno.ECONNABORTED, "gone")]
 
-    def flaky(sock: socket.socket) -> tuple[socket.socket, object]:
+    def flaky(sock: socket.socket) -> tuple[int, object]:
         if faults:
             raise faults.pop()
         return accept(sock)
 
-    monkeypatch.setattr(socket.socket, "accept", flaky)
+    monkeypatch.setattr(listen_module, "accept", flaky)
     with _clients(1) as (client,):
         client.connect_ex(("127.0.0.1", listener.port))
         await _greeted(client)

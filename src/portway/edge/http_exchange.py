@@ -1,7 +1,8 @@
 """One request and its answer: what is remembered while they pass, and the event made of them."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from portway.model.event import HttpRequestComplete, TcpConnectionClosed
 
@@ -13,8 +14,7 @@ IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"
 """Methods that may be sent twice (RFC 9110 §9.2.2)."""
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):  # made for each request
     """A request that is under way."""
 
     head: "RequestHead"
@@ -68,8 +68,7 @@ class Exchange:
         )
 
 
-@dataclass(slots=True)
-class ConnectionFacts:
+class ConnectionFacts(msgspec.Struct, eq=False):
     """What is the same for all requests of one connection."""
 
     started: float

@@ -4,8 +4,9 @@ The edge reaches agents through this interface only, so other kinds of member (a
 worker or node, a private socket) can stand behind the same relay.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from portway.codec import proxy_protocol
 from portway.errors import SessionClosed
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from portway.session.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(msgspec.Struct, frozen=True):  # made for each connection: a data class takes nine times as long
     """Who connects, as the agent is told: addresses are ``ip:port`` or ``[v6]:port``.
 
     ``proto`` is http, https, tcp or tls; ``passthrough`` says that the bytes are the visitor's TLS.

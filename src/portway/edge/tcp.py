@@ -13,7 +13,7 @@ from portway.errors import SessionClosed, StreamLimit
 from portway.model.event import TcpConnectionClosed
 from portway.net.address import split_address, written
 from portway.net.leg import Leg
-from portway.net.listen import Listener, listen
+from portway.net.listen import INHERITS, Listener, listen
 from portway.session import ErrorCode
 
 if TYPE_CHECKING:
@@ -51,9 +51,14 @@ class RawVisitor(Leg):
         passthrough: bool = False,
         server_name: str = "",
         tls_version: str = "",
+        guarded: bool = False,
     ) -> None:
-        """Serve one visitor of what ``find`` returns; ``first`` are bytes that were read already."""
+        """Serve one visitor of what ``find`` returns; ``first`` are bytes that were read already.
+
+        ``guarded`` says that the socket resets when it is closed; see `net.listen.listen`.
+        """
         super().__init__(on_closed=_tell)
+        self._guarded = guarded
         self._edge = edge
         self._find = find
         self._first = first
@@ -80,7 +85,7 @@ class RawVisitor(Leg):
         self._endpoint.counters.connections += 1
         self._edge.idle.add(self, self._edge.now())
         if not self._open(()):
-            self.transport.close()
+            self._end_unserved()
 
     def on_reset(self, code: int) -> None:
         """The stream is cut: so is the visitor, unless the agent was only too busy to take it."""
@@ -107,7 +112,12 @@ class RawVisitor(Leg):
 
     def _fail(self, why: str) -> None:
         self._failure = why
+        self._end_unserved()
+
+    def _end_unserved(self) -> None:
+        """Close in order a socket that was never joined."""
         assert self.transport is not None
+        self._complete()
         self.transport.close()
 
     def finished(self) -> None:
@@ -163,7 +173,11 @@ class TcpPorts:
         if port in self._open:
             return
         listener = await listen(
-            self._host, port, lambda: RawVisitor(self._edge, lambda: self._find(port)), what="--tcp-ports"
+            self._host,
+            port,
+            lambda: RawVisitor(self._edge, lambda: self._find(port), guarded=INHERITS),
+            what="--tcp-ports",
+            guarded=True,
         )
         if port in self._open:  # opened by another while we waited
             listener.close()

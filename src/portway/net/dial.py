@@ -6,10 +6,11 @@ connections, and a cache of ours would outlive the system's own.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from portway.errors import ConnectError
+from portway.net.deadline import deadlines
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -21,13 +22,13 @@ LOOPBACK = ("127.0.0.1", "::1")
 DIAL_TIMEOUT = 3.0
 
 
-async def dial(
+def dial(
     host: str, port: int, factory: Callable[[], P], *, timeout: float | None = DIAL_TIMEOUT
-) -> tuple[asyncio.Transport, P]:
+) -> Coroutine[Any, Any, tuple[asyncio.Transport, P]]:
     """Connect to `host`:`port` over TCP and join the connection to what `factory` makes.
 
     `timeout` is in seconds, None for no limit but the system's. All addresses of a name are tried in
-    turn. Raises ConnectError("tcp"). Cancelling leaves no socket behind.
+    turn. Raises ConnectError("tcp"). Cancelling leaves no socket behind. To be awaited in a task.
     """
     if not 0 < port <= 65_535:  # uvloop would take it modulo 65536
         raise ConnectError("tcp", f"cannot connect to {host}:{port}: ports are 1 to 65535")
@@ -36,7 +37,7 @@ async def dial(
         attempt = _dial_loopback(port, factory)
     else:
         attempt = loop.create_connection(factory, host, port)
-    return await _connect(attempt, f"{host}:{port}", timeout)
+    return _connect(loop, attempt, f"{host}:{port}", timeout)
 
 
 async def _dial_loopback(port: int, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
@@ -52,25 +53,41 @@ async def _dial_loopback(port: int, factory: Callable[[], P]) -> tuple[asyncio.T
             raise error from None
 
 
-async def dial_unix(
+def dial_unix(
     path: str, factory: Callable[[], P], *, timeout: float | None = DIAL_TIMEOUT
-) -> tuple[asyncio.Transport, P]:
+) -> Coroutine[Any, Any, tuple[asyncio.Transport, P]]:
     """Connect to the Unix socket at `path`; otherwise like `dial`."""
     loop = asyncio.get_running_loop()
-    return await _connect(loop.create_unix_connection(factory, path), path, timeout)
+    return _connect(loop, loop.create_unix_connection(factory, path), path, timeout)
 
 
 async def _connect(
-    attempt: Awaitable[tuple[asyncio.Transport, P]], where: str, timeout: float | None
+    loop: asyncio.AbstractEventLoop,
+    attempt: Awaitable[tuple[asyncio.Transport, P]],
+    where: str,
+    timeout: float | None,
 ) -> tuple[asyncio.Transport, P]:
+    waits = deadlines(loop)
+    task = waits.enter(timeout)
+    late = False
     try:
-        async with asyncio.timeout(timeout):
+        try:
             return await attempt
-    except TimeoutError as error:  # ours, or the system's own
-        within = f" within {timeout:g} s" if timeout is not None else ""
-        raise ConnectError("tcp", f"cannot connect to {where}: no answer{within}") from error
+        finally:
+            late = waits.leave(task)
+    except asyncio.CancelledError as error:
+        if not late:
+            raise
+        raise _no_answer(where, timeout) from error
+    except TimeoutError as error:  # the system's own
+        raise _no_answer(where, timeout) from error
     except (OSError, ValueError) as error:  # ValueError: a host that no resolver takes
         raise ConnectError("tcp", f"cannot connect to {where}: {_reason(error)}") from error
+
+
+def _no_answer(where: str, timeout: float | None) -> ConnectError:
+    within = f" within {timeout:g} s" if timeout is not None else ""
+    return ConnectError("tcp", f"cannot connect to {where}: no answer{within}")
 
 
 def _reason(error: Exception) -> str:

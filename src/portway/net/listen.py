@@ -15,10 +15,12 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from operator import methodcaller
 from typing import Any, cast
 
 from portway.errors import ConfigError
 from portway.net.address import written
+from portway.net.leg import LINGER_0
 
 #: Connections that the kernel keeps for us until we accept them. Linux cuts it to net.core.somaxconn.
 BACKLOG = 4096
@@ -28,6 +30,13 @@ BATCH = 64
 PAUSE = 0.1
 #: Seconds between two log lines about that.
 LOG_INTERVAL = 60.0
+
+#: Whether what is accepted has the options of the listening socket, SO_LINGER among them.
+INHERITS = os.name == "posix"
+
+# What `socket.accept` is made of. It then asks the listening socket for its family and type by way of
+# their enumerations, which costs as much as the system call.
+accept: Callable[[socket.socket], tuple[int, object]] = methodcaller("_accept")
 
 _FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -93,24 +102,25 @@ class Listener:
     def _watch(self) -> None:
         self._retry = None
         for sock in self._sockets:
-            self._loop.add_reader(sock, self._ready, sock)
+            self._loop.add_reader(sock, self._ready, sock, sock.family)
 
     def _unwatch(self) -> None:
         for sock in self._sockets:
             self._loop.remove_reader(sock)
 
-    def _ready(self, sock: socket.socket) -> None:
+    def _ready(self, sock: socket.socket, family: int) -> None:
         for _ in range(BATCH):
             if self._retry is not None or self._resting or not self._sockets:
                 return  # paused or closed meanwhile
             try:
-                connection, _address = sock.accept()
+                descriptor, _address = accept(sock)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 self._failed(error)
                 continue
             self.accepted += 1
+            connection = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
             connection.setblocking(False)
             joining = self._loop.connect_accepted_socket(self._factory, connection)
             _Joining(joining, connection, self.what).step()
@@ -175,17 +185,21 @@ async def listen(
     backlog: int = BACKLOG,
     what: str = "listener",
     reuse_port: bool = False,
+    guarded: bool = False,
 ) -> Listener:
     """Listen on every address of `host`; each connection gets a protocol made by `factory`.
 
     `host` "" means all addresses of the machine. `port` 0 takes a free one, the same for all
     addresses. `what` is the flag that the user would change, such as "--listen-http": raises
-    ConfigError, which names it, when the address is taken or not ours.
+    ConfigError, which names it, when the address is taken or not ours. `guarded`: where INHERITS says
+    so, each connection resets when it is closed, until `net.leg.unguard`.
     """
     sockets: list[socket.socket] = []
     try:
         for family, address in await _resolve(host, port, what):
             sockets.append(_bind(family, _with_port(address, sockets), backlog, reuse_port=reuse_port))
+            if guarded and INHERITS:
+                sockets[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
     except OSError as error:
         for sock in sockets:
             sock.close()

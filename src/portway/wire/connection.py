@@ -38,6 +38,12 @@ from portway.wire.window import SESSION_GRANTS
 if TYPE_CHECKING:
     from portway.pipe import Sink
 
+# To reach a member through its enumeration costs as much as a call: here, several times for each stream.
+_, _PEER_ENDED, _, _ABORTED, _GONE = State
+_END, _ABORT, _PEER_END, _PEER_RESET, _EXPIRED, _SESSION_END = Event
+_PROXY, _HEARTBEAT = StreamType.PROXY, StreamType.HEARTBEAT
+_CANCELLED = ErrorCode.STREAM_CANCELLED
+
 
 class Handler(Protocol):
     """What a connection tells its session. No call may feed the connection again."""
@@ -125,7 +131,7 @@ class Connection(Reader):
         """Forget aborted streams whose peers stayed silent."""
         self._now = now
         for stream in self.slots.expire(now):
-            stream.move(Event.EXPIRED)
+            stream.move(_EXPIRED)
             self.slots.retire(stream)
 
     @property
@@ -212,7 +218,7 @@ class Connection(Reader):
         ended = [(stream, stream.sink) for stream in self.slots.streams.values()]
         # All are over before the first Sink hears of it: none can put a frame behind GOAWAY.
         for stream, _ in ended:
-            self._finish(stream, Event.SESSION_END)
+            self._finish(stream, _SESSION_END)
         self.output.forget_writers()
         self.slots.deadline = None
         for stream, sink in ended:
@@ -249,7 +255,7 @@ class Connection(Reader):
     def overrun(self, stream: Stream, word: int) -> None:
         """Reset a stream that sent beyond its grant, or after its FIN; drop what an aborted one sends."""
         length = word >> 8
-        if stream.state is State.PEER_ENDED:
+        if stream.state is _PEER_ENDED:
             self._fail(stream, ErrorCode.STREAM_CLOSED)
         elif stream.state in RECEIVING:
             too_long = length > stream.window
@@ -265,7 +271,7 @@ class Connection(Reader):
         sink = stream.sink
         if heard:
             self._close_in(stream)
-        if stream.state is not State.GONE and stream.move(Event.PEER_END) is State.GONE:
+        if stream.state is not _GONE and stream.move(_PEER_END) is _GONE:
             self._retire(stream)
         if heard:
             try:
@@ -284,7 +290,7 @@ class Connection(Reader):
         if stream.state in SENDING:
             self._put_final(stream, frames.fin(stream_id))
         sink = stream.sink
-        self._finish(stream, Event.PEER_RESET)
+        self._finish(stream, _PEER_RESET)
         self._tell_reset(stream, sink, code)
 
     def peer_credit(self, stream_id: int, word: int, increment: int) -> None:
@@ -315,7 +321,7 @@ class Connection(Reader):
     def contain(self, stream: Stream, error: Exception, sink: "Sink | None" = None) -> None:
         """A Sink raised: its stream ends on both sides, the session lives."""
         sink = sink or stream.sink
-        if stream.state < State.ABORTED:
+        if stream.state < _ABORTED:
             self.cut(stream, ErrorCode.INTERNAL_ERROR)
         if sink is not NOBODY:
             self._tell_reset(stream, sink, ErrorCode.INTERNAL_ERROR)
@@ -325,10 +331,10 @@ class Connection(Reader):
 
     def offer(self, stream: Stream, opening: Opening) -> None:
         """Ask the handler for the Sink of a stream whose opening is complete."""
-        stream.urgent = opening.type in RPC_TYPES or opening.type == StreamType.HEARTBEAT
-        refused = self.draining and opening.type == StreamType.PROXY
+        stream.urgent = opening.type in RPC_TYPES or opening.type == _HEARTBEAT
+        refused = self.draining and opening.type == _PROXY
         sink = None if refused else self.handler.on_open(stream, opening)
-        if stream.state >= State.ABORTED:
+        if stream.state >= _ABORTED:
             return
         if sink is None:
             stream.sink = NOBODY
@@ -350,7 +356,7 @@ class Connection(Reader):
         """Send a stream's FIN."""
         stream.stop_sending()
         self._put_final(stream, frames.fin(stream.id))
-        if stream.move(Event.END) is State.GONE:
+        if stream.move(_END) is _GONE:
             self._retire(stream)
 
     def cut(self, stream: Stream, code: int) -> None:
@@ -359,15 +365,15 @@ class Connection(Reader):
         frame = b""
         if profile.fin_before_reset and stream.state in SENDING:
             frame = frames.fin(stream.id)
-        if profile.reset_on_abort or code != ErrorCode.STREAM_CANCELLED:
+        if profile.reset_on_abort or code != _CANCELLED:
             # Code 0 would not even stop the writer of some peers.
-            frame += frames.rst(stream.id, code or ErrorCode.STREAM_CANCELLED)
+            frame += frames.rst(stream.id, code or _CANCELLED)
         elif owed := stream.window - stream.grant:
             # Its writer may wait for this credit; what it then sends tells it that nobody listens.
             self.output.put_first(frames.wndinc(stream.id, owed))
         self._put_final(stream, frame)
-        self._finish(stream, Event.ABORT)
-        if stream.state is State.ABORTED:
+        self._finish(stream, _ABORT)
+        if stream.state is _ABORTED:
             self.slots.linger(stream, self._now)
 
     def give_back(self, stream: Stream) -> None:
@@ -401,7 +407,7 @@ class Connection(Reader):
         stream.stop_sending()
         self._close_in(stream)
         stream.sink = NOBODY
-        if stream.move(event) is State.GONE:
+        if stream.move(event) is _GONE:
             self._retire(stream)
 
     def _retire(self, stream: Stream) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from portway.wire.connection import Connection
 
 
+_OPEN, _ABORTED = State.OPEN, State.ABORTED  # slow to reach through their enumeration
+
+
 class Nobody:
     """The Sink of a stream that is over: hears all, does nothing."""
 
@@ -66,7 +69,7 @@ class Stream(Account):
         self.out = connection.output
         self.id = stream_id
         self.sink: Sink = sink
-        self.state = State.OPEN
+        self.state = _OPEN
         self.urgent = urgent
         self.waiting = FREE
         self.turn = 0
@@ -221,7 +224,7 @@ class Stream(Account):
 
     def abort(self, code: int = ErrorCode.STREAM_CANCELLED) -> None:
         """Cut both directions, in the way that this peer understands; idempotent."""
-        if self.state < State.ABORTED:
+        if self.state < _ABORTED:
             self.connection.cut(self, code)
 
     def consume(self, n: int) -> None:
