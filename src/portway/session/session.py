@@ -54,6 +54,10 @@ _OURS: Final = {
 }
 """The requests that each end answers."""
 
+# To reach a member through its enumeration costs as much as a call: here, for each visitor or read.
+_PROXY: Final = StreamType.PROXY
+_AGENT, _SERVICE = Role
+
 _log = logging.getLogger("portway.session")
 
 
@@ -191,7 +195,7 @@ class Session(Driver):
         """
         if len(first) > FIRST_LIMIT:
             raise LocalProtocolError(f"{len(first)} bytes cannot ride along with a header")
-        opening = pack_opening(StreamType.PROXY, encode(header)) + first
+        opening = pack_opening(_PROXY, encode(header)) + first
         return self.connection.open_stream(opening, sink)
 
     # -- ends
@@ -218,7 +222,7 @@ class Session(Driver):
         self._tell(self._handler.on_ready, self)
 
     def _heard(self, now: float) -> None:
-        if self.heartbeat is not None and self.role is Role.SERVICE:
+        if self.heartbeat is not None and self.role is _SERVICE:
             self.heartbeat.heard_at = now
 
     def _deadline(self) -> float | None:
@@ -258,10 +262,10 @@ class Session(Driver):
 
     def on_open(self, stream: Stream, opening: Opening) -> Sink | None:
         """Take a stream of the peer by its type. An unknown one is ended; the session goes on."""
+        if opening.type == _PROXY and self.role is _AGENT:
+            return self._take_visitor(stream, opening)
         if opening.type == StreamType.HEARTBEAT:
             return Echo(stream)
-        if opening.type == StreamType.PROXY and self.role is Role.AGENT:
-            return self._take_visitor(stream, opening)
         if opening.type in _OURS[self.role]:
             return self._take_request(stream, opening)
         return Closed(stream)
