@@ -68,7 +68,7 @@ def test_everything(rules: list[str]) -> None:
         ("bind:foo=bar", [], ["https://foo.example", "tcp://foo:1"]),
     ],
 )
-@pytest.mark.row("T-030")
+@pytest.mark.row("C11")
 def test_one_rule(rule: str, allowed: list[str], refused: list[str]) -> None:
     for url in allowed:
         assert allows([rule], url), url

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 from importlib import import_module
+from types import ModuleType
 from typing import Final
 
 from portway.control.service.context import Context
@@ -24,11 +25,17 @@ async def keep_serving(context: Context, descriptor: int, answered: asyncio.Even
     await answered.wait()
     while True:
         try:
-            server = await asyncio.to_thread(import_module, "portway.server.api_server")
+            server = await asyncio.to_thread(_prepared)
             await server.serve(context, socket.socket(fileno=_duplicate(descriptor)))
         except Exception:  # noqa: BLE001 - agents must not go without authentication because the API fails; it is logged whole
             _log.exception("the API failed; it starts again in %g s", RETRY)
         await asyncio.sleep(RETRY)
+
+
+def _prepared() -> ModuleType:
+    """Import the server and have the API's document made: what takes long, away from the event loop."""
+    import_module("portway.control.api.app").document()
+    return import_module("portway.server.api_server")
 
 
 def _duplicate(descriptor: int) -> int:

@@ -79,7 +79,7 @@ def keeps(text: str) -> bool:
         '"a" < "b"',
     ],
 )
-@pytest.mark.row("T-041")
+@pytest.mark.row("C13")
 def test_what_is_supported(text: str) -> None:
     assert keeps(text)
     assert not keeps(f"!({text})")
@@ -174,7 +174,7 @@ def test_what_makes_no_sense_for_an_item_is_false(text: str) -> None:
         ('"x" || true', "true or false"),
     ],
 )
-@pytest.mark.row("T-041")
+@pytest.mark.row("C13")
 def test_what_is_not_supported(text: str, why: str) -> None:
     if not why:
         assert not keeps(text)

@@ -21,7 +21,8 @@ delete 204, an action 204 through ``done(request)``.
 
 import json
 from collections.abc import Sequence
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -37,11 +38,14 @@ from portway.control.api.routes import (
     api_keys,
     certificate_authorities,
     credentials,
+    endpoints,
     reserved_addrs,
     reserved_domains,
     root,
     ssh_credentials,
     tls_certificates,
+    tunnel_sessions,
+    tunnels,
 )
 from portway.control.service.context import Context
 from portway.errors import Error
@@ -55,14 +59,27 @@ ROUTES: Final[Sequence[APIRouter]] = (
     reserved_domains.router,
     tls_certificates.router,
     certificate_authorities.router,
+    endpoints.router,
+    tunnel_sessions.router,
+    tunnels.router,
 )
 """One router a noun."""
 
 
 def make_app(context: Context, *, doorkeeper: Doorkeeper | None = None) -> Gate:
     """Make the API over a store: an ASGI application, behind its gate."""
-    app = make_routes(context)
-    return Gate(app, Contract(openapi.document(app)), context, doorkeeper or Doorkeeper(context))
+    return Gate(make_routes(context), _contract(), context, doorkeeper or Doorkeeper(context))
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document. The first call takes some tenths of a second."""
+    return openapi.document(make_routes())
+
+
+@cache
+def _contract() -> Contract:
+    return Contract(document())
 
 
 def make_routes(context: Context | None = None) -> FastAPI:
@@ -86,8 +103,8 @@ def make_routes(context: Context | None = None) -> FastAPI:
     return app
 
 
-async def _document(request: Request) -> Response:
-    return _json(200, json.dumps(openapi.document(request.app)).encode())
+async def _document(_request: Request) -> Response:
+    return _json(200, json.dumps(document()).encode())
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -49,18 +49,16 @@ def operation_id(route: APIRoute) -> str:
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """Return the document, made once."""
-    if not app.openapi_schema:
-        made = get_openapi(title="portway", version="2", description=_DESCRIPTION, routes=app.routes)
-        for item in made["paths"].values():
-            for operation in item.values():
-                _correct(operation)
-        schemas = made.setdefault("components", {}).setdefault("schemas", {})
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        schemas["Error"] = ENVELOPE
-        app.openapi_schema = made
-    return app.openapi_schema
+    """Make the document."""
+    made = get_openapi(title="portway", version="2", description=_DESCRIPTION, routes=app.routes)
+    for item in made["paths"].values():
+        for operation in item.values():
+            _correct(operation)
+    schemas = made["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Error"] = ENVELOPE
+    return made
 
 
 def _correct(operation: dict[str, Any]) -> None:
