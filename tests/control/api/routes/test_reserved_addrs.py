@@ -67,7 +67,7 @@ async def test_refusals_have_their_codes(tmp_path: Path) -> None:
     async with two_apis(tmp_path) as (ann, _):
         for body, code in (
             ({"region": "eu"}, 500), ({"description": "x" * 256}, 504), ({"metadata": "é" * 2049}, 505),
-            ({"description": 5}, 215), ({"color": "red"}, 214), ([], 213),
+            ({"description": 5}, 215), ({"color": "red"}, 214), ("text", 213),
         ):  # fmt: skip
             reply = await ann.send("POST", PLACE, body)
             assert (reply.status, reply.code) == (400, code), body
