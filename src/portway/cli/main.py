@@ -20,7 +20,7 @@ COMMANDS = {
     "tls": ("portway.cli.agent:tls", "Put a local TLS service on a public name, untouched."),
     "serve": ("portway.cli.serve:serve", "Run the service that agents and visitors connect to."),
     "api": ("portway.cli.api:api", "Call the control API of a service."),
-    "admin": ("portway.cli.admin:admin", "Manage accounts, authtokens and API keys of a service."),
+    "admin": ("portway.cli.admin:admin", "Manage the accounts of a service and what they have."),
     "version": ("portway.cli.main:version", "Print the version."),
 }
 """Command → (where it lives, its one line of help): help is shown without importing anything."""
