@@ -1,8 +1,9 @@
-"""Names for dev domains: two words and a number that people can say and type."""
+"""Dev domains: their names, two words and a number that people can say and type; their identifiers."""
 
+import hashlib
 from typing import Final
 
-from portway.model.ids import RandomBytes
+from portway.model.ids import RandomBytes, made_at, new_id
 
 _ADJECTIVES: Final = (
     "able airy amber apt ashen bold brave brief bright brisk calm candid chief civil clear clever"
@@ -29,3 +30,16 @@ def dev_label(random: RandomBytes) -> str:
     first, second = random(2)
     number = int.from_bytes(random(8), "big") % NUMBERS
     return f"{ADJECTIVES[first % len(ADJECTIVES)]}-{NOUNS[second % len(NOUNS)]}-{number:04}"
+
+
+def dev_id(account_id: str, base: str) -> str:
+    """Return the identifier of an account's dev domain below a base domain.
+
+    It follows from the two, so the row is found at once or is not there; and it is as old as the account,
+    so it comes last in a list. Raises ValueError for what is no account's identifier.
+    """
+
+    def derived(count: int) -> bytes:
+        return hashlib.sha256(f"{account_id} {base}".encode()).digest()[:count]
+
+    return new_id("rd", derived, made_at(account_id))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.kit.names import DOMAIN, configured, two_accounts
+from tests.kit.names import configured, two_accounts
 from tests.kit.store import opened
 
 from portway.control.service import reservations
@@ -23,7 +23,6 @@ async def test_names_and_what_is_below_them(tmp_path: Path) -> None:
             assert await reserved_domains.below(connection, "example.com", theirs.id) in {one, two}
             assert await reserved_domains.below(connection, "example.com", mine.id) is None
             assert await reserved_domains.below(connection, "xample.com", theirs.id) is None
-            assert await reserved_domains.dev(connection, mine.id, DOMAIN) is None
             assert not await reserved_domains.is_used(connection, one.id)
 
 

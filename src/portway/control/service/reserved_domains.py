@@ -25,9 +25,9 @@ from portway.control.store.rows import Page
 from portway.control.store.tables import reserved_domains, tls_certificates
 from portway.errors import Error, NotFound, StoreUnavailable
 from portway.model.certificate_policy import CertificatePolicy
-from portway.model.dev_name import dev_label
+from portway.model.dev_name import dev_id, dev_label
 from portway.model.domain import ReservedDomain, ServiceNames, names_above, parse_domain
-from portway.model.ids import new_id
+from portway.model.ids import made_at, new_id
 
 EVERYWHERE: Final = "global"
 DEV_TRIES: Final = 20
@@ -277,14 +277,18 @@ async def _may_be_managed(context: Context, connection: AsyncConnection, account
 
 
 async def _make_dev_domain(context: Context, account_id: str) -> None:
-    """Make the dev domain of an account that has none below this service's domain."""
+    """Make the dev domain of an account that has none below this service's domain.
+
+    Looking for it costs one row, however many domains the account has.
+    """
     base = context.settings.domain
+    domain_id = dev_id(account_id, base)
     async with context.database.read() as connection:
-        if await store.dev(connection, account_id, base) is not None:
+        if await nouns.find(connection, reserved_domains, account_id, domain_id) is not None:
             return
     names = service_names(context.settings)
     async with context.database.write() as connection:
-        if await store.dev(connection, account_id, base) is not None:
+        if await nouns.find(connection, reserved_domains, account_id, domain_id) is not None:
             return
         now = context.now()
         for _ in range(DEV_TRIES):
@@ -294,11 +298,11 @@ async def _make_dev_domain(context: Context, account_id: str) -> None:
             except Error:
                 continue
             domain = ReservedDomain(
-                id=new_id("rd", context.random, now),
+                id=domain_id,
                 account_id=account_id,
                 description="dev domain",
                 metadata="",
-                created_at=now,
+                created_at=float(made_at(domain_id)),
                 domain=name,
                 is_dev=True,
             )

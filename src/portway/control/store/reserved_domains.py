@@ -82,17 +82,6 @@ async def online(connection: AsyncConnection, name: str, account_id: str, now: f
     return (await connection.execute(query.limit(1))).first() is not None
 
 
-async def dev(connection: AsyncConnection, account_id: str, base: str) -> ReservedDomain | None:
-    """Return the dev domain that an account has below a base domain."""
-    query = select(reserved_domains).where(
-        reserved_domains.c.account_id == account_id,
-        reserved_domains.c.is_dev.is_(True),
-        _domain.endswith(f".{base}", autoescape=True),
-    )
-    row = (await connection.execute(query.limit(1))).first()
-    return read(row) if row else None
-
-
 async def is_used(connection: AsyncConnection, domain_id: str) -> bool:
     """Tell whether a cloud endpoint has this domain."""
     query = select(cloud_endpoints.c.id).where(cloud_endpoints.c.domain_id == domain_id).limit(1)
