@@ -1,121 +1,142 @@
-"""make bench: what carrying bytes costs, portway beside a minimal relay (and one more: PROTOTYPE=path).
+"""make bench: what carrying bytes costs, portway beside a minimal relay and whatever else is here.
 
-CPU seconds per unit of the service's and the agent's process, with the wall-clock rate of the same run. The
-rounds are interleaved, so that a busy moment of the machine meets everybody; of each contender the cheapest
-round counts. Every byte of bulk is verified. Figures of one machine compare contenders, not machines.
+CPU seconds per unit of the service's and the agent's processes, with the wall-clock rate of the same run. The
+rounds are interleaved, so that a busy moment of the machine meets everybody; of each cell the cheapest round
+counts. Every byte of bulk is verified. OpenSSH, nginx and HAProxy take part where they are installed, and
+PROTOTYPE=path adds a relay from outside. A full run takes about ten minutes.
 """
 
 import argparse
 import contextlib
-import json
-import subprocess
-from dataclasses import dataclass
+import resource
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
 from typing import Final
 
-from bench.contenders import Contender, load, starters
+from bench import contenders, peers
+from bench.contenders import OFFICIAL, OURS, Contender, Starter
+from bench.measures import WORKLOADS, beside_bulk, cost, idle_agents, idle_memory, start_up
+from bench.processes import ROOT, LoadError, StartError, first_line, module, start
+from bench.results import BESIDE_BULK, Results, report, write
 
+QUICK: Final = 0.15
+"""Part of the work that a quick run does."""
 
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """One column: what the load is told, in the sizes of a quick and of a full run."""
+BEGAN: Final = time.monotonic()
 
-    title: str
-    unit: str
-    kind: str
-    quick: tuple[int, ...]
-    full: tuple[int, ...]
-
-
-WORKLOADS: Final = (
-    Workload("bulk down, 1 stream", "GB", "down", (1, 200_000_000), (1, 1_000_000_000)),
-    Workload("bulk up, 10 streams", "GB", "up", (10, 20_000_000), (10, 100_000_000)),
-    Workload("connections, 50 at once", "10k", "connections", (2_000, 50), (10_000, 50)),
-    Workload("HTTP requests, 50 kept alive", "10k", "requests", (5_000, 50), (20_000, 50)),
-)
-
-IDLE: Final = 1000
-"""Connections that are held open while memory is measured."""
-
-
-@dataclass(slots=True)
-class Cost:
-    """The cheapest round so far: CPU seconds per unit of service and agent, and units per second."""
-
-    service: float
-    agent: float
-    rate: float
-
-    @property
-    def total(self) -> float:
-        """CPU seconds per unit, both processes."""
-        return self.service + self.agent
+STARTERS: Final[dict[str, tuple[Starter, ...]]] = {
+    "portway": (contenders.portway, contenders.portway_logging),
+    "sdk": (contenders.portway_official,),
+    "minimal": (contenders.minimal,),
+    "prototype": (contenders.prototype,),
+    "openssh": (peers.openssh,),
+    "nginx": (peers.nginx,),
+    "haproxy": (peers.haproxy,),
+}
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default 3)")
-    parser.add_argument("--quick", action="store_true", help="a fifth of the work: a smoke test")
-    options = parser.parse_args()
+    """Measure, print, and write if asked."""
+    options = _options()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # for all that is started from here
+    results = Results(rounds=options.rounds)
     with contextlib.ExitStack() as stack:
-        upstream = stack.enter_context(load("upstream"))
-        assert upstream.stdout
-        port = int(upstream.stdout.readline())
-        pairs = [start(stack, port) for start in starters()]
-        best: dict[tuple[str, str], Cost] = {}
-        for _ in range(options.rounds):
-            for workload in WORKLOADS:
-                for pair in pairs:
-                    cost = measure(pair, workload, workload.quick if options.quick else workload.full)
-                    key = workload.title, pair.name
-                    if key not in best or cost.total < best[key].total:
-                        best[key] = cost
-        for workload in WORKLOADS:
-            report(workload, [(pair.name, best[workload.title, pair.name]) for pair in pairs])
-        print(f"\n{IDLE} idle connections: MB, service + agent")
-        for pair in pairs:
-            service, agent = idle_memory(pair)
-            print(f"  {pair.name:<16} {service / 1e6:6.2f} + {agent / 1e6:.2f}")
+        measured = _start(stack, options.only or list(STARTERS))
+        results.names = list(dict.fromkeys(each.name for each in measured))
+        _idle(results, measured, options.scale)
+        for number in range(options.rounds):
+            _round(results, measured, options.scale, f"round {number + 1}")
+    _portway_alone(results, options.scale)
+    results.seconds = time.monotonic() - BEGAN
+    print(report(results))
+    if options.write:
+        write(results, options.write)
 
 
-def measure(pair: Contender, workload: Workload, sizes: tuple[int, ...]) -> Cost:
-    """Run one workload through one pair."""
-    port = pair.http_port if workload.kind == "requests" else pair.tcp_port
-    host = (pair.http_host,) if workload.kind == "requests" else ()
-    before = pair.cpu()
-    with load(workload.kind, str(port), *host, *map(str, sizes)) as visitors:
-        printed, _ = visitors.communicate()
-        if visitors.returncode:
-            raise SystemExit(f"{pair.name}: {workload.title} failed")
-    after = pair.cpu()
-    result = json.loads(printed)
-    service, agent = ((now - then) / result["units"] for now, then in zip(after, before, strict=True))
-    return Cost(service, agent, result["units"] / result["seconds"])
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (default 3; 1 of a quick run)")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK:.0%} of the work: a first look")
+    parser.add_argument("--scale", type=float, default=1.0, help="part of the work to do (default 1)")
+    parser.add_argument(
+        "--only", action="append", choices=list(STARTERS), help="measure these; may be repeated"
+    )
+    page = ROOT / "docs" / "performance.md"
+    parser.add_argument(
+        "--write", type=Path, nargs="?", const=page, metavar="PAGE", help=f"write the tables into {page.name}"
+    )
+    options = parser.parse_args()
+    options.scale *= QUICK if options.quick else 1.0
+    options.rounds = options.rounds or (1 if options.quick else 3)
+    return options
 
 
-def idle_memory(pair: Contender) -> tuple[int, int]:
-    """Return how much more memory service and agent hold with IDLE connections open."""
-    before = pair.memory()
-    with load("idle", str(pair.tcp_port), str(IDLE), wait_input=True) as visitors:
-        assert visitors.stdout
-        assert visitors.stdin
-        visitors.stdout.readline()
-        after = pair.memory()
-        visitors.stdin.close()
-        visitors.stdin = None
-        visitors.wait(timeout=30)
-    return after[0] - before[0], after[1] - before[1]
+def _start(stack: contextlib.ExitStack, wanted: list[str]) -> list[Contender]:
+    """Start an upstream, and all contenders that are here."""
+    upstream = int(first_line(start(stack, module("bench.upstream"))))
+    running: list[Contender] = []
+    for name in wanted:
+        for starter in STARTERS[name]:
+            try:
+                contender = starter(stack, upstream)
+            except StartError as error:
+                _say(f"{name} did not start: {error}")
+                continue
+            if contender is None:
+                _say(f"{name} is not here")
+            else:
+                running.append(contender)
+    return running
 
 
-def report(workload: Workload, costs: list[tuple[str, Cost]]) -> None:
-    """Print one workload: the first contender is compared with all the others."""
-    print(f"\n{workload.title}: CPU s/{workload.unit}, service + agent ({workload.unit}/s)")
-    ours = costs[0][1].total
-    for name, cost in costs:
-        times = "" if cost is costs[0][1] else f"   {costs[0][0]} costs {ours / cost.total:.2f}x"
-        print(f"  {name:<16} {cost.service:6.3f} + {cost.agent:.3f}  ({cost.rate:.2f}){times}", flush=True)
+def _idle(results: Results, measured: list[Contender], scale: float) -> None:
+    """Measure memory first: a process that has worked has room left that it would use."""
+    for contender in measured:
+        if "tcp" in contender.entries:
+            _say(f"idle connections: {contender.name}")
+            results.idle[contender.name] = idle_memory(contender, scale)
+
+
+def _round(results: Results, measured: list[Contender], scale: float, title: str) -> None:
+    for workload in WORKLOADS:
+        for contender in measured:
+            if workload.entry in contender.entries:
+                with _trying(results, f"{title}: {workload.title}", workload.title, contender.name):
+                    results.add_cost(workload, contender.name, cost(contender, workload, scale))
+    for contender in measured:
+        if {"tcp", "http"} <= set(contender.entries):
+            with _trying(results, f"{title}: {BESIDE_BULK}", BESIDE_BULK, contender.name):
+                results.add_beside(contender.name, beside_bulk(contender, scale))
+
+
+@contextlib.contextmanager
+def _trying(results: Results, step: str, column: str, name: str) -> Generator[None]:
+    """Tell of a step; a failure spoils its cell, not the run."""
+    _say(f"{step}: {name}")
+    try:
+        yield
+    except LoadError as error:
+        _say(f"FAILED: {error}")
+        results.failed.add((column, name))
+
+
+def _portway_alone(results: Results, scale: float) -> None:
+    if OURS in results.names:
+        _say("idle agents, start-up")
+        results.agents[OURS] = idle_agents("agent", scale)
+        results.started = start_up(scale)
+    if OFFICIAL in results.names:
+        results.agents[OFFICIAL] = idle_agents("sdk_agent", scale)
+
+
+def _say(text: str) -> None:
+    """Tell how far it is, apart from the tables."""
+    print(f"{time.monotonic() - BEGAN:6.1f} s  {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+    with contextlib.suppress(KeyboardInterrupt):
         main()

@@ -1,20 +1,45 @@
-"""The agent that is measured: python -m bench.agent UPSTREAM_PORT; prints its tcp and its http URL."""
+"""Our agents that are measured, one process for one or many.
+
+python -m bench.agent forward UPSTREAM   forwards three endpoints; prints their URLs: tcp, http, https
+python -m bench.agent idle COUNT         holds sessions with an http endpoint each; prints `ready`
+"""
 
 import asyncio
+import contextlib
 import sys
 
 import portway
 from portway.net.loop import run
 
+AT_ONCE = 8
+"""Sessions that connect at the same time: a service bears 16 unauthenticated ones of one address."""
 
-async def main(port: str) -> None:
-    """Forward two endpoints to one upstream until killed."""
+
+async def forward(port: str) -> None:
+    """Forward until killed."""
     async with portway.Agent() as agent:
-        raw = await agent.forward(f"127.0.0.1:{port}", url="tcp://")
-        web = await agent.forward(f"127.0.0.1:{port}", url="http://")
-        print(raw.url, web.url, flush=True)
+        made = [
+            await agent.forward(f"127.0.0.1:{port}", url=f"{scheme}://")
+            for scheme in ("tcp", "http", "https")
+        ]
+        print(*(endpoint.url for endpoint in made), flush=True)
+        await asyncio.Event().wait()
+
+
+async def idle(count: str) -> None:
+    """Hold sessions until killed."""
+    numbers = iter(range(int(count)))
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def worker() -> None:
+            for _ in numbers:
+                agent = await stack.enter_async_context(portway.Agent())
+                await agent.forward("127.0.0.1:9", url="http://")
+
+        await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+        print("ready", flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    run(main(sys.argv[1]))
+    run({"forward": forward, "idle": idle}[sys.argv[1]](sys.argv[2]))

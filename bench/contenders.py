@@ -1,210 +1,185 @@
 """What is measured: pairs of processes that carry a visitor's bytes to an upstream."""
 
 import contextlib
+import importlib.util
 import json
 import os
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
-import psutil
-import trustme
+from bench import processes
+from bench.load import Order
+from bench.processes import StartError, first_line, module, start, wait
 
-ROOT = Path(__file__).resolve().parent.parent
-START = 20.0
-"""Seconds that anything may take to start."""
+OURS: Final = "portway"
+OFFICIAL: Final = "portway, official Python SDK as agent"
+MINIMAL: Final = "minimal relay"
+PROTOTYPE: Final = "prototype"
+
+HELD: Final = 1000
+"""Idle connections held while memory is measured."""
+
+HELD_OFFICIAL: Final = 400
+"""The same through an official agent, which bears 480 streams."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A running pair: where visitors come in, and the two processes whose cost counts."""
+    """A running pair: where visitors come in, and the processes whose cost counts."""
 
     name: str
-    tcp_port: int
-    http_port: int
-    http_host: str
-    service: psutil.Process
-    agent: psutil.Process
+    entries: dict[str, Order]
+    """For "tcp", "http", "https" and "log" (http with an access log): where visitors connect.
+    What is missing cannot be measured."""
+    service: int
+    """Process id."""
+    agent: int | None
+    """Process id; None for what carries in one hop."""
+    held: int = HELD
+    """Idle connections to measure with."""
 
     def cpu(self) -> tuple[float, float]:
-        """Return the CPU seconds used so far by service and agent."""
-        used = [process.cpu_times() for process in (self.service, self.agent)]
-        return used[0].user + used[0].system, used[1].user + used[1].system
+        """Return the CPU seconds used so far by service and agent, with all their processes."""
+        return processes.cpu(self.service), processes.cpu(self.agent) if self.agent else 0.0
 
     def memory(self) -> tuple[int, int]:
-        """Return the resident bytes of service and agent."""
-        return self.service.memory_info().rss, self.agent.memory_info().rss
+        """Return the resident bytes of service and agent, with all their processes."""
+        return processes.memory(self.service), processes.memory(self.agent) if self.agent else 0
 
 
-Starter = Callable[[contextlib.ExitStack, int], Contender]
+Starter = Callable[[contextlib.ExitStack, int], Contender | None]
+"""Starts a contender for the time of the stack, before an upstream's port; None when it is not here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running `portway serve` and what it tells of itself."""
+
+    pid: int
+    connect_url: str
+    ca: str
+    token: str
+
+    def agent(self) -> dict[str, str]:
+        """Return the variables of an agent of ours."""
+        return {
+            "PORTWAY_CONNECT_URL": self.connect_url,
+            "PORTWAY_CONNECT_CAS": self.ca,
+            "PORTWAY_AUTHTOKEN": self.token,
+        }
+
+    def sdk(self) -> dict[str, str]:
+        """Return the variables of bench.sdk_agent."""
+        address = f"localhost:{self.connect_url.rpartition(':')[2]}"
+        return {"SERVICE": address, "CA": self.ca, "AUTHTOKEN": self.token}
+
+
+def serve(
+    stack: contextlib.ExitStack, *, access_log: str = "off", ports: str = "21000-21999", agents: int = 0
+) -> Service:
+    """Start a service in a new folder, and wait until it is ready; ``agents`` is a port, 0 any."""
+    data = folder(stack)
+    listen = ["--listen-agent", f"127.0.0.1:{agents}"]
+    listen += [part for name in ("http", "https") for part in (f"--listen-{name}", "127.0.0.1:0")]
+    flags = [
+        "--data-dir",
+        str(data),
+        "--access-log",
+        access_log,
+        "--tcp-ports",
+        ports,
+        "--drain-timeout",
+        "0",
+    ]
+    log = data / "log"
+    process = start(stack, module("portway.cli.main", "serve", *flags, *listen), log=log)
+    bootstrap = data / "bootstrap.json"
+    with contextlib.suppress(StartError):
+        wait(lambda: bootstrap.exists() or process.poll() is not None, "portway serve")
+    if not bootstrap.exists():
+        raise StartError(f"portway serve: {log.read_text()[-2000:]}")
+    known = json.loads(bootstrap.read_text())
+    return Service(process.pid, known["connect_url"], known["ca_cert"], known["authtoken"])
+
+
+def folder(stack: contextlib.ExitStack) -> Path:
+    """Make a folder that goes with the stack."""
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portway-bench-")))
 
 
 def portway(stack: contextlib.ExitStack, upstream: int) -> Contender:
     """Start `portway serve` without its access log, and an agent of ours."""
-    data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portway-bench-")))
-    listen = [part for name in ("agent", "http", "https") for part in (f"--listen-{name}", "127.0.0.1:0")]
-    command = ["portway.cli.main", "serve", "--data-dir", str(data), "--access-log", "off", *listen]
-    service = _process(stack, *command, "--tcp-ports", "21000-21999", log=data / "log")
-    bootstrap = data / "bootstrap.json"
-    _wait(bootstrap.exists)
-    known = json.loads(bootstrap.read_text())
-    agent = _process(
-        stack,
-        "bench.agent",
-        str(upstream),
-        environ={
-            "PORTWAY_CONNECT_URL": known["connect_url"],
-            "PORTWAY_CONNECT_CAS": known["ca_cert"],
-            "PORTWAY_AUTHTOKEN": known["authtoken"],
-        },
-    )
-    raw, web = (urlsplit(url) for url in _first_line(agent).split())
-    assert raw.port
-    assert web.port
-    return _pair("portway", raw.port, web.port, web.netloc, service, agent)
+    service = serve(stack)
+    agent = start(stack, module("bench.agent", "forward", str(upstream)), service.agent())
+    return Contender(OURS, _entries(first_line(agent), service), service.pid, agent.pid)
+
+
+def portway_logging(stack: contextlib.ExitStack, upstream: int) -> Contender:
+    """Start the same with the access log on, written to a file."""
+    service = serve(stack, access_log="on", ports="22000-22999")
+    agent = start(stack, module("bench.agent", "forward", str(upstream)), service.agent())
+    entry = _entries(first_line(agent), service)["http"]
+    return Contender(OURS, {"log": entry}, service.pid, agent.pid)
+
+
+def portway_official(stack: contextlib.ExitStack, upstream: int) -> Contender | None:
+    """Start a service and the official Python SDK, where it is installed."""
+    if importlib.util.find_spec("ngrok") is None:
+        return None
+    service = serve(stack, ports="23000-23999")
+    agent = start(stack, module("bench.sdk_agent", "forward", str(upstream)), service.sdk())
+    entries = _entries(first_line(agent), service)
+    return Contender(OFFICIAL, entries, service.pid, agent.pid, held=HELD_OFFICIAL)
+
+
+def _entries(urls: str, service: Service) -> dict[str, Order]:
+    entries: dict[str, Order] = {}
+    for url in map(urlsplit, urls.split()):
+        assert url.port
+        ca = service.ca if url.scheme == "https" else ""
+        entries[url.scheme] = Order(url.port, url.netloc, ca)
+    return entries
 
 
 def minimal(stack: contextlib.ExitStack, upstream: int) -> Contender:
     """Start the minimal relay of this folder; it knows no HTTP and carries it as bytes."""
-    certificate, key, ca = _certificates(stack)
-    service = _process(stack, "bench.relay", "server", str(certificate), str(key))
-    gate, public = _first_line(service).split()
-    agent = _process(stack, "bench.relay", "agent", gate, str(ca), str(upstream))
-    _wait(lambda: _carries(int(public)))
-    return _pair("minimal relay", int(public), int(public), "localhost", service, agent)
+    chain, key, ca = map(str, processes.certificates(folder(stack)))
+    service = start(stack, module("bench.relay", "server", chain, key))
+    gate, public = first_line(service).split()
+    agent = start(stack, module("bench.relay", "agent", gate, ca, str(upstream)))
+    return raw(MINIMAL, int(public), service.pid, agent.pid)
 
 
-def prototype(stack: contextlib.ExitStack, upstream: int) -> Contender:
-    """Start the relay program that PROTOTYPE names: `relay.py server|agent TUNNEL TCP HTTP UPSTREAM`."""
-    certificate, key, ca = _certificates(stack)
-    folder = certificate.parent
-    (folder / "cert.pem").write_bytes(certificate.read_bytes() + ca.read_bytes())
-    (folder / "key.pem").write_bytes(key.read_bytes())
+def raw(name: str, port: int, service: int, agent: int) -> Contender:
+    """Return a pair that carries everything as bytes, once it does."""
+    wait(lambda: processes.carries(port), name)
+    return Contender(name, {"tcp": Order(port), "http": Order(port)}, service, agent)
+
+
+def prototype(stack: contextlib.ExitStack, upstream: int) -> Contender | None:
+    """Start the relay that PROTOTYPE names: `relay.py server|agent TUNNEL TCP HTTP UPSTREAM`."""
+    if not os.environ.get("PROTOTYPE"):
+        return None
+    place = folder(stack)
+    chain, key, ca = processes.certificates(place)
+    (place / "cert.pem").write_bytes(chain.read_bytes() + ca.read_bytes())
+    (place / "key.pem").write_bytes(key.read_bytes())
     program = str(Path(os.environ["PROTOTYPE"]).resolve())
-    ports = [str(port) for port in _free_ports(3)]
+    gate, tcp, http = processes.free_ports(3)
     steering = {"LOOP": "uvloop", "TLS": "bio", "FRAME": "262144", "WIN": "1048576", "BUF": "524288"}
     environ = steering | {"CAP": "262144", "SSL_CERT_FILE": str(ca)}
 
-    def start(role: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, program, role, *ports, str(upstream)]
-        return _popen(stack, command, environ, cwd=folder)
+    def run(role: str) -> int:
+        command = [*module("x")[:1], program, role, *map(str, (gate, tcp, http, upstream))]
+        return start(stack, command, environ, cwd=place).pid
 
-    service = start("server")
-    _wait(lambda: _listens(service.pid, int(ports[0])))  # it ends when a probe connects and leaves
-    agent = start("agent")
-    _wait(lambda: _carries(int(ports[1])))
-    return _pair("prototype", int(ports[1]), int(ports[2]), "t.local", service, agent)
-
-
-def starters() -> list[Starter]:
-    """Return what is to be measured; the outside prototype only when PROTOTYPE names it."""
-    return [portway, minimal, *([prototype] if os.environ.get("PROTOTYPE") else [])]
-
-
-@contextlib.contextmanager
-def load(*arguments: str, wait_input: bool = False) -> Generator["subprocess.Popen[str]"]:
-    """Run one role of bench.load for the time of the context."""
-    with contextlib.ExitStack() as stack:
-        stdin = subprocess.PIPE if wait_input else subprocess.DEVNULL
-        yield _popen(stack, [sys.executable, "-m", "bench.load", *arguments], {}, stdin=stdin)
-
-
-def _pair(
-    name: str,
-    tcp_port: int,
-    http_port: int,
-    host: str,
-    service: "subprocess.Popen[str]",
-    agent: "subprocess.Popen[str]",
-) -> Contender:
-    processes = psutil.Process(service.pid), psutil.Process(agent.pid)
-    return Contender(name, tcp_port, http_port, host, *processes)
-
-
-def _certificates(stack: contextlib.ExitStack) -> tuple[Path, Path, Path]:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="portway-bench-")))
-    authority = trustme.CA()
-    issued = authority.issue_cert("localhost")
-    certificate, key, ca = folder / "chain.pem", folder / "private.pem", folder / "ca.pem"
-    certificate.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
-    key.write_bytes(issued.private_key_pem.bytes())
-    ca.write_bytes(authority.cert_pem.bytes())
-    return certificate, key, ca
-
-
-def _process(
-    stack: contextlib.ExitStack,
-    module: str,
-    *arguments: str,
-    environ: dict[str, str] | None = None,
-    log: Path | None = None,
-) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", module, *arguments]
-    return _popen(stack, command, environ or {}, log=log)
-
-
-def _popen(
-    stack: contextlib.ExitStack,
-    command: list[str],
-    environ: dict[str, str],
-    *,
-    cwd: Path = ROOT,
-    log: Path | None = None,
-    stdin: int = subprocess.DEVNULL,
-) -> "subprocess.Popen[str]":
-    output = stack.enter_context(log.open("w")) if log else subprocess.PIPE
-    errors = subprocess.STDOUT if log else None
-    process = subprocess.Popen(
-        command, cwd=cwd, env=os.environ | environ, stdin=stdin, stdout=output, stderr=errors, text=True
-    )
-    stack.callback(_end, process)
-    return process
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream:
-            stream.close()
-
-
-def _first_line(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout
-    return process.stdout.readline()
-
-
-def _wait(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START
-    while not look():
-        if time.monotonic() > deadline:
-            raise TimeoutError("a contender did not start")
-        time.sleep(0.02)
-
-
-def _listens(pid: int, port: int) -> bool:
-    """Say whether a process listens on a port, without connecting to it."""
-    sockets = psutil.Process(pid).net_connections("tcp")
-    return any(one.status == psutil.CONN_LISTEN and one.laddr[1] == port for one in sockets)
-
-
-def _carries(port: int) -> bool:
-    """Say whether a byte comes back through the relay."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as probe:
-            probe.sendall(b"Ex")
-            return probe.recv(1) == b"x"
-    except OSError:
-        return False
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [probe.getsockname()[1] for probe in probes]
+    service = run("server")
+    wait(lambda: processes.listens(service, gate), PROTOTYPE)  # it ends when a probe connects and leaves
+    agent = run("agent")
+    wait(lambda: processes.carries(tcp), PROTOTYPE)
+    entries = {"tcp": Order(tcp), "http": Order(http, "t.local")}
+    return Contender(PROTOTYPE, entries, service, agent)

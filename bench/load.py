@@ -1,219 +1,289 @@
-"""The load: an upstream and its visitors, each its own process, every byte verified.
+"""The visitors of every measurement: `python -m bench.load KIND ORDER`, every byte verified.
 
-    python -m bench.load upstream                      prints its port, then serves until killed
-    python -m bench.load down|up PORT STREAMS BYTES    bulk, one direction
-    python -m bench.load connections PORT COUNT CONCURRENCY
-    python -m bench.load requests PORT HOST COUNT CONCURRENCY
-    python -m bench.load idle PORT COUNT               prints `ready`, holds until standard input ends
+ORDER is a JSON object of the fields of ``Order``. The kinds:
 
-Every client prints one JSON object: seconds, and the units it moved. The upstream tells by the first byte
-what a connection wants: D or U and eight bytes of size for bulk, E for an echo, else HTTP.
+    down, up      bulk in one direction on `streams` connections, `size` bytes each or for `seconds`
+    connections   `count` times: connect, have one byte echoed, close; `concurrency` at once
+    requests      `count` HTTP requests over `concurrency` kept-alive connections
+    handshakes    `count` TLS connections with a full handshake and one request each
+    idle          hold `count` connections; prints `ready`, and ends with standard input
+    latency       one request at a time for `seconds`
+
+Each prints one JSON object: the seconds it took and the units it moved, or percentiles in milliseconds.
+Bulk uses plain sockets and threads, the rest uvloop: a load generator must not be the bottleneck.
 """
 
 import asyncio
 import json
-import random
-import struct
+import socket
+import ssl
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+import uvloop
+from bench.noise import CHUNK, CorruptError, noise, verify
+from bench.upstream import BODY, SIZE
 
-PERIOD = 1_048_573
-"""Length of the noise that is sent again and again: a prime, so that a lost block shows."""
+FOREVER: Final = 1 << 50
+"""Bytes of a transfer that time ends."""
 
-CHUNK = 256 * 1024
-NOISE = random.Random(20).randbytes(PERIOD) * 2
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nhello, world\n"
-_SIZE = struct.Struct(">Q")
-
-
-class CorruptError(Exception):
-    """A byte is not the one that was sent."""
+Result = dict[str, float]
 
 
-def noise(offset: int, length: int) -> bytes:
-    """Return ``length`` ≤ CHUNK bytes of the endless noise from ``offset`` on."""
-    start = offset % PERIOD
-    return NOISE[start : start + length]
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the load shall do; the fields that a kind does not need keep their defaults."""
+
+    port: int
+    host: str = "localhost"
+    """Host header, with a port where one belongs; its name is the SNI."""
+    ca: str = ""
+    """Path of the CA's certificate; empty means no TLS."""
+    vary: bool = False
+    """Whether query and cookie of each request differ from all others."""
+    streams: int = 1
+    size: int = FOREVER
+    seconds: float = 0.0
+    count: int = 0
+    concurrency: int = 50
+
+    def request(self, number: int) -> bytes:
+        """Return a GET; always of one size, so that only its being new makes a difference."""
+        n = number if self.vary else 0
+        head = f"GET /item?n={n:08d} HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: bench/1\r\nAccept: */*\r\n"
+        return f"{head}Cookie: theme=light; visit={n:08d}\r\n\r\n".encode()
+
+    def context(self) -> ssl.SSLContext | None:
+        """Return the TLS context that was asked for."""
+        return ssl.create_default_context(cafile=self.ca) if self.ca else None
 
 
-def verify(piece: bytes, offset: int) -> None:
-    """Raise CorruptError unless a piece is the noise at its offset."""
-    for start in range(0, len(piece), CHUNK):
-        part = piece[start : start + CHUNK]
-        if part != noise(offset + start, len(part)):
-            raise CorruptError(f"wrong bytes after {offset + start}")
+# -- bulk and latency: plain sockets ---------------------------------------------------------------
 
 
-async def send_noise(writer: asyncio.StreamWriter, size: int) -> None:
-    """Send ``size`` bytes of noise."""
-    offset = 0
-    while offset < size:
-        piece = noise(offset, min(CHUNK, size - offset))
-        writer.write(piece)
-        await writer.drain()
-        offset += len(piece)
+def down(order: Order) -> Result:
+    """Download on each stream."""
+    return _bulk(order, _download)
 
 
-async def take_noise(reader: asyncio.StreamReader, size: int) -> None:
-    """Read ``size`` bytes of noise and verify them. Raises CorruptError, also when they end early."""
-    offset = 0
-    while offset < size:
-        piece = await reader.read(CHUNK)
-        if not piece:
-            raise CorruptError(f"ended after {offset} of {size} bytes")
-        verify(piece, offset)
-        offset += len(piece)
+def up(order: Order) -> Result:
+    """Upload on each stream."""
+    return _bulk(order, _upload)
 
 
-# -- the upstream --------------------------------------------------------------------------------
+def _bulk(order: Order, one: Callable[[Order], int]) -> Result:
+    with ThreadPoolExecutor(order.streams) as pool:
+        moved = sum(pool.map(one, [order] * order.streams))
+    return {"units": moved / 1e9}
 
 
-async def upstream() -> None:
-    """Serve for ever; print the port first."""
-    server = await asyncio.start_server(_serve, "127.0.0.1", 0, backlog=4096, limit=CHUNK)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+def _download(order: Order) -> int:
+    until = time.monotonic() + order.seconds if order.seconds else float("inf")
+    got = 0
+    with _connected(order) as sock:
+        sock.sendall(b"D" + SIZE.pack(order.size))
+        while got < order.size and time.monotonic() < until:
+            piece = sock.recv(CHUNK)
+            if not piece:
+                raise CorruptError(f"ended after {got} of {order.size} bytes")
+            verify(piece, got)
+            got += len(piece)
+    return got
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        kind = await reader.readexactly(1)
-        if kind in b"DU":
-            (size,) = _SIZE.unpack(await reader.readexactly(8))
-            if kind == b"D":
-                await send_noise(writer, size)
-            else:
-                await take_noise(reader, size)
-                writer.write(b"K")
-        elif kind == b"E":
-            await _echo(reader, writer)
+def _upload(order: Order) -> int:
+    with _connected(order) as sock:
+        sock.sendall(b"U" + SIZE.pack(order.size))
+        for offset in range(0, order.size, CHUNK):
+            sock.sendall(noise(offset, min(CHUNK, order.size - offset)))
+        if sock.recv(1) != b"K":
+            raise CorruptError("the upstream did not confirm")
+    return order.size
+
+
+def latency(order: Order) -> Result:
+    """Ask again and again; say what the median and the slowest hundredth took, in milliseconds."""
+    took: list[float] = []
+    with _connected(order) as sock:
+        until = time.monotonic() + order.seconds
+        while time.monotonic() < until:
+            request = order.request(len(took))
+            since = time.perf_counter()
+            sock.sendall(request)
+            answer = b""
+            while not answer.endswith(BODY):
+                piece = sock.recv(CHUNK)
+                if not piece:
+                    raise CorruptError(f"no answer, but {answer!r}")
+                answer += piece
+            took.append((time.perf_counter() - since) * 1e3)
+    took.sort()
+    return {"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100], "count": len(took)}
+
+
+def _connected(order: Order) -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", order.port), timeout=60)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+# -- many small things: uvloop ---------------------------------------------------------------------
+
+
+class Asker(asyncio.Protocol):
+    """A connection that sends one request after the other."""
+
+    def __init__(self, requests: Iterator[bytes], done: "asyncio.Future[None]") -> None:
+        """Take what to ask, and what to resolve when all is answered."""
+        self._requests = requests
+        self._done = done
+        self._answer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask the first."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        """Judge an answer once it is whole, and ask the next."""
+        self._answer += data
+        if self._answer.endswith(BODY):
+            if not self._answer.startswith(b"HTTP/1.1 200 "):
+                self._fail()
+            self._answer = b""
+            self._ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is a failure unless all was answered."""
+        self._fail()
+
+    def _ask(self) -> None:
+        request = next(self._requests, None)
+        if request is not None:
+            self._transport.write(request)
+            return
+        if not self._done.done():
+            self._done.set_result(None)
+        self._transport.close()
+
+    def _fail(self) -> None:
+        if not self._done.done():
+            self._done.set_exception(CorruptError(f"no answer, but {self._answer[:200]!r}"))
+
+
+class Knock(asyncio.Protocol):
+    """A connection that has one byte echoed."""
+
+    def __init__(self, done: "asyncio.Future[asyncio.Transport]") -> None:
+        """Take what gets the transport once the byte is back."""
+        self._done = done
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(b"Ex")
+
+    def data_received(self, data: bytes) -> None:
+        """Compare."""
+        if data == b"x":
+            self._done.set_result(self._transport)
         else:
-            await _http(reader, writer)
-    except (ConnectionError, asyncio.IncompleteReadError):
-        return
-    finally:
-        writer.close()
+            self._done.set_exception(CorruptError(f"{data!r} came back"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is a failure before the byte is back."""
+        if not self._done.done():
+            self._done.set_exception(CorruptError("closed without an echo"))
 
 
-async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(CHUNK):
-        writer.write(piece)
-        await writer.drain()
+async def requests(order: Order) -> Result:
+    """Share ``count`` requests among kept-alive connections."""
+    all_ = (order.request(number) for number in range(order.count))
+    context = order.context()
+    await asyncio.gather(*(_ask(order, all_, context) for _ in range(order.concurrency)))
+    return {"units": order.count / 10_000}
 
 
-async def _http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(ANSWER)
+async def handshakes(order: Order) -> Result:
+    """Make a new TLS connection for each request; no session is resumed."""
+    context = order.context()
+
+    async def one(number: int) -> None:
+        await _ask(order, iter((order.request(number),)), context)
+
+    await _share_out(order, one)
+    return {"units": order.count / 10_000}
 
 
-# -- the visitors --------------------------------------------------------------------------------
+async def connections(order: Order) -> Result:
+    """Open, have a byte echoed, close."""
+
+    async def one(_: int) -> None:
+        (await _knock(order)).close()
+
+    await _share_out(order, one)
+    return {"units": order.count / 10_000}
 
 
-async def bulk(kind: str, port: int, streams: int, size: int) -> dict[str, float]:
-    """Move ``size`` bytes on each of ``streams`` connections, all in one direction."""
+async def idle(order: Order) -> Result:
+    """Hold connections that have echoed a byte, until standard input ends."""
+    held: list[asyncio.Transport] = []
 
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=CHUNK)
-        writer.write((b"D" if kind == "down" else b"U") + _SIZE.pack(size))
-        if kind == "down":
-            await take_noise(reader, size)
-        else:
-            await send_noise(writer, size)
-            if await reader.readexactly(1) != b"K":
-                raise CorruptError("the upstream did not confirm")
-        writer.close()
+    async def one(_: int) -> None:
+        held.append(await _knock(order))
 
-    await asyncio.gather(*(one() for _ in range(streams)))
-    return {"units": streams * size / 1e9}
-
-
-async def connections(port: int, count: int, concurrency: int) -> dict[str, float]:
-    """Open a connection, have one byte echoed, close it; ``count`` times."""
-
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"Ex")
-        if await reader.readexactly(1) != b"x":
-            raise CorruptError("another byte came back")
-        writer.close()
-
-    await _share_out(count, concurrency, one)
-    return {"units": count / 10_000}
-
-
-async def requests(port: int, host: str, count: int, concurrency: int) -> dict[str, float]:
-    """GET over ``concurrency`` kept-alive connections, ``count`` requests in all."""
-    request = f"GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n".encode()
-
-    async def many() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in range(count // concurrency):
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200") or await reader.readexactly(13) != b"hello, world\n":
-                raise CorruptError(head.decode(errors="replace"))
-        writer.close()
-
-    await asyncio.gather(*(many() for _ in range(concurrency)))
-    return {"units": count // concurrency * concurrency / 10_000}
-
-
-async def idle(port: int, count: int) -> dict[str, float]:
-    """Hold ``count`` connections that have echoed one byte, until standard input ends."""
-    held: list[asyncio.StreamWriter] = []
-
-    async def one() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"Ex")
-        await reader.readexactly(1)
-        held.append(writer)
-
-    await _share_out(count, 32, one)
+    await _share_out(order, one)
     print("ready", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    for writer in held:
-        writer.close()
-    return {"units": count / 1000}
+    for transport in held:
+        transport.abort()
+    return {"units": order.count / 1000}
 
 
-async def _share_out(count: int, concurrency: int, one: Any) -> None:
-    left = iter(range(count))
+async def _ask(order: Order, some: Iterator[bytes], context: ssl.SSLContext | None) -> None:
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+    name = order.host.partition(":")[0] if context else None
+    await loop.create_connection(
+        lambda: Asker(some, done), "127.0.0.1", order.port, ssl=context, server_hostname=name
+    )
+    await done
+
+
+async def _knock(order: Order) -> asyncio.Transport:
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[asyncio.Transport] = loop.create_future()
+    await loop.create_connection(lambda: Knock(done), "127.0.0.1", order.port)
+    return await done
+
+
+async def _share_out(order: Order, one: Callable[[int], Awaitable[None]]) -> None:
+    numbers = iter(range(order.count))
 
     async def worker() -> None:
-        for _ in left:
-            await one()
+        for number in numbers:
+            await one(number)
 
-    await asyncio.gather(*(worker() for _ in range(concurrency)))
+    await asyncio.gather(*(worker() for _ in range(min(order.concurrency, order.count))))
 
 
-def main(kind: str, *arguments: str) -> None:
-    """Run one role of the load."""
-    import uvloop
+def main(kind: str, order: Order) -> Result:
+    """Run one kind; return what it says, with the seconds that it took."""
+    started = time.monotonic()
+    if kind in BLOCKING:
+        result = BLOCKING[kind](order)
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(ASYNC[kind](order))
+    return {"seconds": time.monotonic() - started, **result}
 
-    work: Coroutine[Any, Any, Any]
-    match kind, arguments:
-        case "upstream", ():
-            work = upstream()
-        case (("down" | "up"), (port, streams, size)):
-            work = bulk(kind, int(port), int(streams), int(size))
-        case "connections", (port, count, concurrency):
-            work = connections(int(port), int(count), int(concurrency))
-        case "requests", (port, host, count, concurrency):
-            work = requests(int(port), host, int(count), int(concurrency))
-        case "idle", (port, count):
-            work = idle(int(port), int(count))
-        case _:
-            raise SystemExit(__doc__)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        started = time.monotonic()
-        result = runner.run(work)
-        print(json.dumps({"seconds": time.monotonic() - started, **(result or {})}), flush=True)
 
+BLOCKING: Final = {"down": down, "up": up, "latency": latency}
+ASYNC: Final = {"connections": connections, "requests": requests, "handshakes": handshakes, "idle": idle}
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    print(json.dumps(main(sys.argv[1], Order(**json.loads(sys.argv[2])))), flush=True)

@@ -59,7 +59,8 @@ class Local(asyncio.BufferedProtocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the other end unless both directions had ended anyway."""
+        """Tell the other end unless both directions had ended anyway; whoever is gone stalls nobody."""
+        self.link.stall(self, stalled=False)
         if self.link.locals.pop(self.number, None):
             self.link.send(CUT, self.number)
 
