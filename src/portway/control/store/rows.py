@@ -7,7 +7,7 @@ were made. So a page is a walk along that index from a known place, however many
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Table, select
+from sqlalchemy import ColumnElement, Select, Table, literal, select, tuple_
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,7 +41,12 @@ async def page(
 
 def page_query(table: Table, account_id: str, page: Page, *where: ColumnElement[bool]) -> Select[Any]:
     """Return the query of :func:`page`."""
-    query = select(table).where(table.c.account_id == account_id, *where)
+    # Said as a range of the index's own order. Of "account = A and id < X" PostgreSQL thinks that walking
+    # back over the rows of all accounts and picking A's is as good, which it is not when A's are old.
+    place = tuple_(table.c.account_id, table.c.id)
     if page.before_id:
-        query = query.where(table.c.id < page.before_id)
+        below = place < tuple_(literal(account_id), literal(page.before_id))
+    else:
+        below = table.c.account_id <= account_id
+    query = select(table).where(table.c.account_id >= account_id, below, *where)
     return query.order_by(table.c.account_id.desc(), table.c.id.desc()).limit(page.limit + 1)
