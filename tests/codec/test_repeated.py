@@ -64,6 +64,36 @@ def test_answers_are_read_as_if_nothing_had_come_before(heads: list[tuple[bytes,
             assert of_answer(raw, method, reader) == of_answer(raw, method)
 
 
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_values_that_change_give_what_the_parser_gives(data: st.DataObject) -> None:
+    """The same fields again and again, with one or two values altered, mangled or made special."""
+    names = data.draw(
+        st.lists(st.sampled_from([b"X", b"Cookie", b"Referer", b"TE", b"Connection", b"ngrok-x"]), max_size=5)
+    )
+    fields = [[b"Host", b" a"], *([name, b" 1"] for name in names)]
+    reader = RequestReader()
+    for _ in range(6):
+        raw = b"GET / HTTP/1.1\r\n" + b"".join(b":".join(field) + b"\r\n" for field in fields) + b"\r\n"
+        assert of_request(raw, reader) == of_request(raw)
+        for field in data.draw(st.lists(st.sampled_from(fields), max_size=2)):
+            field[data.draw(st.sampled_from([1, 1, 1, 0]))] = data.draw(
+                st.sampled_from(
+                    [b"", b"b", b" X", b" keep-alive, x", b"\r", b"\n", b":", b"\0", b"\xff", b" \t"]
+                )
+            )
+
+
+def test_other_values_are_not_read_again() -> None:
+    """What a browser changes from one request to the next costs no second look at the rest."""
+    reader = RequestReader()
+    first = reader.read(b"GET /1 HTTP/1.1\r\nHost: a\r\nCookie: 1\r\nA: b\r\n\r\n")
+    other = reader.read(b"GET /2 HTTP/1.1\r\nHost: a\r\nCookie: 2\r\nA: b\r\n\r\n")
+    assert other.special is first.special
+    assert (first.plain, other.plain) == ([b"Cookie: 1", b"A: b"], [b"Cookie: 2", b"A: b"])
+    assert reader.read(b"GET /2 HTTP/1.1\r\nHost: a\r\nCookie: 2\r\nA: b\r\n\r\n").plain is other.plain
+
+
 def test_what_repeats_is_not_read_again() -> None:
     requests, answers = RequestReader(), AnswerReader()
     first = requests.read(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -12,6 +12,7 @@ from portway.codec.http1 import CHUNKED, NO_BODY, UNTIL_CLOSE, RequestHead, Resp
 _CRLF = b"\r\n"
 _HARMLESS_OPTIONS = frozenset((b"keep-alive", b"close", b"upgrade", b"te", b"http2-settings", b""))
 _ZERO = ord("0")
+_KEEP_ALIVE = [b"keep-alive"]  # what every browser sends
 _STATUS = [f"HTTP/1.1 {status} ".encode() for status in range(1000)]
 _FORWARDED_PREFIX = b"x-forwarded-"
 
@@ -56,15 +57,19 @@ def request_tail(head: RequestHead, forwarding: Forwarding, *, for_service: bool
         ]
     authority = head.authority
     lines = [b" HTTP/1.1\r\nHost: " + authority]
-    if len(special) == 1:  # Host alone: the usual request of a program
-        lines += plain
-        lines.append(forwarding.plain + authority + b"\r\n\r\n")
-        return _CRLF.join(lines)
-    if b"connection" in special:
-        plain = _without_named(plain, special)
+    understood = 1  # Host
+    options = special.get(b"connection")
+    if options is not None:
+        understood = 2
+        if options != _KEEP_ALIVE:
+            plain = _without_named(plain, special)
     lines += plain
-    _add_request_framing(head, lines)
-    _add_forwarded(head, forwarding, lines)
+    if len(special) > understood:
+        _add_request_framing(head, lines)
+    if head.suspect:
+        _add_forwarded(head, forwarding, lines)
+    else:
+        lines.append(forwarding.plain + authority)
     lines.append(b"\r\n")
     return _CRLF.join(lines)
 
