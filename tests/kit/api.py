@@ -11,9 +11,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncGenerator, Generator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,10 +24,13 @@ from typing import Any
 from portway.control.api.app import make_app
 from portway.control.api.auth import Doorkeeper
 from portway.control.api.gate import Gate
+from portway.control.certificates.seal import KEY_FILE, Seal
+from portway.control.ports import Agents
 from portway.control.service import accounts, api_keys
 from portway.control.service.context import Context
 from portway.control.service.settings import Settings
 from portway.control.store.database import open_database
+from portway.server.api_server import serve
 from tests.kit.store import Clock, opened, place
 
 BASE = "http://api.portway.localhost:7080"
@@ -173,12 +177,46 @@ def _empty_store() -> bytes:
 
 @asynccontextmanager
 async def running_api(
-    folder: Path, *, clock: Clock | None = None, doorkeeper: Doorkeeper | None = None, **settings: Any
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    doorkeeper: Doorkeeper | None = None,
+    agents: Agents | None = None,
+    **settings: Any,
 ) -> AsyncGenerator[Api]:
     """Run an API over a fresh store, with one account; ``settings`` replace those of a laptop."""
     _migrated(folder)
     async with opened(folder, clock) as plain:
-        context = replace(plain, settings=Settings(**settings))
+        seal = Seal(folder / KEY_FILE)
+        context = replace(plain, settings=Settings(**settings), seal=seal, agents=agents or plain.agents)
         account = await accounts.add(context, "owner")
         issued = await api_keys.add(context, account.id)
         yield Api(make_app(context, doorkeeper=doorkeeper), context, issued.token, account.id)
+
+
+@contextmanager
+def serving_api(folder: Path, **settings: Any) -> Generator[tuple[str, Api]]:
+    """Serve an API over TCP, in a thread with a loop of its own; give its URL and a caller's key.
+
+    The caller is for its key and account only: its loop is not the test's.
+    """
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any], Api]] = Future()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        ours = listening.dup()
+
+        async def run() -> None:
+            async with running_api(folder, api_url=url, **settings) as api:
+                loop = asyncio.get_running_loop()
+                task = loop.create_task(serve(api.context, ours))
+                started.set_result((loop, task, api))
+                await task
+
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(asyncio.run, run())
+            loop, task, api = started.result()
+            try:
+                yield url, api
+            finally:
+                loop.call_soon_threadsafe(task.cancel)
+                running.result()

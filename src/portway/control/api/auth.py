@@ -100,10 +100,13 @@ def presented_key(authorization: str | None) -> str:
 _bearer = HTTPBearer(auto_error=False, scheme_name="API key", description="An API key of the account.")
 
 
-def caller(
+async def caller(
     request: Request, _shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> Caller:
-    """Return who the gate let in; the second parameter puts the rule into the OpenAPI document."""
+    """Return who the gate let in; the second parameter puts the rule into the OpenAPI document.
+
+    Async as every dependency is here: others are run in a thread each.
+    """
     return cast("Caller", request.scope[STATE])
 
 
@@ -111,7 +114,7 @@ Who = Annotated[Caller, Depends(caller)]
 """What a route takes to know its caller."""
 
 
-def context(request: Request) -> Context:
+async def context(request: Request) -> Context:
     """Return the context of the use cases."""
     return cast("Context", request.app.state.context)
 

@@ -103,7 +103,7 @@ class Listing:
 
 def listing(
     key: str, prefix: str, fields: frozenset[str] | None, *, common: bool = True
-) -> Callable[..., Listing]:
+) -> Callable[..., Awaitable[Listing]]:
     """Return the dependency of a list: its key in the envelope, the prefix of its identifiers.
 
     ``fields`` are those that a filter may name, beside the four that every resource has if ``common``;
@@ -122,10 +122,12 @@ def listing(
         str, Query(description="A CEL expression over `obj`; only items for which it is true.")
     ]
 
-    def plain(request: Request, context: Ctx, limit: limits = PAGE_LIMIT, before_id: befores = "") -> Listing:
+    async def plain(
+        request: Request, context: Ctx, limit: limits = PAGE_LIMIT, before_id: befores = ""
+    ) -> Listing:
         return Listing(f"{context.settings.api_url}{request.url.path}", key, limit, before_id)
 
-    def filtered(
+    async def filtered(
         request: Request,
         context: Ctx,
         limit: limits = PAGE_LIMIT,
@@ -140,14 +142,14 @@ def listing(
     return plain if fields is None else filtered
 
 
-def path_id(prefix: str) -> Callable[..., str]:
+def path_id(prefix: str) -> Callable[..., Awaitable[str]]:
     """Return the dependency of an identifier in the path; one with another prefix is refused with 227."""
 
     shape = Annotated[
         str, Path(pattern=rf"^{prefix}_{IDENTIFIER}$", description="Identifier of the resource.")
     ]
 
-    def identifier(id: shape) -> str:  # noqa: A002 - the name in the path
+    async def identifier(id: shape) -> str:  # noqa: A002 - the name in the path
         return id
 
     return identifier

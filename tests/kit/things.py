@@ -1,0 +1,53 @@
+"""One thing of every kind that an account may have in the API: for tests that are driven by its document."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from tests.kit.api import Api
+from tests.kit.live import an_id, live_endpoint, live_session, tell, tunnel_of
+from tests.kit.x509 import make
+
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFHOWSJ4rRQrZg5jqbbmzvVOGSQBX6gPzX2CqGiL6oJp"
+POLICY = "on_http_request: [{actions: [{type: deny}]}]"
+
+
+def _pem() -> dict[str, str]:
+    made = make(names=["www.example.com"])
+    return {"certificate_pem": made.pem, "private_key_pem": made.key_pem}
+
+
+CREATE: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "credentials": dict,
+    "api_keys": dict,
+    "ssh_credentials": lambda: {"public_key": PUBLIC_KEY},
+    "reserved_addrs": dict,
+    "reserved_domains": lambda: {"domain": "www.example.com"},
+    "tls_certificates": _pem,
+    "certificate_authorities": lambda: {"ca_pem": make(ca=True).pem},
+    "endpoints": lambda: {"type": "cloud", "url": "https://x.internal", "traffic_policy": POLICY},
+}
+"""What is posted to make a thing."""
+
+
+async def _session(api: Api) -> str:
+    tell(api.context, live_session(api.account_id))
+    return an_id("ts", 1)
+
+
+async def _tunnel(api: Api) -> str:
+    endpoint = live_endpoint(api.account_id)
+    tell(api.context, live_session(api.account_id), endpoint)
+    return tunnel_of(endpoint)
+
+
+ONLINE: Mapping[str, Callable[[Api], Awaitable[str]]] = {"tunnel_sessions": _session, "tunnels": _tunnel}
+"""What is not made through the API: how it comes to be; returns its identifier."""
+
+
+async def a_thing(api: Api, noun: str) -> str:
+    """Make a thing of the caller's account; return its identifier. Raises KeyError for an unknown noun."""
+    if noun in ONLINE:
+        return await ONLINE[noun](api)
+    made = await api.post(f"/{noun}", CREATE[noun]())
+    assert made.status == 201, (noun, made.json)
+    return str(made["id"])
