@@ -10,6 +10,7 @@ from tests.kit.service import DOMAIN, FakeControl, Running, running_worker
 from portway.edge.view import View
 from portway.model.domain import ServiceNames
 from portway.model.event import EndpointOffline, EndpointOnline
+from portway.model.view import AddressItem, CredentialItem
 from portway.session import StreamType
 
 
@@ -166,6 +167,19 @@ async def test_binds_wait_for_the_first_view() -> None:
         view.begin()
         view.finish()
         assert not (await binding)["Error"]
+
+
+async def test_what_was_changed_a_moment_ago_counts() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        control, port = service.control, service.worker.config.tcp_ports[0]
+        control.withheld = [AddressItem("ra_1", "ac_good", "localhost", port)]
+        await bound(agent, f"tcp://localhost:{port}")
+        await bound(agent, f"https://web.{DOMAIN}")
+        assert control.caught == 1  # only who would be refused waits
+        assert code(await agent.bind("tcp", {"URL": f"tcp://localhost:{port + 1}"})) == "307"
+        control.allow("bind:nothing.test")
+        control.withheld = [CredentialItem("cr_good", "ac_good")]
+        assert not (await agent.bind())["Error"]
 
 
 async def test_every_leg_of_an_agent_hears_of_it() -> None:

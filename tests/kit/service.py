@@ -50,6 +50,9 @@ class FakeControl:
         self.view.begin()
         self.view.finish()
         self.keys: dict[str, CertificatePem] = {}
+        self.caught = 0
+        self.withheld: list[ViewItem] = []
+        """Rows of which the edge has not heard yet."""
         self._callbacks: list[Callable[[Revoked], None]] = []
 
     async def authenticate(self, token: str, source: str) -> Grant:
@@ -89,6 +92,12 @@ class FakeControl:
         if certificate_id not in self.keys:
             raise Error("That certificate is gone.")
         return self.keys[certificate_id]
+
+    async def caught_up(self) -> None:
+        """Tell of what was withheld."""
+        self.caught += 1
+        withheld, self.withheld = self.withheld, []
+        self.view.apply(withheld)
 
     def reserve_address(self, port: int, account_id: str = "ac_good") -> AddressItem:
         """Have an account reserve a port; tell the edge."""

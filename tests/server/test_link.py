@@ -65,6 +65,7 @@ async def test_a_whole_conversation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("token", "code"), [("", "4018"), ("a b", "105"), ("unknown", "107")])
 async def test_refusals_arrive_with_their_codes(tmp_path: Path, token: str, code: str) -> None:
     async with running(tmp_path) as link:
+        await link.ready()
         with pytest.raises(Error) as caught:
             await link.authenticate(token, "127.0.0.1")
     assert caught.value.code == f"ERR_NGROK_{code}"
@@ -148,6 +149,20 @@ async def test_a_revocation_while_the_controller_is_away_is_heard_of(tmp_path: P
         async with asyncio.timeout(20):
             assert await heard.get() == Revoked(credential_id=grant.credential_id)
         assert link.starts == 2
+
+
+async def test_who_catches_up_knows_what_another_process_has_just_done(tmp_path: Path) -> None:
+    async with running(tmp_path) as link:
+        secrets = await started(link)
+        await link.view.known()
+        grant = await link.authenticate(secrets.authtoken or "", "127.0.0.1")
+        assert link.view.find(grant.credential_id) is not None
+        await asyncio.to_thread(revoke, tmp_path, grant.credential_id)
+        await link.caught_up()
+        assert link.view.find(grant.credential_id) is None
+        os.kill(link.pid, signal.SIGSTOP)
+        await link.caught_up()  # gives up, and raises nothing
+        os.kill(link.pid, signal.SIGCONT)
 
 
 async def test_a_store_that_cannot_be_used_fails_the_start(tmp_path: Path) -> None:

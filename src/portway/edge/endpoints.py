@@ -25,9 +25,8 @@ from portway.net.listen import is_full
 from portway.wire.messages import UNSET, Bind, BindResp, BindRespExtra, Patch
 
 if TYPE_CHECKING:
-    from portway.edge.ports import Claims, EdgeConfig, EventSink
+    from portway.edge.ports import Claims, Control, EdgeConfig, EventSink
     from portway.edge.seal import Seal
-    from portway.edge.view import View
     from portway.session.session import Session
 
 _log = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ class Endpoints:
         config: "EdgeConfig",
         registry: Registry,
         claims: "Claims",
-        view: "View",
+        control: "Control",
         ports: Ports,
         seal: "Seal",
         events: "EventSink",
@@ -107,9 +106,10 @@ class Endpoints:
         """Join the parts. ``wall`` gives Unix seconds."""
         self.config = config
         self.registry = registry
-        self._view = view
-        self._permits = Permits(view, config)
-        self._oversight = Oversight(view, self._permits)
+        self._control = control
+        self._view = control.view
+        self._permits = Permits(self._view, config)
+        self._oversight = Oversight(self._view, self._permits)
         self._claims = claims
         self._ports = ports
         self._seal = seal
@@ -124,13 +124,11 @@ class Endpoints:
         """Grant a bind, or raise Error. Cancelled or failed, nothing stays claimed."""
         wish = binding.read_wish(bind, self.config)
         drawn = self._was_drawn(wish.url, owner, bind) if wish.returning else wish.random
-        await self._view.known()
+        await self._permitted(wish, owner, drawn=drawn)
         if wish.random:
-            self._permits.random(wish.url.scheme, owner)
             url = await self._claim_random(wish, owner)
         else:
             url = wish.url
-            self._permits.named(url, owner, drawn=drawn)
             self._refuse_twin(url, wish, owner, bind.id)
             await self._claim(url, wish, owner)
         try:
@@ -147,6 +145,22 @@ class Endpoints:
         self._oversight.add(bound)
         self._tell_online(bound, wish)
         return bound, self._answer(bound)
+
+    async def _permitted(self, wish: binding.Wish, owner: Owner, *, drawn: bool) -> None:
+        """Judge a bind. Raises Error, but not for want of what was changed a moment ago."""
+        await self._view.known()
+        try:
+            self._judge(wish, owner, drawn=drawn)
+        except Error:
+            # Who has just reserved an address, or been allowed it, may be quicker here than the news.
+            await self._control.caught_up()
+            self._judge(wish, owner, drawn=drawn)
+
+    def _judge(self, wish: binding.Wish, owner: Owner, *, drawn: bool) -> None:
+        if wish.random:
+            self._permits.random(wish.url.scheme, owner)
+        else:
+            self._permits.named(wish.url, owner, drawn=drawn)
 
     def _was_drawn(self, url: Url, owner: Owner, bind: Bind) -> bool:
         """Check the token of a rebind; tell whether the service had chosen the address. Raises Error 335."""

@@ -75,6 +75,13 @@ class Control(Protocol):
         """What is known of the store, kept up to date. Judge nothing by it before it is ``known``."""
         ...
 
+    async def caught_up(self) -> None:
+        """Wait until the view has all that is committed by now, or the control plane cannot tell soon.
+
+        Never raises: what is known then is what counts.
+        """
+        ...
+
     def on_revoked(self, callback: Callable[[Revoked], None]) -> None:
         """Call back whenever a credential or an account has ended: its sessions must too."""
         ...

@@ -117,6 +117,7 @@ class Controller:
         self.answered = asyncio.Event()
         self._table: dict[str, Callable[[msgspec.Raw], Awaitable[object]]] = {
             "view": self._view,
+            "caught_up": self._caught_up,
             "bootstrap": self._bootstrap,
             "authenticate": self._authenticate,
             "reserve": self._reserve,
@@ -147,6 +148,10 @@ class Controller:
     async def _view(self, args: msgspec.Raw) -> object:
         asked = arguments(args, View)
         return await self.follower.page(asked.after, asked.cursor)
+
+    async def _caught_up(self, _args: msgspec.Raw) -> object:
+        await self.follower.catch_up()
+        return None
 
     def _told(self, seq: int, items: Sequence[ViewItem]) -> None:
         """Send what changed in the data plane's view."""

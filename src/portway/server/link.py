@@ -44,6 +44,8 @@ STOP_TIMEOUT: Final = 3.0
 """Seconds that a controller may take to end once its channel is closed."""
 LOOK: Final = 2.0
 """Seconds between two looks whether the controller still lives."""
+CATCH_UP: Final = 2.0
+"""Seconds that a bind which would be refused waits for what may just have been changed."""
 HUNG: Final = 5.0
 """Seconds without an answer to that after which it is killed."""
 EX_CONFIG: Final = 78
@@ -172,6 +174,12 @@ class ControllerLink:
         """Return an uploaded certificate with its key. Raises Error."""
         found = await self._call("certificate_key", {"id": certificate_id}, _Pem)
         return CertificatePem(found.chain.encode(), found.key.encode())
+
+    async def caught_up(self) -> None:
+        """Wait until the view has all that is committed by now, or the control plane cannot tell soon."""
+        with contextlib.suppress(Error, TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                await self._do("caught_up", {})
 
     def on_revoked(self, callback: Callable[[Revoked], None]) -> None:
         """Call back for every credential that ends."""

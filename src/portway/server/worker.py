@@ -117,7 +117,7 @@ class Worker:
         edge = Edge(self.config, self.registry, events, self.tasks)
         ports = TcpPorts(edge, self.config.tcp_listen)
         endpoints = Endpoints(
-            self.config, self.registry, claims, control.view, ports, seal, life, wall=time.time, random=RANDOM
+            self.config, self.registry, claims, control, ports, seal, life, wall=time.time, random=RANDOM
         )
         gateway = Gateway(endpoints, control, seal, life, lambda: context, wall=time.time, random=RANDOM)
         certificates = Certificates(context, self.config.domain, control, self.config.limits.certificates)

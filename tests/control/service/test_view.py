@@ -218,6 +218,24 @@ async def test_writes_between_the_pages_do_not_confuse(
         await told.until({f"ra_{n:04}" for n in kept})
 
 
+async def test_who_catches_up_has_heard_of_everything_that_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 3)
+    told = Told()
+    async with opened(tmp_path) as context:
+        follower = Follower(context, told)  # nobody runs it
+        account = (await accounts.add(context, "a")).id
+        await follower.catch_up()  # nobody listens yet
+        await follower.page(None)
+        await add(context, account, *range(1, 11))
+        await follower.catch_up()
+        assert len(told.items) == 10
+        heard = len(told.notes)
+        await follower.catch_up()
+        assert len(told.notes) == heard
+
+
 @pytest.mark.parametrize("cursor", ["nonsense", "nonsense:x", "api_key:"])
 async def test_a_cursor_that_is_none_is_refused(tmp_path: Path, cursor: str) -> None:
     async with opened(tmp_path) as context:

@@ -79,6 +79,11 @@ class Follower:
             self._seq = newest
             return await self._rest(f"{next(iter(store.SOURCES))}:")
 
+    async def catch_up(self) -> None:
+        """Tell of every change that is committed by now, before this returns. Raises Error."""
+        while await self._look():
+            pass
+
     async def run(self) -> None:
         """Tell of changes, for ever. A store that cannot be read is tried again."""
         silent = False
