@@ -8,9 +8,10 @@ import pytest
 from tests.kit.agent import Agent, code
 from tests.kit.service import DOMAIN, Running, running_worker, settings
 
+from portway.cluster.local import LocalClaims
 from portway.errors import ConfigError
 from portway.model.event import AgentSessionStopped, EndpointOffline, EndpointOnline, EndpointUpdated
-from portway.model.url import parse_endpoint_url
+from portway.model.url import Url, parse_endpoint_url
 from portway.session import StreamType
 
 
@@ -118,6 +119,30 @@ async def test_a_port_range_can_be_used_up_and_ports_come_back() -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port_of(bound[0]))
         assert port_of(await agent.bind()) == port_of(bound[0])
+
+
+async def test_a_range_that_is_used_up_is_not_searched_for_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A search looks at every port; a request for one is sixty bytes."""
+    looks: list[Url] = []
+    taken = LocalClaims.taken
+
+    def counted(claims: LocalClaims, url: Url) -> bool:
+        looks.append(url)
+        return taken(claims, url)
+
+    monkeypatch.setattr(LocalClaims, "taken", counted)
+    async with running_worker(config=settings(tcp_ports=3)) as service, service.connected() as agent:
+        bound = [await agent.bind() for _ in range(3)]
+        assert code(await agent.bind()) == "503"
+        assert {url.port for url in looks} >= set(map(port_of, bound))
+        looks.clear()
+        assert [code(await agent.bind()) for _ in range(20)] == ["503"] * 20
+        assert not looks
+        assert (await agent.bind("https"))["Error"] == ""  # hosts have no such range
+        await agent.call(StreamType.UNBIND, {"Id": bound[1]["Id"]})
+        assert port_of(await agent.bind()) == port_of(bound[1])
 
 
 async def test_a_port_that_another_program_has_is_passed_over() -> None:

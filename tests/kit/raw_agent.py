@@ -44,6 +44,7 @@ class RawAgent:
         self.counted: dict[int, tuple[int, int]] = {}
         """What `size` has looked at."""
         self._next = 3
+        self._of: dict[int, list[Frame]] = {}
 
     def stream(self) -> int:
         """Return the id of a new stream."""
@@ -109,7 +110,7 @@ class RawAgent:
 
     def of(self, stream: int) -> list[Frame]:
         """Return the frames of one stream."""
-        return [each for each in self.frames if each.stream == stream]
+        return list(self._of.get(stream, ()))
 
     def is_over(self, stream: int) -> bool:
         """Whether the service has ended or reset a stream."""
@@ -130,7 +131,11 @@ class RawAgent:
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             self.ended = True
             return
-        self.frames.append(Frame(kind, flags, int.from_bytes(head[4:8], "big"), body))
+        came = Frame(kind, flags, int.from_bytes(head[4:8], "big"), body)
+        self.frames.append(came)
+        self._of.setdefault(came.stream, []).append(came)
+        if not len(self.frames) % 100:
+            await asyncio.sleep(0)  # what is buffered is read without a turn of the loop, and others wait
 
 
 @asynccontextmanager

@@ -82,7 +82,9 @@ def stage(folder: Path, *flags: str) -> Generator[Stage]:
         upstream(_serve) as port,
         running_agent(service, "http", str(port), "--url", "http://tenant.portway.localhost") as (agent, url),
     ):
-        yield Stage(service, agent, url)
+        made = Stage(service, agent, url)
+        assert made.attacker  # made now: two commands are run for it, and nobody's clock runs yet
+        yield made
 
 
 @asynccontextmanager

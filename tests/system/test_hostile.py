@@ -16,8 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.kit.agent import Agent, code
+from tests.kit.eventually import eventually
 from tests.kit.raw_agent import RawAgent
-from tests.kit.sessions import frame
+from tests.kit.sessions import frame, typed
 from tests.kit.stage import MIB, Stage, stage, unharmed
 from tests.kit.traffic import get, visitor
 
@@ -50,12 +51,12 @@ async def alive(agent: RawAgent) -> None:
 
 async def test_an_agent_that_opens_streams_without_end(on: Stage) -> None:
     async with unharmed(on), on.agent() as agent:
-        for _ in range(4096):
-            agent.send(frame(FrameType.DATA, FLAG_SYN, agent.stream(), b"\0"))
+        for _ in range(16):
+            agent.send(*(frame(FrameType.DATA, FLAG_SYN, agent.stream(), b"\0") for _ in range(256)))
         await alive_is_refused(agent)
         assert agent.resets(ErrorCode.ACCEPT_QUEUE_FULL) == 1
-        for _ in range(4 * 4096):
-            agent.send(frame(FrameType.DATA, FLAG_SYN, agent.stream(), b"\0"))
+        for _ in range(64):
+            agent.send(*(frame(FrameType.DATA, FLAG_SYN, agent.stream(), b"\0") for _ in range(256)))
         frames = await agent.until_closed()
     assert frames[-1].kind == FrameType.GOAWAY
     assert frames[-1].code == ErrorCode.ENHANCE_YOUR_CALM
@@ -74,6 +75,45 @@ async def test_a_stranger_may_open_few_streams(on: Stage) -> None:
         for _ in range(64):
             agent.send(frame(FrameType.DATA, FLAG_SYN, agent.stream(), b"\0"))
         await alive_is_refused(agent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "ends"),
+    [
+        (StreamType.BIND, b'{"Proto":"tcp","Opts":{"URL":""}}', True),
+        (StreamType.SRV_INFO, b"{}", True),
+        (StreamType.BIND, b'{"Proto":', False),
+        (StreamType.HEARTBEAT, b"", False),
+        (StreamType.PROXY, b'{"Id":"x"}', False),
+    ],
+)
+async def test_streams_that_are_opened_and_reset_at_once(
+    on: Stage, kind: StreamType, body: bytes, ends: bool
+) -> None:
+    """What costs work ends the session; what costs no more than its bytes does not."""
+    opening, cancelled = typed(kind, body), ErrorCode.STREAM_CANCELLED.to_bytes(4, "big")
+    async with unharmed(on), on.agent() as agent:
+        cpu, log = on.service.cpu(), len(on.service.log)
+        for _ in range(500):
+            streams = [agent.stream() for _ in range(100)]
+            pairs = (
+                frame(FrameType.DATA, FLAG_SYN, each, opening) + frame(FrameType.RST, 0, each, cancelled)
+                for each in streams
+            )
+            agent.send(*pairs)
+            await asyncio.sleep(0)
+        if ends:
+            await agent.until_closed(timeout=60)  # its GOAWAY is lost where we are still writing
+
+            def said() -> bool:
+                return any("requests were given up" in str(each.get("error")) for each in on.records(log))
+
+            await asyncio.to_thread(eventually, said, "the service says why it ended the session")
+        else:
+            last = agent.open(StreamType.SRV_INFO, b"{}")
+            await agent.until(lambda: agent.frames[-1].stream == last, timeout=60)
+            await alive(agent)
+        assert on.service.cpu() - cpu < 10  # twelve before requests that nobody waits for were left out
 
 
 async def test_unfinished_requests_are_bounded_over_the_session(on: Stage) -> None:

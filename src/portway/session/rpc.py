@@ -9,6 +9,7 @@ The answerer (`Answer`) ends its side right after the answer: some agents read u
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from portway.errors import MessageError, PortwayError, SessionClosed, StreamReset
@@ -79,11 +80,14 @@ class Reply:
 class Answer:
     """The answerer's Sink: sends one answer, then FIN, and ignores what else the peer writes."""
 
-    def __init__(self, stream: Stream) -> None:
-        """Answer on this stream, whose request has been read."""
+    def __init__(self, stream: Stream, on_abandoned: Callable[[], None]) -> None:
+        """Answer on this stream, whose request has been read, and tell if it is reset before that."""
         self._stream = stream
+        self._on_abandoned = on_abandoned
         self._rest: bytes = b""
         self._answered = False
+        self.abandoned = False
+        """The peer has reset the stream before its answer."""
 
     def send(self, body: bytes | None) -> None:
         """Answer with `body`, or with nothing, and end. Harmless when the stream is gone."""
@@ -108,6 +112,9 @@ class Answer:
     def on_reset(self, code: int) -> None:
         """Nobody waits for the answer any more."""
         self._rest = b""
+        if not self._answered:
+            self.abandoned = True
+            self._on_abandoned()
 
 
 class Notice:

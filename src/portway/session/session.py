@@ -24,7 +24,7 @@ from portway.session.driver import Driver
 from portway.session.handshake import Gate
 from portway.session.heartbeat import Echo, Heartbeat
 from portway.session.rpc import CALL_TIMEOUT, NOTICE_LINGER, Answer, Closed, Notice, Reply
-from portway.wire.frames import Role
+from portway.wire.frames import ErrorCode, Role
 from portway.wire.messages import Auth, ProxyHeader, decode, encode, refusal
 from portway.wire.opening import MAX_BODY, Opening, StreamType, pack_opening
 from portway.wire.profile import Profile, profile_for
@@ -92,6 +92,13 @@ class SessionHandler(Protocol):
         ...
 
 
+REQUESTS: Final = 1024
+"""Requests of the peer that are answered at a time; more are reset with 9."""
+
+ABANDONED: Final = 16_384
+"""Requests that a peer may give up or have refused, beyond those that it let be answered."""
+
+
 class Session(Driver):
     """One session with its peer. Made by a factory for `net.dial` or `net.listen`.
 
@@ -117,6 +124,7 @@ class Session(Driver):
         self._tasks = Tasks()
         self._requests: set[asyncio.Task[None]] = set()
         self._notices: set[asyncio.TimerHandle] = set()
+        self._abandoned = 0
         self.heartbeat: Heartbeat | None = None
         """Our own heartbeat stream, once started."""
         self.gate = Gate(self.started_at) if role is Role.SERVICE else None
@@ -288,9 +296,13 @@ class Session(Driver):
         refused = refusal(MessageError(opening.error)) if opening.error else None
         if refused is None and self.gate is not None:
             refused = self.gate.refuse(opening.type)
-        answer = Answer(stream)
+        answer = Answer(stream, self._abandon)
         if refused is not None:
             answer.send(refused)
+            return answer
+        if len(self._requests) >= REQUESTS:
+            stream.abort(ErrorCode.ACCEPT_QUEUE_FULL)
+            self._abandon()
             return answer
         name = f"request {opening.type} from {self.peername}"
         task = self._tasks.start(self._answer(answer, opening), name=name)
@@ -300,6 +312,8 @@ class Session(Driver):
 
     async def _answer(self, answer: Answer, opening: Opening) -> None:
         """Have the handler answer one request, and refuse it when that fails."""
+        if answer.abandoned and opening.type == StreamType.BIND:
+            return  # the agent would never hear where it is
         try:
             body = await self._handler.on_request(self, opening.type, opening.body)
         except (Error, MessageError) as error:
@@ -311,9 +325,17 @@ class Session(Driver):
         if self.closed:
             return
         answer.send(None if opening.type == StreamType.STOP_TUNNEL else body)
+        if self._abandoned and not answer.abandoned:
+            self._abandoned -= 1
         if self.gate is not None:
             self.gate.answered(opening.type, self._loop.time())
             self._arm()
+
+    def _abandon(self) -> None:
+        """A request was given up or refused. Work that costs the peer two frames must have an end."""
+        self._abandoned += 1
+        if self._abandoned > ABANDONED and not self.closed:
+            self.close(ErrorCode.ENHANCE_YOUR_CALM, "too many requests were given up")
 
     def _on_latency(self, latency: float) -> None:
         self._tell(self._handler.on_heartbeat, self, latency)
