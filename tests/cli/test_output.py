@@ -53,6 +53,15 @@ def test_a_visitor_cannot_forge_a_line() -> None:
         assert out.getvalue().count("\n") == 1
 
 
+def test_only_line_ends_of_ours_split_a_log() -> None:
+    """U+2028 and its like are line ends to some readers, JSON's own readers excepted."""
+    for form in ("json", "logfmt", "term"):
+        lines, sink = written(form)
+        lines.log("info", "a\u2028b\u2029c\x85d", target="/\u2028\u2029\x85\x0b\x0c\x1c")
+        assert sink.getvalue().isascii()
+        assert len(sink.getvalue().splitlines()) == 1
+
+
 def test_the_threshold_silences_lower_levels() -> None:
     log, out = written("logfmt", "warn")
     log.log("info", "quiet")
