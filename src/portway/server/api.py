@@ -1,8 +1,8 @@
-"""Starting the API in the controller without anybody waiting for it.
+"""Starting the API in the controller when somebody calls it.
 
-What the API is made of takes a second to import. So that happens in a thread, once the controller has
-answered its first request: agents and the start of the service do not wait. Connections that come
-earlier wait in the backlog of the socket, which the service keeps (``--api-fd``).
+What the API is made of takes a second and forty megabytes to import. So that happens when the first
+caller knocks, in a thread: agents do not wait for it, and a service whose API nobody uses never pays.
+Callers wait meanwhile in the backlog of the socket, which the service keeps (``--api-fd``).
 """
 
 import asyncio
@@ -20,9 +20,9 @@ RETRY: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-async def keep_serving(context: Context, descriptor: int, answered: asyncio.Event) -> None:
-    """Serve the API on a listening socket, from ``answered`` on, until cancelled."""
-    await answered.wait()
+async def keep_serving(context: Context, descriptor: int) -> None:
+    """Serve the API on a listening socket, from the first caller on, until cancelled."""
+    await _knocked(descriptor)
     while True:
         try:
             server = await asyncio.to_thread(_prepared)
@@ -30,6 +30,17 @@ async def keep_serving(context: Context, descriptor: int, answered: asyncio.Even
         except Exception:  # noqa: BLE001 - agents must not go without authentication because the API fails; it is logged whole
             _log.exception("the API failed; it starts again in %g s", RETRY)
         await asyncio.sleep(RETRY)
+
+
+async def _knocked(descriptor: int) -> None:
+    """Wait until a caller is in the backlog."""
+    loop = asyncio.get_running_loop()
+    knock = loop.create_future()
+    loop.add_reader(descriptor, lambda: knock.done() or knock.set_result(None))
+    try:
+        await knock
+    finally:
+        loop.remove_reader(descriptor)
 
 
 def _prepared() -> ModuleType:

@@ -114,7 +114,6 @@ class Controller:
         self._authority: local_ca.LocalAuthority | None = None
         self.channel: Channel | None = None
         self.follower = Follower(context, self._told)
-        self.answered = asyncio.Event()
         self._table: dict[str, Callable[[msgspec.Raw], Awaitable[object]]] = {
             "view": self._view,
             "caught_up": self._caught_up,
@@ -137,8 +136,6 @@ class Controller:
             return await method(args)
         except StoreUnavailable as error:
             raise away() from error
-        finally:
-            self.answered.set()
 
     def noted(self, do: str, args: msgspec.Raw) -> None:
         """Take a note of the service."""
@@ -232,7 +229,7 @@ async def serve(
         # A crash of that task is logged by its owner; then the service starts us anew.
         following.add_done_callback(lambda _task: ended.set())
         if api_fd is not None:
-            tasks.start(api.keep_serving(context, api_fd, controller.answered), name="API")
+            tasks.start(api.keep_serving(context, api_fd), name="API")
         await ended.wait()
         await channel.finish(FINISH)
         await channel.close()
