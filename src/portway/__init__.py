@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from portway.agent.forwarder import EndpointForwarder
     from portway.agent.info import AgentSession
     from portway.agent.options import ClientInfo
+    from portway.agent.rpc import RPCRequest
     from portway.agent.sync import SyncAgent, SyncConnection, SyncForwarder, SyncListener
     from portway.agent.upstream import ProxyProtocol, Upstream
     from portway.agent.url import URL
@@ -81,6 +82,7 @@ __all__ = [
     "NotConnected",
     "PortwayError",
     "ProxyProtocol",
+    "RPCRequest",
     "SessionClosed",
     "StreamReset",
     "SyncAgent",
@@ -112,6 +114,7 @@ _HOME = {
     "agent.forwarder": ("EndpointForwarder",),
     "agent.info": ("AgentSession",),
     "agent.options": ("ClientInfo",),
+    "agent.rpc": ("RPCRequest",),
     "agent.sync": ("SyncAgent", "SyncConnection", "SyncForwarder", "SyncListener"),
     "agent.upstream": ("ProxyProtocol", "Upstream"),
     "agent.url": ("URL",),

@@ -16,7 +16,7 @@ import math
 import os
 import random
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -39,6 +39,8 @@ from portway.agent.options import (
     seconds,
 )
 from portway.agent.reconnect import Keeper, is_final
+from portway.agent.resume import Resumption
+from portway.agent.rpc import RPCHandler, RPCMethod
 from portway.agent.upstream import ProxyProtocol, Upstream, read_proxy_protocol, resolve, spec_of
 from portway.errors import AlreadyConnected, ConfigError, ConnectError, Error, NotConnected, PortwayError
 from portway.net.backoff import Backoff
@@ -62,6 +64,9 @@ class Agent:
         auto_connect: bool = True,
         client_info: ClientInfo | Sequence[ClientInfo] = (),
         event_handlers: Iterable[EventHandler] = (),
+        rpc_handler: RPCHandler | None = None,
+        rpc_unsupported: Mapping[RPCMethod, str] | None = None,
+        resume: Resumption | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         """Take the options; no network activity.
@@ -81,6 +86,10 @@ class Agent:
         ``auto_connect`` lets `listen` and `forward` connect. ``client_info`` names the programs that
         use this agent, the outermost first. Event handlers are called inline (`portway.agent.events`).
 
+        ``rpc_handler`` is asked when the service wants the agent to stop, restart or update itself
+        (`portway.agent.rpc`); ``rpc_unsupported`` says for methods that it does not take why. ``resume``
+        is what an agent of another process handed on (`resumption`): session and endpoints continue.
+
         Raises `ConfigError` for a value that no service could accept.
         """
         self.options = AgentOptions(
@@ -94,6 +103,9 @@ class Agent:
             heartbeat_tolerance=seconds(heartbeat_tolerance, HEARTBEAT_TOLERANCE, "heartbeat_tolerance"),
             auto_connect=auto_connect,
             client_info=(client_info,) if isinstance(client_info, ClientInfo) else tuple(client_info),
+            rpc_handler=rpc_handler,
+            rpc_unsupported=dict(rpc_unsupported or {}),
+            resume=resume,
         )
         self.logger = logger or logging.getLogger("portway.agent")
         self._emitter = Emitter(self, list(event_handlers), self.logger)
@@ -154,6 +166,14 @@ class Agent:
     def connected(self) -> bool:
         """Whether a session stands right now."""
         return self._keeper is not None and self._keeper.connected
+
+    def resumption(self) -> Resumption | None:
+        """Return what another process needs to come back as this agent; None without a session.
+
+        It holds secrets. Take it in the handler of RestartAgent: the session that ends after it leaves
+        the endpoints' names to who resumes them.
+        """
+        return None if self._keeper is None else self._keeper.resumption()
 
     @property
     def connect_url(self) -> str:

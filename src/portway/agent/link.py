@@ -1,8 +1,7 @@
 """One session with the service, from the dial to its end, as the agent uses it.
 
 A `Link` dials, waits for TLS, starts the heartbeats and authenticates; then it binds and unbinds. What
-the service starts on its own goes to the link's owner, except commands: an agent that has no handler
-for Stop, Restart and Update says so and goes on.
+the service starts on its own goes to the link's owner.
 """
 
 import asyncio
@@ -11,14 +10,14 @@ from typing import Protocol
 
 from portway.agent.discovery import Service
 from portway.agent.options import AgentOptions
+from portway.agent.rpc import METHODS
 from portway.errors import ConnectError, Error, PortwayError, SessionClosed
 from portway.net.dial import dial
 from portway.net.proxy import dial_through
 from portway.net.tls import agent_context
 from portway.pipe import Pipe, Sink
-from portway.session import Role, Session, StreamType, authenticate
+from portway.session import ErrorCode, Role, Session, StreamType, authenticate
 from portway.wire.messages import (
-    NO_CALLBACK,
     AuthResp,
     Bind,
     BindResp,
@@ -36,7 +35,8 @@ DIAL_TIMEOUT = 10.0
 AUTH_TIMEOUT = 15.0
 """Seconds that TLS and the answer to Auth may take together."""
 
-COMMANDS = (StreamType.STOP, StreamType.RESTART, StreamType.UPDATE)
+RESTARTING = "the agent restarts"
+"""What the service is told at the end of a session that another process of the agent will resume."""
 
 
 class Owner(Protocol):
@@ -48,6 +48,10 @@ class Owner(Protocol):
 
     def stopped(self, order: StopTunnel) -> None:
         """The service has taken an endpoint away."""
+        ...
+
+    async def command(self, kind: int, body: bytes) -> CommandResp:
+        """The service wants the agent to stop, restart or update itself."""
         ...
 
     def heartbeat(self, link: "Link", latency: float) -> None:
@@ -128,10 +132,16 @@ class Link:
         if answer.error:
             raise Error.parse(answer.error)
 
-    async def close(self) -> None:
-        """End the session properly (GOAWAY last) and wait until its socket is gone too."""
+    async def close(self, *, resumed: bool = False) -> None:
+        """End the session properly (GOAWAY last) and wait until its socket is gone too.
+
+        ``resumed``: the agent will come back, so the service is not told that this is the end.
+        """
         if self._session is not None:
-            self._session.close()
+            if resumed:
+                self._session.close(ErrorCode.REMOTE_GONE_AWAY, RESTARTING)
+            else:
+                self._session.close()
             await self._session.wait_closed()
 
     def abort(self) -> None:
@@ -153,8 +163,8 @@ class Link:
         """Answer a request of the service."""
         if kind == StreamType.STOP_TUNNEL:
             self._owner.stopped(decode(StopTunnel, body))
-        if kind in COMMANDS:
-            return encode(CommandResp(error=NO_CALLBACK))
+        if kind in METHODS:
+            return encode(await self._owner.command(kind, body))
         return None  # unknown: ended without an answer
 
     def on_proxy(self, session: Session, header: ProxyHeader, stream: Pipe) -> Sink | None:

@@ -10,7 +10,7 @@ import platform
 import re
 import ssl
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from portway.agent.events import EventHandler
+from portway.agent.resume import Resumption
+from portway.agent.rpc import RPCHandler, RPCMethod
 from portway.agent.upstream import ProxyProtocol
 from portway.errors import ConfigError, Error
 from portway.wire.messages import NO_CALLBACK, SECOND, Auth, AuthExtra, Bind, BindExtra, new_opts
@@ -98,6 +100,9 @@ class AgentOptions:
     heartbeat_tolerance: float = HEARTBEAT_TOLERANCE
     auto_connect: bool = True
     client_info: tuple[ClientInfo, ...] = ()
+    rpc_handler: RPCHandler | None = field(default=None, repr=False)
+    rpc_unsupported: Mapping[RPCMethod, str] = field(default_factory=dict[RPCMethod, str])
+    resume: Resumption | None = None
 
     def auth(self, authtoken: str, client_id: str = "", cookie: str = "") -> Auth:
         """Return the first request of a session; id and cookie are those of the one to resume."""
@@ -115,13 +120,17 @@ class AgentOptions:
                 cookie=cookie,
                 heartbeat_interval=round(self.heartbeat_interval * SECOND),
                 heartbeat_tolerance=round(self.heartbeat_tolerance * SECOND),
-                update_unsupported_error=NO_CALLBACK,
-                stop_unsupported_error=NO_CALLBACK,
-                restart_unsupported_error=NO_CALLBACK,
+                update_unsupported_error=self._unsupported("UpdateAgent"),
+                stop_unsupported_error=self._unsupported("StopAgent"),
+                restart_unsupported_error=self._unsupported("RestartAgent"),
                 custom_cas=self.connect_cas is not None,
                 client_type=products[0].type,
             ),
         )
+
+    def _unsupported(self, method: RPCMethod) -> str:
+        """Return why the service need not ask for this, "" if it may."""
+        return NO_CALLBACK if self.rpc_handler is None else self.rpc_unsupported.get(method, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +249,9 @@ class AgentKeywords(TypedDict, total=False):
     auto_connect: bool
     client_info: ClientInfo | Sequence[ClientInfo]
     event_handlers: Iterable[EventHandler]
+    rpc_handler: RPCHandler | None
+    rpc_unsupported: Mapping[RPCMethod, str]
+    resume: Resumption | None
     logger: logging.Logger | None
 
 

@@ -25,13 +25,16 @@ from portway.agent.endpoint import Endpoint
 from portway.agent.info import AgentSession, session_info
 from portway.agent.link import Link
 from portway.agent.options import PROTOS, AgentOptions, EndpointOptions
+from portway.agent.resume import Resumption
+from portway.agent.rpc import obey
 from portway.agent.table import Table
 from portway.errors import ConfigError, ConnectError, Error, NotConnected, PortwayError, SessionClosed
 from portway.net.backoff import Backoff
 from portway.net.tasks import Tasks
 from portway.paths import bootstrap_file, default_data_dir
 from portway.pipe import Pipe, Sink
-from portway.wire.messages import Bind, BindResp, ProxyHeader, StopTunnel
+from portway.session import StreamType
+from portway.wire.messages import Bind, BindResp, CommandResp, ProxyHeader, StopTunnel
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
@@ -79,9 +82,11 @@ class Keeper:
         self._up = asyncio.Event()
         self._first: asyncio.Task[Exception | None] | None = None
         self._waiting = 0
+        self._farewell: asyncio.Task[None] | None = None
         self._service: Service | None = None
-        self._client_id = ""
-        self._cookie = ""
+        self._resume = options.resume
+        self._client_id = self._resume.client_id if self._resume else ""
+        self._cookie = self._resume.cookie if self._resume else ""
         self._log = emitter.logger
 
     @property
@@ -243,8 +248,21 @@ class Keeper:
         except SessionClosed:
             pass  # the next session begins with all of them
 
-    async def close(self) -> None:
-        """End this life by our own will: the endpoints first, then the session."""
+    def resumption(self) -> Resumption | None:
+        """Return what another process needs to continue this life; None before it is established."""
+        if self.session is None:
+            return None
+        return Resumption(self._client_id, self._cookie, [bound.rebind() for bound in self.table])
+
+    async def close(self, *, resumed: bool = False) -> None:
+        """End this life by our own will: the endpoints first, then the session.
+
+        ``resumed``: it will be continued, so the service keeps the names. A life that is ending already
+        is waited for.
+        """
+        if self._farewell is not None and self._farewell is not asyncio.current_task():
+            await asyncio.wait({self._farewell})
+            return
         link, self._link = self._link, None
         established = self.established
         self._end(None)
@@ -255,7 +273,7 @@ class Keeper:
             self._emitter.disconnected(self.session, None)
         await self._tasks.close()
         if link is not None:
-            await link.close()
+            await link.close(resumed=resumed)
 
     def _end(self, error: Exception | None) -> None:
         """Finish, once, all that hangs on this life."""
@@ -297,7 +315,7 @@ class Keeper:
             return NotConnected("the agent was disconnected, or refused for good")
         with self.table.binding():
             try:
-                answer = await link.bind(request)
+                answer = await self._ask(link, request)
                 _check(answer)
             except PortwayError as error:
                 return error
@@ -315,6 +333,16 @@ class Keeper:
             self.table.add(bound)
         self._log.info("endpoint online", extra={"url": str(endpoint.url), "id": endpoint.id})
         return endpoint
+
+    async def _ask(self, link: Link, request: Bind) -> BindResp:
+        """Bind: what is resumed first, and anew if the service has given that up. Raises Error."""
+        kept = self._resume.take(request) if self._resume else None
+        if kept is not None:
+            try:
+                return await link.bind(kept)
+            except Error as error:
+                self._log.warning("an endpoint cannot be resumed and is made anew: %s", error)
+        return await link.bind(request)
 
     def _forget(self, task: "asyncio.Task[E | Exception]") -> None:
         """Give up what a cancelled caller will never hold."""
@@ -349,6 +377,17 @@ class Keeper:
         bound = self.table.stop(order.id, Error(order.message, order.error_code))
         if bound is not None:
             self._log.warning("%s was stopped by the service: %s", bound.answer.url, order.message)
+
+    async def command(self, kind: int, body: bytes) -> CommandResp:
+        """Have the application decide; one that agreed to stop or restart ends this life."""
+        await self._up.wait()
+        assert self.session is not None
+        answer = await obey(self._options.rpc_handler, self.session, kind, body, self._log)
+        if not (answer.error or self.over or kind == StreamType.UPDATE):
+            farewell = self.close(resumed=kind == StreamType.RESTART)
+            # It begins when the answer is on its way.
+            self._farewell = self._tasks.start(farewell, name="agent farewell")
+        return answer
 
     def heartbeat(self, link: Link, latency: float) -> None:
         """Note the latency and pass the news on."""

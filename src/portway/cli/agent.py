@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from portway.cli import remote
 from portway.cli.output import FORMATS, LEVELS, LogLines, PatientSink
-from portway.errors import ConfigError
+from portway.errors import ConfigError, NotConnected
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
     from portway.agent.forwarder import EndpointForwarder
+    from portway.agent.resume import Resumption
     from portway.cli.console import Screen
     from portway.cli.watch import Watcher
 
@@ -132,11 +134,18 @@ Examples:
 )
 @click.argument("address")
 @_shared
-def tcp(**values: object) -> None:
+@click.option("--remote-addr", default="", metavar="HOST:PORT", help="Deprecated: --url tcp://HOST:PORT.")
+def tcp(remote_addr: str, **values: object) -> None:
     """Put any local TCP service on a public address.
 
-    ADDRESS is a port, host:port, or a tcp:// or tls:// URL.
+    ADDRESS is a port, host:port, or a tcp:// or tls:// URL. A fixed public address must be reserved
+    for your account.
     """
+    if remote_addr:
+        if values["url"]:
+            raise click.UsageError("--remote-addr and --url name the same thing; give --url alone")
+        click.echo(f"--remote-addr is deprecated; say --url tcp://{remote_addr}", err=True)
+        values["url"] = f"tcp://{remote_addr}"
     _main("tcp", values)
 
 
@@ -161,10 +170,13 @@ def _main(proto: str, values: dict[str, object]) -> None:
     from portway.net.loop import run
 
     options = Options(proto=proto, **values)  # pyright: ignore[reportArgumentType] -- click has checked them
-    run(_run(options))
+    again = run(_run(options))
+    if again is not None:
+        remote.run_again(again)
 
 
-async def _run(options: Options) -> None:
+async def _run(options: Options) -> "Resumption | None":
+    """Serve until the end; return what to begin again with if the service has asked for a restart."""
     from portway import Agent, __version__
     from portway.cli.status import Status
     from portway.cli.watch import Watcher
@@ -175,12 +187,16 @@ async def _run(options: Options) -> None:
         lines = _log_lines(options, screen_wanted, stack)
         watcher = Watcher(Status(version=__version__, http=options.proto == "http"), lines)
         stack.enter_context(watcher.taking_records())
+        commands = remote.Remote(watcher)
         agent = Agent(
             authtoken=options.authtoken,
             connect_url=options.connect_url,
             connect_cas=options.connect_cas,
             proxy_url=options.proxy_url,
             event_handlers=[watcher],
+            rpc_handler=commands,
+            rpc_unsupported=commands.unsupported(),
+            resume=remote.handed_on(),
         )
         tasks = await stack.enter_async_context(Tasks())
         watcher.status.connect_url = agent.connect_url
@@ -194,6 +210,12 @@ async def _run(options: Options) -> None:
                 await forwarder.wait()
         except asyncio.CancelledError:
             watcher.ended()
+        except NotConnected:
+            if not commands.asked:
+                raise
+        if commands.asked:
+            watcher.ended()
+        return commands.resumption
 
 
 async def _redraw(screen: "Screen") -> None:

@@ -83,8 +83,13 @@ class Watcher:
         self.status.forwarding.append((url, upstream))
         self._log("info", "started tunnel", name=name or "command_line", addr=upstream, url=url)
 
+    def told(self, method: str) -> None:
+        """The service has told the agent to stop or to restart, and it will."""
+        self.stopping = True
+        self._log("info", "told by the service", command=method)
+
     def ended(self) -> None:
-        """The user has asked for the end, and everything is offline."""
+        """The end was asked for, and everything is offline."""
         self._log("info", "stopped")
 
     @contextlib.contextmanager
