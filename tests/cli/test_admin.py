@@ -49,6 +49,12 @@ def test_accounts(data: Path) -> None:
     assert table[0].index("NAME") == table[1].index("alice")
 
 
+def test_an_account_is_put_on_a_plan(data: Path) -> None:
+    run(data, "account", "add", "alice")
+    run(data, "account", "plan", "alice", "free")
+    assert "free" in run(data, "account", "list").splitlines()[1].split()
+
+
 @pytest.mark.parametrize(("group", "prefix"), [("token", "cr_"), ("api-key", "ak_")])
 def test_keys_are_added_listed_and_revoked(data: Path, group: str, prefix: str) -> None:
     run(data, "account", "add", "alice")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from portway.errors import ConfigError
+from portway.model.plan import Plan
 from portway.server import config
 from portway.server.parsers import Address, PortRange
 
@@ -125,6 +126,11 @@ def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"#" * ((1 << 20) + 1))
     with pytest.raises(ConfigError, match="larger than"):
         config.load({}, HOME, config=str(file))
+
+
+def test_plans_have_no_limits_until_some_are_given() -> None:
+    assert config.load({}, HOME).control.plans == {}
+    assert config.load({"plan_limits": "free:domains=1"}, HOME).control.plans == {"free": Plan(domains=1)}
 
 
 def test_option_names_are_unique() -> None:

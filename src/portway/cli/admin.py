@@ -165,6 +165,19 @@ def account_add(target: Target, name: str) -> None:
     target.show([_account(added)], "")
 
 
+@account.command("plan")
+@click.argument("key", metavar="ID|NAME")
+@click.argument("plan")
+@_options
+@click.pass_obj
+def account_plan(target: Target, key: str, plan: str) -> None:
+    """Put an account on a plan; `portway serve --plan-limits` says what plans include."""
+    from portway.server import admin as doors
+
+    changed = target.run(lambda context: doors.accounts.set_plan(context, key, plan))
+    target.show([_account(changed)], "")
+
+
 @account.command("list")
 @_options
 @click.pass_obj

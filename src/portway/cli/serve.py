@@ -20,6 +20,10 @@ Examples:
 A flag goes before its variable, the variable before the file."""
 
 
+WIDEST = 40
+"""Columns up to which an option's text stands beside it."""
+
+
 class ServeCommand(click.Command):
     """Writes the options in groups, each with its default and its variable."""
 
@@ -27,7 +31,8 @@ class ServeCommand(click.Command):
         """Write one section a group."""
         for group, options in groupby(config.OPTIONS, key=lambda option: option.group):
             with formatter.section(group):
-                formatter.write_dl([(f"{each.flag} {each.metavar}", _text(each)) for each in options])
+                rows = [(f"{each.flag} {each.metavar}", _text(each)) for each in options]
+                formatter.write_dl(rows, col_max=WIDEST)
         with formatter.section("This command"):
             formatter.write_dl([
                 ("--config FILE", f"YAML file of options. [variable: {config.CONFIG_VARIABLE}]"),

@@ -14,8 +14,11 @@ from typing import Final, Generic, Literal, TypeVar
 
 from portway import paths
 from portway.errors import ConfigError
+from portway.model.address import pool_host
+from portway.model.plan import Plan
 from portway.server import parsers, where, yaml_file
 from portway.server.parsers import Address, PortRange
+from portway.server.plan_limits import plan_limits
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -52,10 +55,14 @@ class EdgeConfig:
 
 @dataclass(frozen=True, slots=True)
 class ControlConfig:
-    """The controller: where the store is. ``database_url`` may hold a password; "": a file."""
+    """The controller: where the store is. ``database_url`` may hold a password; "": a file.
+
+    ``plans`` bounds what accounts of a plan may have.
+    """
 
     data_dir: Path
     database_url: str = field(default="", repr=False)
+    plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
 
     @property
     def database(self) -> Path | str:
@@ -152,6 +159,9 @@ DRAIN_TIMEOUT = Option(
 ENDPOINTS_PER_SESSION = Option(
     "endpoints_per_session", BEHAVIOUR, "N", "100", parsers.count,
     "Endpoints that one agent session may hold; more is ERR_NGROK_324.")  # fmt: skip
+PLAN_LIMITS = Option(
+    "plan_limits", BEHAVIOUR, "LIMITS", "none", plan_limits,
+    "What accounts of a plan may have, such as free:domains=3,addresses=1. See docs/names.md.")  # fmt: skip
 DATA_DIR = Option(
     "data_dir", LOGGING, "DIR", "$XDG_DATA_HOME/portway or ~/.local/share/portway", parsers.folder,
     "Folder of database, keys and certificates.")  # fmt: skip
@@ -172,7 +182,7 @@ ACCESS_LOG = Option(
 OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, LISTEN_HTTP, LISTEN_HTTPS, TCP_PORTS,
     DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
-    TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION,
+    TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
 )  # fmt: skip
 """Every option, in the order of the help text."""
@@ -232,7 +242,7 @@ def load(
     file = yaml_file.read(Path(named), [option.name for option in OPTIONS]) if named else None
     settings = Settings(flags, env, file)
     data_dir = settings.given(DATA_DIR) or paths.default_data_dir(env)
-    control = ControlConfig(data_dir, settings.given(DATABASE_URL) or "")
+    control = ControlConfig(data_dir, settings.given(DATABASE_URL) or "", settings.given(PLAN_LIMITS) or {})
     return ServeConfig(_edge(settings), control, _log(settings))
 
 
@@ -272,4 +282,4 @@ def _log(settings: Settings) -> LogConfig:
 def default_tcp_host(domain: str) -> str:
     """Return ``localhost`` below ``.localhost``, else ``1.tcp.DOMAIN``."""
     local = domain == "localhost" or domain.endswith(".localhost")
-    return "localhost" if local else f"1.tcp.{domain}"
+    return "localhost" if local else pool_host(domain)

@@ -13,6 +13,7 @@ import logging
 import signal
 import sys
 import time
+from dataclasses import replace
 from typing import Final, TextIO
 
 from portway.errors import Error
@@ -77,7 +78,8 @@ class _Service:
             stack.push_async_callback(self._link.stop)
             stack.push_async_callback(self._worker.drain)
             chain, key = self._folder.certificate(self._config.edge.domain, time.time())
-            self._link.start(api.fileno(), facts_of(self._worker.config))
+            settings = replace(facts_of(self._worker.config), plans=self._config.control.plans)
+            self._link.start(api.fileno(), settings)
             self._worker.start(
                 self._link,
                 self._log,

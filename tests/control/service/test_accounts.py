@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from tests.kit.names import noted
 from tests.kit.store import Clock, opened
 
 from portway.control.service import accounts
+from portway.control.store import changes
 from portway.errors import Error
 
 
@@ -20,6 +22,21 @@ async def test_accounts_are_listed_oldest_first(tmp_path: Path) -> None:
     assert first.id.startswith("ac_")
     assert second.plan == "free"
     assert second.created_at == clock.now
+
+
+async def test_an_account_is_put_on_another_plan(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context:
+        account = await accounts.add(context, "a")
+        assert account.plan == accounts.DEFAULT_PLAN
+        changed = await accounts.set_plan(context, "a", " free ")
+        assert changed.plan == "free"
+        assert await accounts.listed(context) == [changed]
+        assert await noted(context) == [(changes.ACCOUNT, account.id)]
+        for plan in ("", " ", "a\nb", "x" * 41):
+            with pytest.raises(Error, match="1 to 40 printable"):
+                await accounts.set_plan(context, "a", plan)
+        with pytest.raises(Error, match="no account"):
+            await accounts.set_plan(context, "b", "free")
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 256])

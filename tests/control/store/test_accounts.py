@@ -1,5 +1,6 @@
 """Queries on accounts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ async def test_an_account_comes_back_as_it_was(tmp_path: Path) -> None:
         assert await accounts.find(connection, "a") == ACCOUNT
         assert await accounts.find(connection, "b") is None
         assert await accounts.listed(connection) == [ACCOUNT]
+        await accounts.set_plan(connection, "ac_1", "team")
+        assert await accounts.find(connection, "ac_1") == replace(ACCOUNT, plan="team")
 
 
 async def test_a_name_is_taken_once(tmp_path: Path) -> None:

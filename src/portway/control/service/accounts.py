@@ -1,5 +1,6 @@
 """Accounts: who owns keys, names and endpoints."""
 
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy.exc import IntegrityError
@@ -7,11 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.service.context import Context
 from portway.control.store import accounts as store
+from portway.control.store import changes
 from portway.errors import Error, NotFound
 from portway.model.entities import Account
 from portway.model.ids import new_id
 
 NAME_LIMIT: Final = 255
+PLAN_LIMIT: Final = 40
 DEFAULT_PLAN: Final = "self-hosted"
 
 
@@ -35,6 +38,18 @@ async def add_within(
     except IntegrityError as error:
         raise Error(f"There is an account named {name!r} already.") from error
     return account
+
+
+async def set_plan(context: Context, key: str, plan: str) -> Account:
+    """Put an account (identifier or name) on a plan; what it has already stays. Raises Error."""
+    plan = plan.strip()
+    if not plan or not plan.isprintable() or len(plan) > PLAN_LIMIT:
+        raise Error(f"The name of a plan has 1 to {PLAN_LIMIT} printable characters.")
+    async with context.database.write() as connection:
+        account = await resolve(connection, key)
+        await store.set_plan(connection, account.id, plan)
+        await changes.note(connection, changes.ACCOUNT, account.id, account.id, context.now())
+    return replace(account, plan=plan)
 
 
 async def listed(context: Context) -> list[Account]:

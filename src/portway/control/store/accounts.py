@@ -1,6 +1,6 @@
 """Queries on accounts."""
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import insert, or_, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,6 +24,11 @@ async def find(connection: AsyncConnection, key: str) -> Account | None:
     query = select(*_COLUMNS).where(or_(accounts.c.id == key, accounts.c.name == key))
     row = (await connection.execute(query)).first()
     return _account(row) if row else None
+
+
+async def set_plan(connection: AsyncConnection, account_id: str, plan: str) -> None:
+    """Change the plan of an account."""
+    await connection.execute(update(accounts).where(accounts.c.id == account_id).values(plan=plan))
 
 
 async def listed(connection: AsyncConnection) -> list[Account]:
