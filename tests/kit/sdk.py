@@ -66,16 +66,28 @@ class Sdk:
         self._reader = Thread(target=self._read, name=f"sdk-{kind}", daemon=True)
         self._reader.start()
 
-    def connect(self, *, interval: int = 10, tolerance: int = 15) -> None:
-        """Connect and authenticate; heartbeat times in seconds. Raises SdkError."""
+    def connect(
+        self, *, interval: int = 10, tolerance: int = 15, port: int = 0, commands: str | None = None
+    ) -> None:
+        """Connect and authenticate; heartbeat times in seconds. Raises SdkError.
+
+        ``port`` is that of a proxy of ours, to be used instead of the service's own. ``commands`` (Python
+        only): take commands of the service, and answer with this text, "" agreeing.
+        """
         known = self._service.bootstrap
         token = known.authtoken if self._token is None else self._token
-        address = f"localhost:{known.connect_url.rpartition(':')[2]}"
+        address = f"localhost:{port or known.connect_url.rpartition(':')[2]}"
         ca = Path(known.ca_cert).read_text()
-        self._ask("connect", address=address, ca=ca, token=token, interval=interval, tolerance=tolerance)
+        more = {} if commands is None else {"commands": commands}
+        self._ask(
+            "connect", address=address, ca=ca, token=token, interval=interval, tolerance=tolerance, **more
+        )
 
     def forward(self, proto: str, to: str, domain: str = "") -> str:
-        """Make an endpoint forwarded to an upstream URL; return the public URL."""
+        """Make an endpoint forwarded to an upstream URL; return the public URL.
+
+        ``domain`` is the name to ask for, of tcp the remote address.
+        """
         return str(self._ask("forward", proto=proto, to=to, domain=domain)["url"])
 
     def listen(self, proto: str, domain: str = "") -> str:
@@ -97,6 +109,10 @@ class Sdk:
     def losses(self) -> list[str]:
         """Return the errors of the losses of the session so far."""
         return self._ask("state")["losses"]
+
+    def commands(self) -> list[str]:
+        """Return the commands of the service so far (Python only)."""
+        return self._ask("state")["commands"]
 
     def end(self) -> None:
         """End the process."""

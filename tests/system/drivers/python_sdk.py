@@ -41,16 +41,26 @@ class Driver:
         self.listeners: dict[str, Any] = {}
         self.latencies: list[float] = []
         self.losses: list[str] = []
+        self.commands: list[str] = []
 
     async def connect(
-        self, address: str, ca: str, token: str, interval: int, tolerance: int
+        self, address: str, ca: str, token: str, interval: int, tolerance: int, commands: str | None = None
     ) -> dict[str, Any]:
-        """Make the session; interval and tolerance of heartbeats in seconds."""
+        """Make the session; interval and tolerance of heartbeats in seconds.
+
+        ``commands``: with a handler for each, which answers with this text, "" agreeing; None: without.
+        """
         builder = ngrok.SessionBuilder().server_addr(address).authtoken(token)
         builder.ca_cert(bytearray(ca, "ascii"))
         builder.heartbeat_interval(interval).heartbeat_tolerance(tolerance)
         builder.handle_heartbeat(self.latencies.append)
         builder.handle_disconnection(self._lost)
+        if commands is not None:
+            builder.handle_stop_command(lambda *_: self._commanded("stop", commands))
+            builder.handle_restart_command(lambda *_: self._commanded("restart", commands))
+            builder.handle_update_command(
+                lambda version, major: self._commanded(f"update {version!r} {major}", commands)
+            )
         self.session = await builder.connect()
         return {}
 
@@ -77,8 +87,13 @@ class Driver:
         return {}
 
     async def state(self) -> dict[str, Any]:
-        """Tell the latencies of heartbeats and the losses of the session so far."""
-        return {"latencies": self.latencies, "losses": self.losses}
+        """Tell the latencies of heartbeats, the losses of the session and its commands so far."""
+        return {"latencies": self.latencies, "losses": self.losses, "commands": self.commands}
+
+    def _commanded(self, what: str, answer: str) -> None:
+        self.commands.append(what)
+        if answer:
+            raise RuntimeError(answer)
 
     def _lost(self, _address: str, error: str) -> None:
         self.losses.append(error)
@@ -88,6 +103,8 @@ class Driver:
         builder = getattr(self.session, f"{kind}_endpoint")()
         if proto in ("http", "https"):
             builder.scheme(proto)
+        if domain and proto == "tcp":
+            return builder.remote_addr(domain)
         return builder.domain(domain) if domain else builder
 
     def _keep(self, listener: Any) -> dict[str, Any]:
