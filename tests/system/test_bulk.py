@@ -24,7 +24,7 @@ STILL = int(1.0 / PAUSE)
 """Looks without any progress after which a flow counts as stalled: about a second."""
 
 GROWTH = 24 * MIB
-"""Bytes that either process may grow by while they stall. A window is 256 KiB, at most 1 MiB after it
+"""Bytes that either process may grow by while they stall. A window is 256 KiB, at most 1.5 MiB after it
 was raised, and is held at one of the two ends; eight full ones and the sockets' own buffers fit."""
 
 

@@ -30,7 +30,7 @@ def test_the_numbers_of_the_protocol() -> None:
     assert [int(code) for code in ErrorCode] == list(range(16))
     assert ErrorCode.STREAM_CANCELLED == 6
     assert ErrorCode.SESSION_CLOSED == 14
-    assert (frames.INITIAL_WINDOW, frames.RAISED_WINDOW) == (0x40000, 0x100000)
+    assert (frames.INITIAL_WINDOW, frames.RAISED_WINDOW, frames.OWN_WINDOW) == (0x40000, 0x100000, 0x180000)
 
 
 def test_a_header_is_read_as_it_is_written() -> None:

@@ -52,6 +52,12 @@ def test_windows_are_raised_only_toward_peers_that_gain() -> None:
     assert raised == [OFFICIAL_GO, PORTWAY]
 
 
+@pytest.mark.parametrize("profile", [STRICT, OFFICIAL_RUST, OFFICIAL_GO, OFFICIAL_SERVICE, PORTWAY])
+def test_no_step_of_credit_leaves_much_of_a_window_idle(profile: Profile) -> None:
+    assert profile.grant_step <= profile.receive_window // 8
+    assert profile.grant_step <= INITIAL_WINDOW // 2  # for peers that cut credit to that, whatever they say
+
+
 def test_our_own_ends_fit_each_other() -> None:
     assert PORTWAY.urgent_limit == PEER_STREAM_LIMIT
     assert PORTWAY.send_credit_cap == MAX_CREDIT

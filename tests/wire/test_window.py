@@ -7,8 +7,8 @@ from tests.kit.pair import Side, agent, data, service, wndinc
 
 from portway.errors import LocalProtocolError
 from portway.wire import OFFICIAL_GO, OFFICIAL_RUST, PORTWAY, STRICT, Profile
-from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, RAISED_WINDOW
-from portway.wire.window import GRANT_STEP, SESSION_GRANTS, Account
+from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, OWN_WINDOW, RAISED_WINDOW
+from portway.wire.window import GRANT_STEP, SESSION_GRANTS, SMALL_STEP, Account
 
 
 def test_credit_is_cut_to_the_cap() -> None:
@@ -64,13 +64,15 @@ def test_credit_returns_in_steps_of_what_was_consumed() -> None:
     stream, _ = side.open(eager=False)
     side.flush_all()
     assert receive(side, 2, 200_000) == []
-    stream.consume(GRANT_STEP - 1)
+    stream.consume(SMALL_STEP - 1)
     assert side.frames() == []
     stream.consume(1)
-    assert [(frame.type, frame.value) for frame in side.frames()] == [(2, GRANT_STEP)]
-    stream.consume(200_000 - GRANT_STEP)
+    assert [(frame.type, frame.value) for frame in side.frames()] == [(2, SMALL_STEP)]
+    stream.consume(SMALL_STEP + 9)
+    assert [(frame.type, frame.value) for frame in side.frames()] == [(2, SMALL_STEP + 9)]
+    stream.consume(200_000 - 6 * SMALL_STEP)
     assert side.frames() == []
-    assert stream.grant == INITIAL_WINDOW - 200_000 + GRANT_STEP
+    assert stream.grant == INITIAL_WINDOW - 200_000 + 2 * SMALL_STEP + 9
 
 
 def test_unflushed_grants_of_a_stream_are_one_frame() -> None:
@@ -90,15 +92,15 @@ def test_unflushed_grants_of_a_stream_are_one_frame() -> None:
     assert [frame.value for frame in side.frames()] == [GRANT_STEP]
 
 
-@pytest.mark.parametrize("profile", [PORTWAY, OFFICIAL_GO])
-def test_the_first_grant_raises_the_window_once(profile: Profile) -> None:
+@pytest.mark.parametrize(("profile", "raised"), [(PORTWAY, OWN_WINDOW), (OFFICIAL_GO, RAISED_WINDOW)])
+def test_the_first_grant_raises_the_window_once(profile: Profile, raised: int) -> None:
     side = service(profile)
     stream, _ = side.open()
     side.flush_all()
-    assert receive(side, 2, GRANT_STEP) == [GRANT_STEP + RAISED_WINDOW - INITIAL_WINDOW]
-    assert stream.window == RAISED_WINDOW
+    assert receive(side, 2, GRANT_STEP) == [GRANT_STEP + raised - INITIAL_WINDOW]
+    assert stream.window == raised
     assert receive(side, 2, GRANT_STEP) == [GRANT_STEP]
-    assert side.connection.raised == RAISED_WINDOW - INITIAL_WINDOW
+    assert side.connection.raised == raised - INITIAL_WINDOW
     side.feed(data(2, b"", fin=True))
     assert side.connection.raised == 0
 
@@ -119,8 +121,8 @@ def test_raising_stops_where_the_session_has_given_enough() -> None:
         assert len(receive(side, 2 + 2 * n, GRANT_STEP)) == 1
         windows = [stream.window for stream in side.connection.slots.streams.values()]
         assert sum(windows) <= SESSION_GRANTS
-    assert windows.count(RAISED_WINDOW) == (SESSION_GRANTS - 128 * INITIAL_WINDOW) // (
-        RAISED_WINDOW - INITIAL_WINDOW
+    assert windows.count(OWN_WINDOW) == (SESSION_GRANTS - 128 * INITIAL_WINDOW) // (
+        OWN_WINDOW - INITIAL_WINDOW
     )
 
 

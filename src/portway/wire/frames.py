@@ -24,7 +24,11 @@ INITIAL_WINDOW: Final = 262_144
 """Bytes a stream may carry each way before the first WNDINC; not negotiated."""
 
 RAISED_WINDOW: Final = 1 << 20
-"""Bytes of a receive window after its one raise, toward peers that gain from it."""
+"""Bytes of a receive window after its one raise, toward Go agents."""
+
+OWN_WINDOW: Final = 3 << 19
+"""The same between our own ends: half as much again as four initial windows, since steps of credit and a
+busy machine leave a part of any window unused on a long link."""
 
 FLAG_FIN: Final = 0x1
 """On DATA: the sender has finished writing."""

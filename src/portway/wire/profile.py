@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, RAISED_WINDOW
+from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, OWN_WINDOW, RAISED_WINDOW
+from portway.wire.window import GRANT_STEP, SMALL_STEP
 
 URGENT_RESERVE: Final = 16
 """Streams beyond the limit that heartbeats and commands may still open."""
@@ -30,6 +31,8 @@ class Profile:
     """Streams of both directions together up to which proxied ones are opened."""
     receive_window: int
     """Receive window of a stream after its raise, in bytes; INITIAL_WINDOW means never raised."""
+    grant_step: int
+    """Bytes consumed on a stream before a WNDINC gives them back."""
     fin_before_reset: bool
     """An abort sends FIN, then RST: some peers leak a stream that is only reset."""
     peer_limit: int = PEER_STREAM_LIMIT
@@ -59,6 +62,7 @@ STRICT: Final = Profile(
     send_credit_cap=INITIAL_WINDOW,
     stream_limit=_OFFICIAL_STREAMS,
     receive_window=INITIAL_WINDOW,
+    grant_step=SMALL_STEP,
     fin_before_reset=True,
 )
 """For a peer that has not said what it is: right for everyone."""
@@ -72,6 +76,7 @@ OFFICIAL_RUST: Final = Profile(
     send_credit_cap=INITIAL_WINDOW,
     stream_limit=_OFFICIAL_STREAMS,
     receive_window=INITIAL_WINDOW,
+    grant_step=SMALL_STEP,
     fin_before_reset=True,
 )
 """The SDKs with ngrok-rust inside (Rust, Python, JavaScript, Java)."""
@@ -82,6 +87,7 @@ OFFICIAL_GO: Final = Profile(
     send_credit_cap=INITIAL_WINDOW,
     stream_limit=_OFFICIAL_STREAMS,
     receive_window=RAISED_WINDOW,
+    grant_step=GRANT_STEP,
     fin_before_reset=True,
 )
 """The Go SDK: it uses a raised window."""
@@ -92,6 +98,7 @@ OFFICIAL_SERVICE: Final = Profile(
     send_credit_cap=MAX_CREDIT,
     stream_limit=_OFFICIAL_STREAMS,
     receive_window=INITIAL_WINDOW,
+    grant_step=SMALL_STEP,
     fin_before_reset=True,
     reset_on_abort=False,
 )
@@ -102,7 +109,8 @@ PORTWAY: Final = Profile(
     frame_limit=262_144,
     send_credit_cap=MAX_CREDIT,
     stream_limit=PEER_STREAM_LIMIT - URGENT_RESERVE,
-    receive_window=RAISED_WINDOW,
+    receive_window=OWN_WINDOW,
+    grant_step=GRANT_STEP,
     # A FIN first would let a cut-off answer pass for a complete one.
     fin_before_reset=False,
 )

@@ -66,6 +66,7 @@ class Stream(Account):
         """Make an open stream; only the connection does."""
         super().__init__()
         self.connection = connection
+        self.step = connection.profile.grant_step
         self.out = connection.output
         self.id = stream_id
         self.sink: Sink = sink
@@ -228,7 +229,7 @@ class Stream(Account):
             self.connection.cut(self, code)
 
     def consume(self, n: int) -> None:
-        """Give credit for ``n`` delivered bytes back, in steps of GRANT_STEP.
+        """Give credit for ``n`` delivered bytes back, in the profile's steps.
 
         Raise LocalProtocolError when more is consumed than was delivered.
         """

@@ -9,11 +9,12 @@ what we let the peer send::
 
 Bytes on their way through us are the rest: ``window - grant - consumed``. So a leg that stops
 consuming stops its peer, and what we can ever hold of a stream is its window. Credit goes back in
-steps of ``GRANT_STEP``, however large the window: half of a raised one would deadlock with a peer
-that cuts credit to the initial window.
+steps, however large the window: half of a raised one would deadlock with a peer that cuts credit to
+the initial window. Up to a step of any window lies idle, which tells on long links: toward peers
+whose windows are never raised the step is small.
 
 The invariants, checked at every change that is not per byte: ``0 ≤ credit ≤ cap``, ``0 ≤ grant``,
-``grant + consumed ≤ window``, and ``0 ≤ consumed < GRANT_STEP`` between calls.
+``grant + consumed ≤ window``, and ``0 ≤ consumed < step`` between calls.
 """
 
 from typing import Final
@@ -24,6 +25,9 @@ from portway.wire.frames import INITIAL_WINDOW
 GRANT_STEP: Final = 131_072
 """Bytes consumed after which they are given back by one WNDINC."""
 
+SMALL_STEP: Final = 32_768
+"""The same where the window stays at its initial size."""
+
 SESSION_GRANTS: Final = 64 << 20
 """Bytes: no window is raised that would take the sum of a session's windows above this."""
 
@@ -31,7 +35,7 @@ SESSION_GRANTS: Final = 64 << 20
 class Account:
     """The credit of one stream, both ways."""
 
-    __slots__ = ("consumed", "credit", "grant", "window")
+    __slots__ = ("consumed", "credit", "grant", "step", "window")
 
     def __init__(self) -> None:
         """Open an account with the initial window each way."""
@@ -39,6 +43,7 @@ class Account:
         self.window: int = INITIAL_WINDOW
         self.grant: int = INITIAL_WINDOW
         self.consumed: int = 0
+        self.step: int = GRANT_STEP
 
     def gain(self, increment: int, cap: int) -> None:
         """Add the peer's WNDINC to our credit, of which no more than ``cap`` is believed."""
@@ -54,7 +59,7 @@ class Account:
         if consumed > self.window - self.grant:
             raise LocalProtocolError(f"consumed {n} bytes that were never delivered")
         self.consumed = consumed
-        return consumed >= GRANT_STEP
+        return consumed >= self.step
 
     def give_back(self, extra: int) -> int:
         """Grant again what was consumed, and ``extra`` to raise the window; return the increment."""
