@@ -214,6 +214,8 @@ NO_TEST_OF_ITS_OWN: dict[str, str] = {
 NO_SOURCE_OF_ITS_OWN: dict[str, str] = {
     "agent/test_with_service.py": "the SDK against the real data plane",
     "edge/test_http_clients.py": "curl, http.client and websockets through the whole HTTP edge",
+    "edge/test_http_limits.py": "what one visitor's connection may take, of heads and of turns",
+    "session/test_abandoned.py": "requests that a peer gives up, one by one and in floods",
     "codec/test_http1_against_httptools.py": "what httptools refuses and we accept is a failure",
     "wire/test_captures.py": "what official clients said, replayed through all of wire",
     "wire/test_schedules.py": "two machines of wire back to back, under any schedule",
