@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, delete, insert, select, text
 from sqlalchemy.exc import IntegrityError
-from tests.kit.store import opened, place
+from tests.kit.store import SQLITE, opened, place
 
 from portway.control.store import changes
 from portway.control.store.database import HEAD, Database, back_end_of, open_database
@@ -149,6 +149,25 @@ async def test_what_a_statement_does_wrong_is_not_the_stores_state(tmp_path: Pat
                 await connection.execute(insert(accounts), [row, row])
         assert "hidden" in str(caught.value), "values end up in logs"
         assert "ac_1" not in str(caught.value.statement)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+async def test_a_character_that_cannot_be_stored_is_no_failure_of_the_store(
+    tmp_path: Path, text: str, back_end: str
+) -> None:
+    row = {"id": "ac_1", "name": text, "plan": "", "created_at": 0.0}
+    async with opened(tmp_path) as context:
+
+        async def write() -> None:
+            async with context.database.write() as connection:
+                await connection.execute(insert(accounts).values(row))
+
+        if text == "a\0b" and back_end == SQLITE:
+            await write()  # it can
+            return
+        with pytest.raises(Error, match="character that the store cannot hold") as caught:
+            await write()
+        assert not isinstance(caught.value, StoreUnavailable)
 
 
 async def test_a_store_that_fails_says_so_once_and_heals(

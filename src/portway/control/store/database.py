@@ -26,7 +26,7 @@ from portway.control import files
 from portway.control.feed import Feed
 from portway.control.store import changes, postgres, sqlite
 from portway.control.store.url import place
-from portway.errors import ConfigError, StoreUnavailable
+from portway.errors import ConfigError, Error, StoreUnavailable
 
 HEAD: Final = "0002"
 """The newest revision; a test compares it with the migrations."""
@@ -38,6 +38,9 @@ _OURS: Final = (IntegrityError, ProgrammingError, DataError)
 
 _AWAY: Final = (DBAPIError, PoolTimeout, OSError)
 """What the drivers raise when the store cannot be used. A TimeoutError is an OSError."""
+
+_UNFIT: Final = "A text is too long, or has a character that the store cannot hold."
+"""NUL, which PostgreSQL has no place for, or half of a surrogate pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,11 @@ class Database:
                     raise
         except _OURS:
             raise
+        except UnicodeEncodeError as error:
+            raise Error(_UNFIT) from error
         except _AWAY as error:
+            if postgres.is_unfit(error):
+                raise Error(_UNFIT) from error
             self._lost(error)
             raise StoreUnavailable from error
         self._found()

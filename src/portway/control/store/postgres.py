@@ -68,6 +68,11 @@ def is_hopeless(error: BaseException) -> bool:
     return isinstance(error, SSLCertVerificationError)
 
 
+def is_unfit(error: BaseException) -> bool:
+    """Tell whether a statement failed because of a value that no column can hold (SQLSTATE class 22)."""
+    return isinstance(error, DBAPIError) and (getattr(error.orig, "sqlstate", None) or "").startswith("22")
+
+
 async def lock(connection: AsyncConnection) -> None:
     """Wait until no other transaction writes; the lock goes with the transaction."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
