@@ -15,6 +15,7 @@ function endpoint(proto, domain) {
   const builder = { http: "httpEndpoint", https: "httpEndpoint", tcp: "tcpEndpoint", tls: "tlsEndpoint" }[proto];
   const made = session[builder]();
   if (proto === "http" || proto === "https") made.scheme(proto);
+  if (domain && proto === "tcp") return made.remoteAddr(domain);
   return domain ? made.domain(domain) : made;
 }
 

@@ -20,6 +20,7 @@ from tests.kit.certificates import Authority
 from tests.kit.eventually import eventually
 from tests.kit.product import Service, agent_beside, running_agent, running_service
 from tests.kit.programs import need
+from tests.kit.rest import Rest
 from tests.kit.traffic import server, visitor
 
 pytestmark = pytest.mark.xdist_group("protocols")
@@ -92,6 +93,23 @@ def test_ssh_login_and_scp(service: Service, sshd: int, tmp_path: Path) -> None:
     assert _hash(tmp_path / "copy") == _hash(tmp_path / "back") == hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.row("T-002", "T-031")
+def test_ssh_finds_its_machine_again_at_a_fixed_address(service: Service, sshd: int, tmp_path: Path) -> None:
+    """Each agent is a new process; ssh pins the host key to the address and would notice another."""
+    ssh = need("ssh")
+    addr = Rest(service).address()["addr"]
+    host, port = addr.split(":")
+    options = [
+        *("-i", str(tmp_path / "user"), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-F", "none"),
+        *("-o", f"UserKnownHostsFile={tmp_path}/known", "-o", f"HostName={host}", "-p", port),
+    ]
+    for flag, checking in (("--remote-addr", "accept-new"), ("--url", "yes")):
+        with running_agent(service, "tcp", str(sshd), flag, addr) as (_, url):
+            assert url == f"tcp://{addr}"
+            checked = [*options, "-o", f"StrictHostKeyChecking={checking}"]
+            assert _run([str(ssh), *checked, f"{getpass.getuser()}@machine", "echo there"]) == "there\n"
+
+
 # -- PostgreSQL ----------------------------------------------------------------------------------
 
 
@@ -150,6 +168,28 @@ def test_postgresql_with_tls_asked_for_inside_the_connection(
     numbers = ",".join(map(str, range(1, 300001))).encode()
     assert answer[0].startswith("t|TLSv1")
     assert answer[1] == f"{300000 * 300001 // 2}|{hashlib.md5(numbers).hexdigest()}"
+
+
+@pytest.mark.row("T-006", "T-030")
+def test_postgresql_at_a_fixed_address_over_a_restart_of_the_service(
+    service: Service, postgres: tuple[int, Path]
+) -> None:
+    psql = need("psql")
+    port, ca = postgres
+    addr = Rest(service).address()["addr"]
+    there = (
+        f"host=localhost hostaddr=127.0.0.1 port={urlsplit(f'//{addr}').port} user=tester dbname=postgres "
+        f"sslmode=verify-full sslrootcert={ca} connect_timeout=5"
+    )
+
+    def ask(query: str) -> str:
+        return _run([str(psql), "-X", "-A", "-t", "-d", there, "-c", query]).strip()
+
+    with running_agent(service, "tcp", f"127.0.0.1:{port}", "--url", f"tcp://{addr}") as (_, url):
+        assert url == f"tcp://{addr}"
+        ask("create table if not exists kept (n int); insert into kept values (1)")
+        service.restart()
+        assert eventually(lambda: ask("select count(*) from kept"), "psql is back", timeout=60) == "1"
 
 
 # -- the server speaks first ---------------------------------------------------------------------
