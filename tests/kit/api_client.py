@@ -41,14 +41,14 @@ class ClientError(Exception):
 class ApiClient:
     """One `ngrok.Client`. Calls block. Use it as a context manager."""
 
-    def __init__(self, key: str, url: str) -> None:
-        """Start the driver and make the client; nothing is sent yet."""
+    def __init__(self, key: str, url: str, *, ca: str = "") -> None:
+        """Start the driver and make the client; nothing is sent yet. ``ca`` is a PEM file to trust."""
         self._process = subprocess.Popen(
             [str(_environment()), str(DRIVER)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=clean_environment() | {"NO_PROXY": "*"},
+            env=clean_environment() | {"NO_PROXY": "*"} | ({"REQUESTS_CA_BUNDLE": ca} if ca else {}),
         )
         self._ask("connect", key=key, url=url)
 

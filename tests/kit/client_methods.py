@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from tests.kit.api_client import ApiClient, ClientError
 from tests.kit.eventually import eventually
 from tests.kit.product import AgentProcess, Service, running_agent
+from tests.kit.sdk import Sdk
 from tests.kit.x509 import make
 
 NOUNS = (
@@ -32,6 +33,24 @@ NOUNS = (
     "tunnels",
 )
 """Parts of the client that the service provides for."""
+
+HEAD = """\
+# ngrok's Python client of the API
+
+Written by `tools/client_methods.py` from a run of ngrok's official client (`ngrok-api` 0.19.0, unmodified, in
+an environment of its own) against a real service with real agents; `tests/system/test_api.py` does the same
+run and compares. The client itself is asked for its methods, so none can be missing.
+
+*Passed* means that the call succeeded, that every property of the answer could be read, that what was made
+was then found by get, list and filter, changed by update, and gone after delete.
+"""
+
+OTHERS = """
+The client's other {count} methods belong to resources that this version of the service does not have. Each
+was called too and got a proper refusal, status 404 in the usual envelope{unsent}:
+"""
+
+UNSENT = "the client fails before it sends anything"
 
 POLICY = "on_http_request: [{actions: [{type: custom-response, config: {status_code: 200}}]}]"
 TEXTS = {"description": "a text", "metadata": "m"}
@@ -98,6 +117,24 @@ def act(service: Service) -> Run:
         return run
 
 
+def page(run: Run) -> str:
+    """Return what docs/reference/api-client.md says of a run."""
+    lines = [HEAD, "| method | what it sends | result |", "|---|---|---|"]
+    lines += [f"| `{name}` | {_sent(run, name)} | {how} |" for name, how in run.results().items()]
+    others = [name for name in sorted(run.methods) if name.partition(".")[0] not in NOUNS]
+    parts = sorted({name.rpartition(".")[0] for name in others})
+    unsent = [f"`{name}`" for name in others if run.passed[name] == UNSENT]
+    assert {run.passed[name] for name in others} <= {"refused with 404", UNSENT}
+    but = f", but for {' and '.join(unsent)}, where {UNSENT}" if unsent else ""
+    lines += [OTHERS.format(count=len(others), unsent=but), *(f"- `{part}`" for part in parts), ""]
+    return "\n".join(lines)
+
+
+def _sent(run: Run, name: str) -> str:
+    sent = run.methods[name]
+    return f"`{sent['verb']} {sent['path']}`"
+
+
 def _keys(run: Run) -> None:
     public = ed25519.Ed25519PrivateKey.generate().public_key()
     form = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
@@ -154,13 +191,17 @@ def _agents(run: Run) -> None:
         assert run.call("tunnels.get", id=tunnel["id"]) == tunnel
         session = run.call("tunnel_sessions.get", id=seen["tunnel_session"]["id"])
         assert session in run.call("tunnel_sessions.list")["tunnel_sessions"]
-        run.refused("tunnel_sessions.update", 804, id=session["id"])
-        run.passed["tunnel_sessions.update"] = "passed: our agent refuses (ERR_NGROK_804)"
+        run.refused("tunnel_sessions.update", 806, id=session["id"])
         run.call("tunnel_sessions.restart", id=session["id"])
         again = eventually(lambda: _other_session(run, session["id"]), "the agent comes back", timeout=30)
         run.call("tunnel_sessions.stop", id=again)
         eventually(lambda: _ended(agent), "the agent ends", timeout=20)
         eventually(lambda: not _online(run, url), "its endpoint is gone")
+    with Sdk("python", run.service) as sdk:  # ngrok's own agent SDK: ours refuses to be updated from afar
+        sdk.connect(commands="")
+        session = eventually(lambda: _other_session(run, ""), "the SDK is online")
+        run.call("tunnel_sessions.update", id=session)
+        assert eventually(sdk.commands, "the SDK hears of it")[0].startswith("update")
 
 
 def _others(run: Run) -> None:
@@ -176,7 +217,7 @@ def _refusal(client: ApiClient, name: str) -> str:
         client.probe(name)
     error = raised.value
     if error.kind == "TypeError":
-        return "the client fails before it sends anything"
+        return UNSENT
     assert error.kind in {"NotFoundError", "Error"}, f"{name}: {error}"
     assert error.operation.startswith("op_"), name
     return f"refused with {error.status}"
