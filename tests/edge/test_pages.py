@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from portway.edge import pages
+from portway.edge.member import NoVerdict
 from portway.edge.pages import error_page, wants_html
+from portway.errors import SessionClosed, StreamLimit
 
 if TYPE_CHECKING:
     from socket import socket
@@ -90,3 +92,9 @@ def test_browsers_get_html() -> None:
     assert wants_html([(b"accept", b"*/*"), (b"ACCEPT", b"Text/HTML")])
     assert not wants_html([(b"Accept", b"*/*")])
     assert not wants_html([(b"X-Accept", b"text/html")])
+
+
+def test_whom_nobody_takes_is_told_why() -> None:
+    assert pages.unserved(NoVerdict()) == (500, pages.NO_VERDICT)
+    assert pages.unserved(StreamLimit()) == (502, pages.NOT_FORWARDED)
+    assert pages.unserved(SessionClosed()) == (404, pages.OFFLINE)

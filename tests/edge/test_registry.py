@@ -38,6 +38,8 @@ def test_an_address_is_used_once_and_removed_by_its_owner_only() -> None:
     registry = Registry()
     first, second = endpoint("https", "a.b", 443), endpoint("tls", "a.b", 443)
     registry.add(first)
+    assert registry.beside(second.url) is first
+    assert registry.at(second.url) is None
     with pytest.raises(ValueError, match="online already"):
         registry.add(second)
     registry.remove(second)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from portway.edge import binding
+from portway.edge.cloud import CloudMember, refuses
 from portway.edge.member import Member, SessionMember
 from portway.edge.oversight import Oversight
 from portway.edge.permits import FREE, Owner, Permit, Permits
@@ -182,7 +183,7 @@ class Endpoints:
         if not endpoint.pool.members:
             self.registry.remove(endpoint)
         elif endpoint.id == bound.id:
-            self._lead(endpoint, self._bounds[endpoint.pool.members[0]])
+            self.lead(endpoint)
         self._give_up(bound.url, bound.owner, keep=keep)
         self._events.emit(
             EndpointOffline(
@@ -295,8 +296,11 @@ class Endpoints:
     def _refuse_twin(self, url: Url, wish: binding.Wish, owner: Owner, bind_id: str) -> None:
         """Refuse a second bind of one agent for one URL: the claim table sees the same holder twice.
 
-        The same bind on another leg is no twin: it has the same id.
+        The same bind on another leg is no twin: it has the same id. Cloud endpoints hold no claims, so
+        they are looked for here too.
         """
+        if refuses(self.registry, url, pooled=wish.pooled):
+            raise Error(f"A cloud endpoint is online at {str(url)!r}, and not both are pooled.", 334)
         endpoint = self.registry.at(url)
         if endpoint is None:
             return
@@ -359,8 +363,16 @@ class Endpoints:
             )
         )
 
+    def lead(self, endpoint: Endpoint) -> None:
+        """Let an endpoint go by the id and the texts of its oldest member."""
+        heir = endpoint.pool.members[0]
+        if isinstance(heir, CloudMember):
+            heir.lead(endpoint)
+        else:
+            self._lead(endpoint, self._bounds[heir])
+
     def _lead(self, endpoint: Endpoint, bound: Bound) -> None:
-        """Let an endpoint go by the id and the texts of this bind: its oldest one has left."""
+        """Let an endpoint go by the id and the texts of this bind."""
         endpoint.id = bound.id
         endpoint.name, endpoint.description, endpoint.metadata = (
             bound.name,
@@ -385,7 +397,8 @@ class Endpoints:
 
     def _freed(self, url: Url) -> None:
         if url.scheme == "tcp":
-            self._ports.close(url.port)
+            if self.registry.at(url) is None:  # else a cloud endpoint is there
+                self._ports.close(url.port)
             self._used_up_until = 0.0
 
 

@@ -38,7 +38,7 @@ from portway.edge.http_exchange import IDEMPOTENT, ConnectionFacts, Exchange
 from portway.edge.http_relay import Phase, RequestRelay
 from portway.edge.http_response import Upstream
 from portway.edge.http_watch import watch
-from portway.edge.member import Visitor
+from portway.edge.member import NoVerdict, Visitor
 from portway.errors import HttpError, SessionClosed, StreamLimit
 from portway.net.address import split_address, written
 
@@ -313,13 +313,9 @@ class HttpVisitor(RequestRelay):
             upstream = Upstream(self)
             try:
                 member, pipe = endpoint.pool.open(self._visitor, upstream, now)
-            except StreamLimit:
+            except (StreamLimit, SessionClosed, NoVerdict) as error:
                 self._upstream = None
-                self._fail(exchange, 502, pages.NOT_FORWARDED)
-                return False
-            except SessionClosed:
-                self._upstream = None
-                self._fail(exchange, 404, pages.OFFLINE)
+                self._fail(exchange, *pages.unserved(error))
                 return False
             upstream.attach(member, pipe)
             self._upstream = upstream

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from portway.codec import proxy_protocol
-from portway.errors import SessionClosed
+from portway.errors import PortwayError, SessionClosed
 from portway.wire.messages import ProxyHeader
 
 if TYPE_CHECKING:
     from portway.pipe import Pipe, Sink
     from portway.session.session import Session
+
+
+class NoVerdict(PortwayError):
+    """A member that answers by its traffic policy has no answer for this visitor."""
 
 
 class Visitor(msgspec.Struct, frozen=True):  # made for each connection: a data class takes nine times as long
@@ -50,7 +54,8 @@ class Member(Protocol):
     def open(self, visitor: Visitor, sink: "Sink") -> "Pipe":
         """Open a stream for a visitor; its bytes go to ``sink``.
 
-        Raises StreamLimit (another member may serve) or SessionClosed (this one never will).
+        Raises StreamLimit (another member may serve), SessionClosed (this one never will) or NoVerdict
+        (it is the service itself, and has no answer).
         """
         ...
 

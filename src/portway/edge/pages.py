@@ -10,6 +10,9 @@ from html import escape
 from http import HTTPStatus
 from typing import Final
 
+from portway.edge.member import NoVerdict
+from portway.errors import PortwayError, StreamLimit
+
 GENERAL: Final = 3007
 """The gateway's general error. No documented code is nearer to a request that cannot be read, was too slow or
 was meant for another connection: all others name an endpoint, an agent or an upstream at fault."""
@@ -18,6 +21,7 @@ INVALID_ANSWER: Final = 3004
 TIMEOUT: Final = 3005
 NOT_FORWARDED: Final = 3210
 UNREACHABLE: Final = 8012
+NO_VERDICT: Final = 6029
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,12 @@ _BY_CODE: Final = {
         "The agent that serves {host} could not take the request just now.",
         "Try again in a moment.",
         "The agent has just lost its session or has as many requests at once as it can bear.",
+    ),
+    NO_VERDICT: _Text(
+        "No answer",
+        "The cloud endpoint {host} is online, but its traffic policy does not answer the request.",
+        "Try again later. If it happens again, tell the owner of this site.",
+        "A cloud endpoint has no agent to forward to; this version of the service carries out no policies.",
     ),
     UNREACHABLE: _Text(
         "Service not reachable",
@@ -122,6 +132,13 @@ _STYLE: Final = (
     "code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}"
     "@media(max-width:480px){main{padding:26px 22px}}"
 )
+
+
+def unserved(error: PortwayError) -> tuple[int, int]:
+    """Return status and code for a visitor whom no member of an endpoint takes."""
+    if isinstance(error, NoVerdict):
+        return 500, NO_VERDICT
+    return (502, NOT_FORWARDED) if isinstance(error, StreamLimit) else (404, OFFLINE)
 
 
 def wants_html(fields: list[tuple[bytes, bytes]]) -> bool:

@@ -85,6 +85,10 @@ class Registry:
         found = self._endpoints.get(address(url.scheme, url.host, url.port))
         return found if found is not None and found.scheme == url.scheme else None
 
+    def beside(self, url: "Url") -> Endpoint | None:
+        """Find what has the address of a URL, if only by another scheme of the same listener."""
+        return self._endpoints.get(address(url.scheme, url.host, url.port))
+
     def find_sni(self, name: str) -> Endpoint | None:
         """Find what answers to a lower-case SNI: an https or a tls endpoint."""
         found = self._endpoints.get(("tls", name))

@@ -8,7 +8,7 @@ find the reason in the event.
 
 from typing import TYPE_CHECKING
 
-from portway.edge.member import Visitor
+from portway.edge.member import NoVerdict, Visitor
 from portway.errors import SessionClosed, StreamLimit
 from portway.model.event import TcpConnectionClosed
 from portway.net.address import split_address, written
@@ -104,7 +104,7 @@ class RawVisitor(Leg):
         visitor = Visitor(self._client, self._server, self._endpoint.scheme, self._passthrough)
         try:
             self._member, pipe = self._endpoint.pool.open(visitor, self, self._edge.now(), without)
-        except (StreamLimit, SessionClosed) as error:
+        except (StreamLimit, SessionClosed, NoVerdict) as error:
             self._failure = str(error)
             return False
         self.join(pipe, self._first)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 from portway.cluster.local import LocalClaims
 from portway.cluster.table import Table
 from portway.edge.binding import API_LABEL, public_url
+from portway.edge.cloud import CloudEndpoints
 from portway.edge.endpoints import Endpoints, Randomness
 from portway.edge.gateway import Gateway
 from portway.edge.http import HttpVisitor
@@ -76,6 +77,7 @@ class Worker:
         self.api: LocalMember | None = None
         self._doors = (Door(), Door(), Door())
         self.ports: TcpPorts | None = None
+        self.cloud: CloudEndpoints | None = None
 
     def __repr__(self) -> str:
         """Show where it listens and what it serves."""
@@ -120,8 +122,11 @@ class Worker:
             self.config, self.registry, claims, control, ports, seal, life, wall=time.time, random=RANDOM
         )
         gateway = Gateway(endpoints, control, seal, life, lambda: context, wall=time.time, random=RANDOM)
+        cloud = CloudEndpoints(
+            self.registry, control.view, ports, claims, self.tasks, lead=endpoints.lead, below=RANDOM.below
+        )
         certificates = Certificates(context, self.config.domain, control, self.config.limits.certificates)
-        self.claims, self.edge, self.ports, self.gateway = claims, edge, ports, gateway
+        self.claims, self.edge, self.ports, self.gateway, self.cloud = claims, edge, ports, gateway, cloud
         if api is not None:
             self._publish(api)
         agents, plain, encrypted = self._doors

@@ -1,0 +1,183 @@
+"""Cloud endpoints: those that the service answers itself, put online as the view has them.
+
+Their members stand in the same pools as those of agents, so a URL may be shared by both. What a cloud
+endpoint says to a visitor is decided by its traffic policy. This version carries out none, so every
+visitor gets the error of a policy that gives no answer: a page of an http or https endpoint, the end of
+the connection of any other. Internal ones are reached by policies alone, so they are not put online.
+
+The control plane has made sure that a URL is free or shared by all. An agent may have been quicker all the
+same: then the cloud endpoint waits until the URL is free.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from portway.edge.member import NoVerdict
+from portway.edge.pool import Pool
+from portway.edge.registry import Endpoint
+from portway.errors import ConfigError, PortwayError, SessionClosed
+from portway.model.url import parse_endpoint_url
+from portway.model.view import CloudEndpointItem
+
+if TYPE_CHECKING:
+    from portway.edge.endpoints import Ports
+    from portway.edge.member import Visitor
+    from portway.edge.ports import Claims
+    from portway.edge.registry import Registry
+    from portway.edge.view import View
+    from portway.model.url import Url
+    from portway.model.view import ViewItem
+    from portway.net.tasks import Tasks
+    from portway.pipe import Pipe, Sink
+
+_log = logging.getLogger(__name__)
+
+
+class CloudMember:
+    """A cloud endpoint in a pool."""
+
+    __slots__ = ("forwards_proto", "item", "retired")
+
+    def __init__(self, item: CloudEndpointItem) -> None:
+        """Serve as this row says."""
+        self.item = item
+        self.forwards_proto = ""
+        self.retired = False
+
+    def __repr__(self) -> str:
+        """Show which it is."""
+        return f"<CloudMember {self.id} {'gone' if self.retired else self.item.url}>"
+
+    @property
+    def id(self) -> str:
+        """The endpoint's identifier."""
+        return self.item.id
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it shares its URL."""
+        return self.item.pooling_enabled
+
+    @property
+    def usable(self) -> bool:
+        """False once it was deleted or has moved."""
+        return not self.retired
+
+    def open(self, visitor: "Visitor", sink: "Sink") -> "Pipe":
+        """Raise NoVerdict: no policy is carried out; SessionClosed when it is gone."""
+        if self.retired:
+            raise SessionClosed("the cloud endpoint is gone")
+        raise NoVerdict("the traffic policy of a cloud endpoint gave no answer")
+
+    def lead(self, endpoint: Endpoint) -> None:
+        """Let an endpoint go by this one's identifier and texts."""
+        endpoint.id = self.id
+        endpoint.name, endpoint.forwards_to, endpoint.forwards_proto, endpoint.proxy_proto = "", "", "", 0
+        endpoint.description, endpoint.metadata = self.item.description, self.item.metadata
+
+
+def refuses(registry: "Registry", url: "Url", *, pooled: bool) -> bool:
+    """Tell whether a cloud endpoint keeps an agent from this URL: not both share it, or schemes differ."""
+    found = registry.beside(url)
+    if found is None:
+        return False
+    shared = pooled and found.url == url
+    return any(isinstance(each, CloudMember) and not (shared and each.pooled) for each in found.pool.members)
+
+
+class CloudEndpoints:
+    """All cloud endpoints that are online here."""
+
+    def __init__(
+        self,
+        registry: "Registry",
+        view: "View",
+        ports: "Ports",
+        claims: "Claims",
+        tasks: "Tasks",
+        *,
+        lead: Callable[[Endpoint], None],
+        below: Callable[[int], int],
+    ) -> None:
+        """Follow the view. ``lead`` lets an endpoint go by its oldest member."""
+        self._registry = registry
+        self._ports = ports
+        self._claims = claims
+        self._tasks = tasks
+        self._lead = lead
+        self._below = below
+        self._online: dict[str, tuple[CloudMember, Endpoint]] = {}
+        self._waiting: dict[str, CloudEndpointItem] = {}
+        view.on_change(self._changed)
+        claims.on_freed(self._freed)
+
+    def __repr__(self) -> str:
+        """Show how many there are."""
+        return f"<CloudEndpoints online={len(self._online)} waiting={len(self._waiting)}>"
+
+    def _changed(self, item: "ViewItem", _before: "ViewItem | None") -> None:
+        """Hear of a row."""
+        if not isinstance(item, CloudEndpointItem):
+            return
+        self._waiting.pop(item.id, None)
+        member, endpoint = self._online.get(item.id, (None, None))
+        if member is not None and endpoint is not None:
+            if not item.gone and (item.url, item.binding) == (member.item.url, member.item.binding):
+                member.item = item  # changed in place: visitors notice nothing but the change
+                if endpoint.id == item.id:
+                    member.lead(endpoint)
+                return
+            self._take_off(member, endpoint)
+        if not item.gone and item.binding == "public":
+            self._put_on(item)
+
+    def _freed(self, _url: "Url") -> None:
+        """A name is free: one that waits may have waited for it."""
+        for item in list(self._waiting.values()):
+            del self._waiting[item.id]
+            self._put_on(item)
+
+    def _put_on(self, item: CloudEndpointItem) -> None:
+        try:
+            url = parse_endpoint_url(item.url)
+        except PortwayError as error:
+            _log.error("cloud endpoint %s has a URL that cannot be read: %s", item.id, error)
+            return
+        member = CloudMember(item)
+        endpoint = self._registry.beside(url)
+        if endpoint is None:
+            endpoint = Endpoint(item.id, url, url.scheme, item.account_id, Pool(self._below))
+            member.lead(endpoint)
+            self._registry.add(endpoint)
+        elif endpoint.url != url or not (item.pooling_enabled and _shared(endpoint)):
+            _log.warning("cloud endpoint %s waits: %s is in use", item.id, item.url)
+            self._waiting[item.id] = item
+            return
+        endpoint.pool.add(member)
+        self._online[item.id] = member, endpoint
+        if url.scheme == "tcp":
+            self._tasks.start(self._open(url), name=f"port of {item.id}")
+
+    async def _open(self, url: "Url") -> None:
+        try:
+            await self._ports.open(url.port)
+        except ConfigError as error:
+            _log.warning("the port of a cloud endpoint cannot be opened: %s", error)
+
+    def _take_off(self, member: CloudMember, endpoint: Endpoint) -> None:
+        member.retired = True
+        del self._online[member.id]
+        endpoint.pool.remove(member)
+        if endpoint.pool.members:
+            if endpoint.id == member.id:
+                self._lead(endpoint)
+            return
+        self._registry.remove(endpoint)
+        if endpoint.scheme == "tcp" and not self._claims.taken(endpoint.url):
+            self._ports.close(endpoint.url.port)
+
+
+def _shared(endpoint: Endpoint) -> bool:
+    """Tell whether everybody at an endpoint shares it."""
+    return all(getattr(each, "pooled", False) for each in endpoint.pool.members)

@@ -1,0 +1,148 @@
+"""Cloud endpoints at the edge: online as the view has them, beside those of agents."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.kit.agent import code
+from tests.kit.service import DOMAIN, GRANT, Running, running_worker
+from tests.kit.traffic import get
+
+from portway.edge.member import Visitor
+from portway.edge.registry import Endpoint
+from portway.errors import SessionClosed
+from portway.model.event import EndpointOffline
+from portway.model.url import parse_endpoint_url
+from portway.model.view import CloudEndpointItem
+
+HOST = f"cloud.{DOMAIN}"
+
+
+def item(service: Running, url: str = "", number: int = 1, **changes: Any) -> CloudEndpointItem:
+    said: dict[str, Any] = {
+        "id": f"ep_{number}",
+        "account_id": GRANT.account_id,
+        "url": url or f"http://{HOST}:{service.http_port}",
+        "binding": "public",
+        "traffic_policy": "{}",
+        "description": "d",
+    }
+    return CloudEndpointItem(**(said | changes))
+
+
+def at(service: Running, url: str) -> Endpoint | None:
+    return service.worker.registry.at(parse_endpoint_url(url))
+
+
+async def seen(service: Running, host: str = HOST) -> tuple[int, str]:
+    """Visit an http endpoint; return status and code."""
+    answer = await get(f"http://{host}:{service.http_port}/", service.http_port)
+    return answer.status, answer.fields.get("ngrok-error-code", "")
+
+
+async def test_it_is_online_and_its_policy_gives_no_answer_until_it_is_deleted() -> None:
+    async with running_worker() as service:
+        cloud = item(service)
+        service.control.view.apply([cloud])
+        assert await seen(service) == (500, "ERR_NGROK_6029")
+        assert await seen(service) == (500, "ERR_NGROK_6029"), "it was not put out of its pool"
+        found = at(service, cloud.url)
+        assert found is not None
+        assert (found.id, found.account_id, found.description) == (cloud.id, GRANT.account_id, "d")
+        service.control.view.apply([item(service, gone=True)])
+        assert await seen(service) == (404, "ERR_NGROK_3200")
+        assert "online=0 waiting=0" in repr(service.worker.cloud)
+
+
+async def test_a_tcp_endpoint_accepts_and_closes() -> None:
+    async with running_worker() as service:
+        port = service.worker.config.tcp_ports[3]
+        cloud = item(service, f"tcp://localhost:{port}")
+        service.control.view.apply([cloud])
+        assert service.worker.cloud is not None
+        ports = service.worker.ports
+        assert ports is not None
+        await ports.open(port)  # waits for the one that is being opened
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+        await writer.wait_closed()
+        service.control.view.apply([item(service, cloud.url, gone=True)])
+        assert str(port) not in repr(ports)
+
+
+async def test_an_internal_one_cannot_be_visited() -> None:
+    async with running_worker() as service:
+        service.control.view.apply([item(service, "https://x.internal", binding="internal")])
+        service.control.view.apply([item(service, "nonsense::", number=2)])
+        assert len(service.worker.registry) == 0
+
+
+async def test_it_changes_in_place_and_moves() -> None:
+    async with running_worker() as service:
+        cloud = item(service)
+        service.control.view.apply([cloud])
+        before = at(service, cloud.url)
+        service.control.view.apply([item(service, description="new", metadata="m")])
+        after = at(service, cloud.url)
+        assert after is before
+        assert after is not None
+        assert (after.description, after.metadata) == ("new", "m")
+        service.control.view.apply([item(service, f"http://other.{DOMAIN}:{service.http_port}")])
+        assert at(service, cloud.url) is None
+        assert await seen(service, f"other.{DOMAIN}") == (500, "ERR_NGROK_6029")
+
+
+@pytest.mark.parametrize(("cloud", "agent"), [(False, False), (True, False), (False, True), (True, True)])
+async def test_an_agent_shares_its_url_if_both_allow_it(cloud: bool, agent: bool) -> None:
+    async with running_worker() as service, service.connected() as one:
+        url = f"https://{HOST}:{service.https_port}"
+        service.control.view.apply([item(service, url, pooling_enabled=cloud)])
+        answer = await one.bind("https", {"URL": url}, PoolingEnabled=agent)
+        if cloud and agent:
+            assert answer["Error"] == ""
+            found = at(service, url)
+            assert found is not None
+            assert len(found.pool) == 2
+        else:
+            assert code(answer) == "334"
+        assert code(await one.bind("tls", {"URL": f"tls://{HOST}"}, PoolingEnabled=True)) == "334"
+
+
+async def test_who_is_left_of_a_pool_leads_it() -> None:
+    async with running_worker() as service, service.connected() as one:
+        url = f"https://{HOST}:{service.https_port}"
+        cloud = item(service, url, pooling_enabled=True)
+        service.control.view.apply([cloud])
+        bound = await one.bind("https", {"URL": url}, PoolingEnabled=True, Description="agent's")
+        found = at(service, url)
+        assert found is not None
+        assert (found.id, found.description) == (cloud.id, "d")
+        service.control.view.apply([item(service, url, gone=True)])
+        assert (found.id, found.description) == (bound["Id"], "agent's")
+        service.control.view.apply([cloud])
+        assert len(found.pool) == 2
+        await one.vanish()
+        await service.events.next(EndpointOffline)
+        assert (found.id, found.description) == (cloud.id, "d")
+        assert at(service, url) is found
+
+
+async def test_who_came_second_waits_until_the_url_is_free() -> None:
+    async with running_worker() as service, service.connected() as one:
+        url = f"https://{HOST}:{service.https_port}"
+        bound = await one.bind("https", {"URL": url})
+        service.control.view.apply([item(service, url, pooling_enabled=True)])
+        service.control.view.apply([item(service, f"tls://{HOST}:{service.https_port}", number=2)])
+        assert "online=0 waiting=2" in repr(service.worker.cloud)
+        await one.call(2, {"Id": bound["Id"]})
+        assert "online=1 waiting=1" in repr(service.worker.cloud)
+        found = at(service, url)
+        assert found is not None
+        [member] = found.pool.members
+        assert member.id == "ep_1"
+        assert member.usable
+        service.control.view.apply([item(service, url, gone=True)])
+        assert not member.usable
+        with pytest.raises(SessionClosed):
+            member.open(Visitor("", "", "https"), None)  # pyright: ignore[reportArgumentType] -- not reached
