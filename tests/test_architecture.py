@@ -213,6 +213,8 @@ NO_TEST_OF_ITS_OWN: dict[str, str] = {
 
 NO_SOURCE_OF_ITS_OWN: dict[str, str] = {
     "agent/test_with_service.py": "the SDK against the real data plane",
+    "control/store/test_durability.py": "a process that writes is killed again and again",
+    "control/store/test_migrations.py": "the history of the tables, whose files are named by number",
     "edge/test_http_clients.py": "curl, http.client and websockets through the whole HTTP edge",
     "edge/test_http_limits.py": "what one visitor's connection may take, of heads and of turns",
     "session/test_abandoned.py": "requests that a peer gives up, one by one and in floods",
