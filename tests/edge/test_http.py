@@ -2,6 +2,7 @@
 
 import pytest
 from tests.kit.http_edge import HOST, Stand, stand
+from tests.kit.pipes import turns
 
 from portway.edge.ports import EdgeConfig, Limits
 from portway.edge.registry import Endpoint
@@ -282,6 +283,22 @@ async def test_a_visitor_that_asks_to_close_is_closed_after_its_answer() -> None
         assert (fields["connection"], body) == ("close", b"hello")
         assert await client.rest() == b""
         await stream.ended()
+
+
+@pytest.mark.parametrize("line", ["Connection: close", "Connection: keep-alive"])
+async def test_a_visitor_that_leaves_behind_its_answer_costs_no_reset(line: str) -> None:
+    async with stand() as made:
+        client = await made.visit()
+        client.get("/", line)
+        stream = await made.agent.stream()
+        await stream.heads()
+        stream.ok()
+        await client.answer()
+        await client.close()
+        await stream.ended()
+        await made.until(lambda: len(made.edge.connections) == 1)
+        await turns(20)
+        assert (stream.sink.ends, stream.sink.resets) == (1, [])
 
 
 async def test_http_1_0_is_served_without_keep_alive() -> None:

@@ -136,10 +136,7 @@ class HttpVisitor(RequestRelay):
             exchange.aborted = True
             self._told(exchange)
         if upstream is not None:
-            if upstream.reusable:
-                upstream.close()
-            else:
-                upstream.abort()
+            upstream.leave()
             self._upstream = None
         if self._endpoint is not None and self._edge.config.access_events:
             self._edge.events.emit(

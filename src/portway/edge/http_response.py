@@ -132,6 +132,17 @@ class Upstream:
             self.phase = _OVER
             self.pipe.end()
 
+    def leave(self) -> None:
+        """Let go for a visitor that has gone: with a reset, unless nothing was expected any more.
+
+        A reset behind an orderly end would cost a slot: official agents do not answer it, so the stream
+        counts for half a minute more, and 480 of them is all that they bear.
+        """
+        if self.reusable or self.phase is _OVER:
+            self.close()
+        else:
+            self.abort()
+
     def abort(self) -> None:
         """Cut the stream; nothing more is heard of it."""
         if self.pipe is not None and not (self.phase is _OVER and self.ended):
