@@ -151,9 +151,9 @@ class Asker(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Judge an answer once it is whole, and ask the next."""
         self._answer += data
-        if self._answer.endswith(BODY):
-            if not self._answer.startswith(b"HTTP/1.1 200 "):
-                self._fail()
+        if not self._answer.startswith(b"HTTP/1.1 200 "[: len(self._answer)]):
+            self._fail()
+        elif self._answer.endswith(BODY):
             self._answer = b""
             self._ask()
 

@@ -17,7 +17,7 @@ import trustme
 from bench.load import Order
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-START: Final = 20.0
+START: Final = 60.0
 """Seconds that anything may take to start."""
 
 LIMIT: Final = 60.0

@@ -75,7 +75,8 @@ class Connection(asyncio.Protocol):
         pass
 
     def _pour(self) -> None:
-        while self._offset < self._size and not self._paused:
+        # A transport whose peer has gone takes all and asks for no pause, for ever.
+        while self._offset < self._size and not (self._paused or self._transport.is_closing()):
             piece = noise(self._offset, min(CHUNK, self._size - self._offset))
             self._offset += len(piece)
             self._transport.write(piece)
