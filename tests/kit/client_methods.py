@@ -87,7 +87,7 @@ class Run:
         self, noun: str, create: Mapping[str, Any], change: Mapping[str, Any] | None = None
     ) -> Generator[Made]:
         """Create a thing, get, list and change it; delete it at the end, twice."""
-        made: Made = self.call(f"{noun}.create", **(create | TEXTS))
+        made: Made = self.call(f"{noun}.create", **{**create, **TEXTS})
         assert made["description"], noun
         plain = made | ({"token": None} if "token" in made else {})
         assert self.call(f"{noun}.get", id=made["id"]) == plain
@@ -187,7 +187,7 @@ def _agents(run: Run) -> None:
     with running_agent(run.service, "http", "9") as (agent, url):
         seen = eventually(lambda: _online(run, url), "the API lists the endpoint")
         assert run.call("endpoints.get", id=seen["id"]) == seen
-        tunnel = next(each for each in run.call("tunnels.list")["tunnels"] if each["public_url"] == url)
+        tunnel: Made = next(each for each in run.call("tunnels.list")["tunnels"] if each["public_url"] == url)
         assert run.call("tunnels.get", id=tunnel["id"]) == tunnel
         session = run.call("tunnel_sessions.get", id=seen["tunnel_session"]["id"])
         assert session in run.call("tunnel_sessions.list")["tunnel_sessions"]
@@ -199,8 +199,8 @@ def _agents(run: Run) -> None:
         eventually(lambda: not _online(run, url), "its endpoint is gone")
     with Sdk("python", run.service) as sdk:  # ngrok's own agent SDK: ours refuses to be updated from afar
         sdk.connect(commands="")
-        session = eventually(lambda: _other_session(run, ""), "the SDK is online")
-        run.call("tunnel_sessions.update", id=session)
+        other = eventually(lambda: _other_session(run, ""), "the SDK is online")
+        run.call("tunnel_sessions.update", id=other)
         assert eventually(sdk.commands, "the SDK hears of it")[0].startswith("update")
 
 
@@ -223,8 +223,10 @@ def _refusal(client: ApiClient, name: str) -> str:
     return f"refused with {error.status}"
 
 
-def _online(run: Run, url: str) -> Made | None:
-    return next((each for each in run.call("endpoints.list")["endpoints"] if each["url"] == url), None)
+def _online(run: Run, url: str) -> Made:
+    """Return the endpoint of a URL, an empty one if there is none."""
+    empty: Made = {}
+    return next((each for each in run.call("endpoints.list")["endpoints"] if each["url"] == url), empty)
 
 
 def _other_session(run: Run, old: str) -> str:

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from portway.errors import Error
 from portway.model.ssh_key import LINE_LIMIT, parse_ssh_key
 
+Private = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-def line(key: object) -> str:
-    public = key.public_key()  # type: ignore[attr-defined]
+
+def line(key: Private) -> str:
+    public = key.public_key()
     return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
 
 

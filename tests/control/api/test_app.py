@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from fastapi import Request
-from fastapi.exceptions import HTTPException
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 from tests.kit.api import running_api
 
-from portway.control.api import app as api_app
 from portway.control.api.app import ROUTES, document, make_routes
 from portway.control.service import credentials
 from portway.control.service.context import Context
@@ -30,7 +30,9 @@ def test_no_page_of_fastapi_is_served() -> None:
 async def test_what_the_gate_lets_through_by_mistake_is_refused_in_our_envelope(tmp_path: Path) -> None:
     async with running_api(tmp_path) as api:
         request = Request({"type": "http", "headers": [], "portway.operation": "op_1", "app": api.app})
-    answer = await api_app._lost(request, HTTPException(405, headers={"allow": "GET"}))
+    lost = make_routes().exception_handlers[HTTPException]
+    answer = await lost(request, HTTPException(405, headers={"allow": "GET"}))  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
+    assert isinstance(answer, Response)
     assert answer.status_code == 405
     assert json.loads(bytes(answer.body))["details"] == {"operation_id": "op_1"}
 

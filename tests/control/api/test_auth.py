@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.kit.api import Api, running_api
 
-from portway.control.api.auth import Doorkeeper, presented_key
+from portway.control.api.app import make_app
+from portway.control.api.auth import Caller, Doorkeeper, presented_key
 from portway.control.api.failures import WAITING_LIMIT
 from portway.errors import Error
 
@@ -116,12 +117,11 @@ async def test_the_source_is_what_our_own_edge_appended(tmp_path: Path, forwarde
     seen: list[str] = []
 
     class Spy(Doorkeeper):
-        async def admit(self, authorization: str | None, source: str) -> object:  # type: ignore[override]
+        async def admit(self, authorization: str | None, source: str) -> Caller:
             seen.append(source)
             raise Error("no", 200)
 
     async with running_api(tmp_path) as api:
-        spied = type(api.app)(api.app._app, api.app._contract, api.context, Spy(api.context))
-        other = Api(spied, api.context, api.key, api.account_id)
+        other = Api(make_app(api.context, doorkeeper=Spy(api.context)), api.context, api.key, api.account_id)
         await other.send("GET", "/", headers={"x-forwarded-for": forwarded})
     assert seen == [source]

@@ -1,8 +1,10 @@
 """Operations are found by their path."""
 
+from typing import Any
+
 from portway.control.api.contract import Contract, Operation
 
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "paths": {
         "/things": {
             "get": {

@@ -71,7 +71,7 @@ async def test_a_filter_survives_the_pages(tmp_path: Path) -> None:
         found = 'filter=obj.metadata%20%3D%3D%20"even"'
         assert await walk(api, f"/credentials?limit=40&{found}") == (ids[1::2], 3)
         page = await api.get(f"/credentials?limit=3&{found}")
-        query = parse_qs(urlsplit(page["next_page_uri"]).query)
+        query = parse_qs(urlsplit(str(page["next_page_uri"])).query)
         assert query["filter"] == ['obj.metadata == "even"']
         assert query["limit"] == ["3"]
         assert await walk(api, f"/credentials?limit=115&{found}".replace("115", "23")) == (ids[1::2], 5)

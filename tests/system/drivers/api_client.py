@@ -9,7 +9,7 @@ import inspect
 import json
 import socket
 import sys
-from typing import Any
+from typing import Any, cast
 
 ngrok: Any = importlib.import_module("ngrok")
 services: Any = importlib.import_module("ngrok.services")
@@ -28,12 +28,21 @@ def resolve_localhost() -> None:
     socket.getaddrinfo = lookup
 
 
+def properties(value: Any) -> list[str]:
+    """Return the names of an object's properties."""
+    members = inspect.getmembers(cast("type[Any]", type(value)))
+    return [name for name, each in members if isinstance(each, property)]
+
+
 def clients(root: Any, path: str = "") -> dict[str, Any]:
     """Return every part of the client that has methods, by its path, such as "edges.https"."""
     found: dict[str, Any] = {}
-    properties = [name for name, each in inspect.getmembers(type(root)) if isinstance(each, property)]
-    for name in getattr(root, "_fields", properties):  # some parts are named tuples of others
-        part = getattr(root, name)
+    properties = [
+        name for name, each in inspect.getmembers(cast("type[Any]", type(root))) if isinstance(each, property)
+    ]
+    names: list[str] = list(getattr(root, "_fields", properties))  # some parts are named tuples of others
+    for name in names:
+        part: Any = getattr(root, name)
         found[f"{path}{name}"] = part
         found |= clients(part, f"{path}{name}.")
     return found
@@ -52,11 +61,15 @@ def methods(root: Any) -> dict[str, Any]:
 def read(value: Any) -> Any:
     """Return a value with all that can be read of it: every property of every object."""
     if isinstance(value, list):
-        return [read(each) for each in value]
+        return [read(each) for each in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {str(name): read(each) for name, each in value.items()}
+        return {name: read(each) for name, each in cast("dict[str, Any]", value).items()}
     if hasattr(value, "_props"):
-        names = [name for name, each in inspect.getmembers(type(value)) if isinstance(each, property)]
+        names = [
+            name
+            for name, each in inspect.getmembers(cast("type[Any]", type(value)))
+            if isinstance(each, property)
+        ]
         return {name: read(getattr(value, name)) for name in names}
     return value
 
@@ -71,7 +84,10 @@ class Object:
 
 def objects(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return arguments with an object for each that is given as fields."""
-    return {name: Object(each) if isinstance(each, dict) else each for name, each in arguments.items()}
+    return {
+        name: Object(cast("dict[str, Any]", each)) if isinstance(each, dict) else each
+        for name, each in arguments.items()
+    }
 
 
 class Recorder:

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from email.message import Message
+from itertools import count
 from typing import Any, Final, cast
 
 from portway.control.api.errors import Refusal
@@ -70,8 +71,8 @@ def parse(body: bytes) -> dict[str, object]:
         raise Error(f"The body is not JSON: {str(error)[:200]}.", 213) from error
     if not isinstance(value, dict):
         raise Error("The body must be a JSON object.", 213)
-    for count, text in enumerate(_texts(cast("object", value)), 1):
-        if count > VALUES_LIMIT:
+    for number, text in enumerate(_texts(cast("object", value)), 1):
+        if number > VALUES_LIMIT:
             raise Error(f"The body holds more than {VALUES_LIMIT} values.", 213)
         if text and ("\0" in text or any("\ud800" <= each <= "\udfff" for each in text)):
             raise Error("A text of the body holds a character that is not allowed.", 215)
@@ -92,8 +93,9 @@ def _no_number(text: str) -> object:
 def _texts(root: object) -> Iterator[str]:
     """Yield every text of a value, "" for whatever is none; names too. Raises Error when it is too deep."""
     level: list[object] = [root]
-    depth = 0
-    while level:
+    for depth in count():
+        if not level:
+            return
         below: list[object] = []
         for value in level:
             if isinstance(value, dict):
@@ -106,7 +108,6 @@ def _texts(root: object) -> Iterator[str]:
             if isinstance(value, dict | list) and depth == DEPTH_LIMIT:
                 raise _too_deep()
         level = below
-        depth += 1
 
 
 def _too_deep() -> Error:

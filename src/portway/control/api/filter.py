@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import ge, gt, le, lt
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 from portway.errors import Error
 
@@ -57,7 +57,7 @@ _ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "'": "'", "`": "`", "?": "?"}
 _DURATION: Final = re.compile(r"(\d{1,6})([dhm])", re.ASCII)
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes"}
-_ORDER: Final = {"<": lt, "<=": le, ">": gt, ">=": ge}
+_ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 _TEXT_TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "startsWith": str.startswith,
     "endsWith": str.endswith,
@@ -119,6 +119,9 @@ class _Parser:
         word = self._word
         self._at += self._kind != "end"
         return word
+
+    def _comes(self, sign: str) -> bool:
+        return self._tokens[self._at] == ("sign", sign)
 
     def _takes(self, *words: str) -> str:
         """Take one of these signs or names if it comes next."""
@@ -278,7 +281,7 @@ class _Parser:
             if self._kind != "name":
                 raise _bad("a name is missing after a dot")
             name = self._next()
-            if self._kind == "sign" and self._word == "(":
+            if self._comes("("):
                 return self._call(path, name)
             path.append(name)
         return self._read(path)
@@ -288,7 +291,7 @@ class _Parser:
         if name not in self._fields:
             offered = ", ".join(sorted(self._fields))
             raise _bad(f"there is no field {name[:100]!r} to filter by; there are {offered}")
-        if self._kind == "sign" and self._word == "[":
+        if self._comes("["):
             raise _bad("indexing is not supported")
 
         def read(item: Item) -> object:
@@ -364,9 +367,9 @@ def _order(sign: str, left: _Node, right: _Node) -> _Node:
         a, b = one(item), other(item)
         if isinstance(a, datetime) or isinstance(b, datetime):
             a, b = _time(a), _time(b)
-        numbers = _is_number(a) and _is_number(b)
-        alike = (isinstance(a, str) and isinstance(b, str)) or (a is not None and isinstance(a, datetime))
-        return bool(compare(a, b)) if numbers or (alike and b is not None) else False
+        if _is_number(a) and _is_number(b):
+            return compare(a, b)
+        return any(isinstance(a, kind) and isinstance(b, kind) and compare(a, b) for kind in (str, datetime))
 
     return _Node("bool", ordered)
 
@@ -383,7 +386,7 @@ def _inclusion(left: _Node, right: _Node) -> _Node:
     return _Node("bool", included)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

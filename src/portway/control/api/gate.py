@@ -63,7 +63,7 @@ class Gate:
             await passage.answer(204, headers=_preflight(self._contract.find(path), headers))
             return
         if path == DOCUMENT and passage.method == "GET":
-            await self._app(passage.scope | {"path": path}, passage.receive, passage.send)
+            await self._app({**passage.scope, "path": path}, passage.receive, passage.send)
             return
         passage.caller = caller = await self._doorkeeper.admit(headers.get("authorization"), passage.source)
         with self._load.of(caller.account_id, self._context.now()):
@@ -71,7 +71,7 @@ class Gate:
             operation = _operation(self._contract.find(path), passage.method)
             query.check(passage.scope["query_string"], operation.query)
             content = await _body(operation, passage)
-            inner = _with_body(passage.scope, content) | {"path": path, STATE: caller}
+            inner = {**_with_body(passage.scope, content), "path": path, STATE: caller}
             await self._app(inner, _replay(content, passage.receive), passage.send)
 
     def new_operation(self) -> str:
@@ -96,7 +96,7 @@ class _Passage:
         self._head_only = scope["method"] == "HEAD"
         self._started = time.perf_counter()
         self.operation = gate.new_operation()
-        self.scope = dict(scope) | {OPERATION: self.operation}
+        self.scope: Scope = {**scope, OPERATION: self.operation}
         self.method: str = "GET" if self._head_only else scope["method"]
         self.scope["method"] = self.method
         self.receive = receive
@@ -234,7 +234,7 @@ def _with_body(scope: Scope, content: bytes) -> Scope:
     """Return the scope with headers that tell of this body, which has been read and checked."""
     told = {b"content-type": b"application/json", b"content-length": str(len(content)).encode()}
     kept = [(name, value) for name, value in scope["headers"] if name not in told]
-    return dict(scope) | {"headers": kept + list(told.items()) if content else kept}
+    return {**scope, "headers": kept + list(told.items()) if content else kept}
 
 
 def _replay(content: bytes, receive: Receive) -> Receive:

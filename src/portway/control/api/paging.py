@@ -30,6 +30,11 @@ SCAN_TIME: Final = 1.0
 IDENTIFIER: Final = "[0-9A-Za-z]{1,64}"
 """What follows prefix and underscore of an identifier, in a request."""
 
+LIMIT: Final = "How many items a page has at most."
+BEFORE: Final = "Only items older than the one with this identifier."
+FILTER: Final = "A CEL expression over `obj`; only items for which it is true."
+"""What the document says of the parameters of a list."""
+
 
 class Known(Protocol):
     """A row: all that paging must know of it."""
@@ -110,29 +115,22 @@ def listing(
     None: the list takes no filter. The dependency raises Error 250 for a bad filter.
     """
 
-    limits = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="How many items a page has at most.")]
-    befores = Annotated[
-        str,
-        Query(
-            pattern=rf"^({prefix}_{IDENTIFIER})?$",
-            description="Only items older than the one with this identifier.",
-        ),
-    ]
-    filters = Annotated[
-        str, Query(description="A CEL expression over `obj`; only items for which it is true.")
-    ]
+    shape = rf"^({prefix}_{IDENTIFIER})?$"
 
     async def plain(
-        request: Request, context: Ctx, limit: limits = PAGE_LIMIT, before_id: befores = ""
+        request: Request,
+        context: Ctx,
+        limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT, description=LIMIT)] = PAGE_LIMIT,
+        before_id: Annotated[str, Query(pattern=shape, description=BEFORE)] = "",
     ) -> Listing:
         return Listing(f"{context.settings.api_url}{request.url.path}", key, limit, before_id)
 
     async def filtered(
         request: Request,
         context: Ctx,
-        limit: limits = PAGE_LIMIT,
-        before_id: befores = "",
-        filter: filters = "",  # noqa: A002 - the name of the parameter
+        limit: Annotated[int, Query(ge=1, le=PAGE_LIMIT, description=LIMIT)] = PAGE_LIMIT,
+        before_id: Annotated[str, Query(pattern=shape, description=BEFORE)] = "",
+        filter: Annotated[str, Query(description=FILTER)] = "",  # noqa: A002 - the name of the parameter
     ) -> Listing:
         known = fields or frozenset()
         keep = compile_filter(filter, known, context.now(), common=common) if filter else None
@@ -145,11 +143,11 @@ def listing(
 def path_id(prefix: str) -> Callable[..., Awaitable[str]]:
     """Return the dependency of an identifier in the path; one with another prefix is refused with 227."""
 
-    shape = Annotated[
-        str, Path(pattern=rf"^{prefix}_{IDENTIFIER}$", description="Identifier of the resource.")
-    ]
+    shape = rf"^{prefix}_{IDENTIFIER}$"
 
-    async def identifier(id: shape) -> str:  # noqa: A002 - the name in the path
+    async def identifier(
+        id: Annotated[str, Path(pattern=shape, description="Identifier of the resource.")],  # noqa: A002 - the name in the path
+    ) -> str:
         return id
 
     return identifier
