@@ -161,6 +161,10 @@ def _check_command(words: list[str]) -> None:
     elif program == "make":
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert words[1] in targets, f"make has no target {words[1]}"
+    elif program == "export":
+        variable = words[1].partition("=")[0]
+        sources = (ROOT / "src").rglob("*.py")
+        assert any(f'"{variable}"' in file.read_text() for file in sources), f"nobody reads {variable}"
     elif program in ("python3", "pip", "towncrier", "curl", "cd", "git"):
         return
     else:
