@@ -47,7 +47,7 @@ soak: $(READY)  ## what takes long: the tests marked long, then fuzzing for ten 
 	@$(MAKE) --no-print-directory fuzz SECONDS=600 ARGS=
 
 lock: $(READY)  ## resolve requirements/*.in anew into the locked, hashed requirements/*.txt
-	@set -e; for set in base server dev; do \
+	@set -e; for set in base server dev ngrok-api; do \
 	  $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	    --no-emit-index-url --no-annotate --no-header requirements/$$set.in -o requirements/$$set.txt; \
 	done; git --no-pager diff --stat -- requirements

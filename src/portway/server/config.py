@@ -57,12 +57,15 @@ class EdgeConfig:
 class ControlConfig:
     """The controller: where the store is. ``database_url`` may hold a password; "": a file.
 
-    ``plans`` bounds what accounts of a plan may have.
+    ``plans`` bounds what accounts of a plan may have; ``api_rate`` and ``api_parallel`` their requests a
+    minute and at once, 0: not at all.
     """
 
     data_dir: Path
     database_url: str = field(default="", repr=False)
     plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
+    api_rate: int = 0
+    api_parallel: int = 0
 
     @property
     def database(self) -> Path | str:
@@ -159,6 +162,12 @@ DRAIN_TIMEOUT = Option(
 ENDPOINTS_PER_SESSION = Option(
     "endpoints_per_session", BEHAVIOUR, "N", "100", parsers.count,
     "Endpoints that one agent session may hold; more is ERR_NGROK_324.")  # fmt: skip
+API_RATE = Option(
+    "api_rate", BEHAVIOUR, "N", "0", parsers.count,
+    "Requests a minute that an account may send to the API; more is ERR_NGROK_226. 0: any number.")  # fmt: skip
+API_PARALLEL = Option(
+    "api_parallel", BEHAVIOUR, "N", "0", parsers.count,
+    "Requests at once, likewise; more is ERR_NGROK_225. 0: any number.")  # fmt: skip
 PLAN_LIMITS = Option(
     "plan_limits", BEHAVIOUR, "LIMITS", "none", plan_limits,
     "What accounts of a plan may have, such as free:domains=3,addresses=1. See docs/names.md.")  # fmt: skip
@@ -183,6 +192,7 @@ OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, LISTEN_HTTP, LISTEN_HTTPS, TCP_PORTS,
     DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS,
+    API_RATE, API_PARALLEL,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
 )  # fmt: skip
 """Every option, in the order of the help text."""
@@ -242,7 +252,13 @@ def load(
     file = yaml_file.read(Path(named), [option.name for option in OPTIONS]) if named else None
     settings = Settings(flags, env, file)
     data_dir = settings.given(DATA_DIR) or paths.default_data_dir(env)
-    control = ControlConfig(data_dir, settings.given(DATABASE_URL) or "", settings.given(PLAN_LIMITS) or {})
+    control = ControlConfig(
+        data_dir,
+        settings.given(DATABASE_URL) or "",
+        settings.given(PLAN_LIMITS) or {},
+        settings.value(API_RATE),
+        settings.value(API_PARALLEL),
+    )
     return ServeConfig(_edge(settings), control, _log(settings))
 
 

@@ -78,7 +78,13 @@ class _Service:
             stack.push_async_callback(self._link.stop)
             stack.push_async_callback(self._worker.drain)
             chain, key = self._folder.certificate(self._config.edge.domain, time.time())
-            settings = replace(facts_of(self._worker.config), plans=self._config.control.plans)
+            control = self._config.control
+            settings = replace(
+                facts_of(self._worker.config),
+                plans=control.plans,
+                api_rate=control.api_rate,
+                api_parallel=control.api_parallel,
+            )
             self._link.start(api.fileno(), settings)
             self._worker.start(
                 self._link,
