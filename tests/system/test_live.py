@@ -9,8 +9,9 @@ from typing import Any
 import psutil
 import pytest
 from tests.kit.api_client import ApiClient, ClientError
-from tests.kit.eventually import eventually
+from tests.kit.eventually import eventually, eventually_async
 from tests.kit.product import Service, running_agent, running_service
+from tests.kit.rest import Rest
 from tests.kit.sdk import Sdk
 from tests.kit.traffic import get, hello_http, server
 
@@ -249,3 +250,52 @@ def test_a_controller_that_was_killed_knows_again_what_is_online(service: Servic
         assert the(api, "endpoints", url=url) == endpoint
         api("tunnel_sessions.get", id=endpoint["tunnel_session"]["id"])
     gone(api, "endpoints", endpoint["id"])
+
+
+async def test_a_cloud_endpoint_is_online_changes_and_is_deleted(service: Service, api: ApiClient) -> None:
+    known = service.bootstrap
+    name = f"cloud.{known.domain}"
+    domain = await asyncio.to_thread(api, "reserved_domains.create", domain=name)
+    made = await asyncio.to_thread(
+        api, "endpoints.create", url=f"http://{name}", type="cloud", traffic_policy="{}", description="d"
+    )
+    assert made["domain"]["id"] == domain["id"]
+    url = made["url"]
+
+    async def visited() -> tuple[int, str]:
+        answer = await get(url, known.http_port)
+        return answer.status, answer.fields.get("ngrok-error-code", "")
+
+    async def becomes(status: int, code: str) -> None:
+        async def look() -> bool:
+            return await visited() == (status, code)
+
+        await eventually_async(look, f"{url} answers {status} {code}")
+
+    await becomes(500, "ERR_NGROK_6029")
+    async with portway.Agent(
+        authtoken=known.authtoken, connect_url=known.connect_url, connect_cas=known.ca_cert
+    ) as agent:
+        with pytest.raises(portway.Error) as refused:
+            await agent.listen(url, pooling_enabled=True)
+        assert refused.value.code == "ERR_NGROK_334"
+        await asyncio.to_thread(api, "endpoints.update", id=made["id"], pooling_enabled=True)
+
+        async def shared() -> portway.EndpointListener | None:
+            try:
+                return await agent.listen(url, pooling_enabled=True)
+            except portway.Error:
+                return None
+
+        listener = await eventually_async(shared, "the agent may share the URL")
+        assert listener is not None
+        await asyncio.to_thread(the, api, "endpoints", id=listener.id)
+        # The client leaves out what it does not know, such as the others of a pool.
+        beside = await asyncio.to_thread(Rest(service).done, "GET", f"/endpoints/{listener.id}")
+        assert [each["id"] for each in beside["pools"]] == [made["id"]]
+        with pytest.raises(ClientError) as read_only:
+            await asyncio.to_thread(api, "endpoints.delete", id=listener.id)
+        assert (read_only.value.status, read_only.value.code) == (400, 248)
+    await becomes(500, "ERR_NGROK_6029")
+    await asyncio.to_thread(api, "endpoints.delete", id=made["id"])
+    await becomes(404, "ERR_NGROK_3200")
