@@ -190,6 +190,27 @@ async def test_official_sdks_take_a_remote_address(service: Service, kind: str) 
             assert await echoed(int(port), b"official") == b"official"
 
 
+SCRIPT = """
+import sys, portway
+print(portway.forward(addr=9, proto="tcp", remote_addr=sys.argv[1]).url(), flush=True)
+try:
+    portway.forward(addr=9, proto="tcp", remote_addr=sys.argv[2])
+except portway.Error as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.row("T-035")
+def test_our_sdk_takes_a_remote_address(service: Service) -> None:
+    mine = Rest(service).address()["addr"]
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, mine, mine.replace(":", "1:")],
+        capture_output=True, text=True, check=True, timeout=60,
+        env=clean_environment() | service.agent_environment(),
+    )  # fmt: skip
+    assert done.stdout.split() == [f"tcp://{mine}", "ERR_NGROK_307"]
+
+
 @pytest.mark.row("T-077")
 async def test_any_name_that_points_here_reaches_every_port(
     service: Service, other: tuple[Rest, str]
