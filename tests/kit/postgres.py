@@ -31,6 +31,7 @@ class Cluster:
         account = pwd.getpwnam(self._owner)
         os.chown(self.folder, account.pw_uid, account.pw_gid)
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self._last = 0
         data = str(self.folder / "data")
         initdb = [str(self._programs / "initdb"), "-D", data, "-A", "trust", "-U", "tester", "--no-sync"]
@@ -53,6 +54,12 @@ class Cluster:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._owner, cwd="/",
                 start_new_session=True,
             )  # fmt: skip
+        # Ends the server when the tests are ended so that they cannot: the pipe breaks with their process.
+        self._watcher = subprocess.Popen(
+            ["/bin/sh", "-c", 'read _; kill -QUIT "$0"; rm -rf "$1"', str(self._process.pid), self.folder],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         eventually(self._accepts, "PostgreSQL accepts", timeout=60)
 
     def stop(self) -> None:
@@ -60,6 +67,7 @@ class Cluster:
         process, self._process = self._process, None
         if process is None:
             return
+        self._dismiss_watcher()
         process.send_signal(signal.SIGQUIT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(30)
@@ -109,6 +117,12 @@ class Cluster:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def _dismiss_watcher(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.kill()
+            watcher.communicate()
 
     def _signal(self, number: int) -> None:
         """Signal the server and every process that serves a connection."""
