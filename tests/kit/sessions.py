@@ -22,7 +22,9 @@ class MemoryTransport(asyncio.Transport):
 
     def __init__(self, protocol: asyncio.BufferedProtocol) -> None:
         """Belong to a protocol; `join` follows."""
-        super().__init__({"peername": ("10.9.8.7", 6543)})
+        self.extra: dict[str, Any] = {"peername": ("10.9.8.7", 6543)}
+        """What `get_extra_info` tells."""
+        super().__init__(self.extra)
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._incoming: deque[bytes] = deque()

@@ -1,6 +1,7 @@
 """The driver: TLS, flushes, back-pressure, faults and ends, on a connection in memory."""
 
 import asyncio
+import socket
 import ssl
 from typing import Any
 
@@ -12,8 +13,17 @@ from tests.kit.sessions import HEADER, MemoryTransport, Owner, Pair, Played, fra
 
 from portway.errors import ConnectError, RemoteProtocolError, SessionClosed
 from portway.net.buffers import buffers
-from portway.session import Role, Session, StreamType
-from portway.session.driver import LINGER
+from portway.session import (
+    OFFICIAL_GO,
+    OFFICIAL_RUST,
+    PORTWAY,
+    STRICT,
+    Profile,
+    Role,
+    Session,
+    StreamType,
+)
+from portway.session.driver import LINGER, QUICK_ACK
 from portway.wire.messages import Auth
 
 ROLES = pytest.mark.parametrize("role", list(Role))
@@ -91,6 +101,37 @@ async def test_one_flush_a_turn(certs: Certs) -> None:
     frames = sum(8 + len(body) for _, _, number, body in played.peer.frames if number > 2)
     assert written - frames < 50  # a record costs 22 bytes: one or two were used
     await played.close()
+
+
+class Options:
+    """A socket that remembers which options were set."""
+
+    def __init__(self) -> None:
+        self.set: list[tuple[int, int]] = []
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        assert value == 1
+        self.set.append((level, option))
+
+
+@pytest.mark.skipif(QUICK_ACK is None, reason="an option of Linux")
+@pytest.mark.parametrize("profile", [STRICT, OFFICIAL_RUST, OFFICIAL_GO, PORTWAY])
+def test_who_holds_small_writes_back_is_acknowledged_at_once(certs: Certs, profile: Profile) -> None:
+    """Else each answer of an agent that credits a request before it answers takes 40 ms more."""
+
+    @on_fake_clock
+    async def scenario() -> None:
+        pair = Pair(certs)
+        await pair.secure()
+        options = Options()
+        pair.service_end.extra["socket"] = options
+        pair.service.configure(profile)
+        await pair.agent.call(StreamType.AUTH, b"{}")
+        assert set(options.set) <= {(socket.IPPROTO_TCP, QUICK_ACK)}
+        assert bool(options.set) == (profile in (STRICT, OFFICIAL_RUST))
+        await pair.close()
+
+    scenario()
 
 
 @on_fake_clock

@@ -24,6 +24,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, cast
 
 from portway.errors import ConnectError, PortwayError, RemoteProtocolError, SessionClosed
@@ -42,6 +43,9 @@ HIGH_WATER: Final = 524_288
 
 RECORD: Final = 16_384
 """Bytes of one TLS record: smaller pieces are joined up to it."""
+
+QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+"""The option that has the kernel acknowledge at once, where there is one (Linux)."""
 
 _log = logging.getLogger("portway.session")
 
@@ -199,6 +203,8 @@ class Driver(asyncio.BufferedProtocol):
             return  # the peer talks on while we wait for its end
         self._pump.received(self._raw[:nbytes])
         self._guard(self._read)
+        if nbytes < RECORD and self.connection.profile.holds_small_writes:
+            self._acknowledge()
 
     def eof_received(self) -> bool:
         """The peer has closed: that ends the session, with or without TLS's close_notify."""
@@ -261,6 +267,19 @@ class Driver(asyncio.BufferedProtocol):
         due = connection.deadline()
         if self._timer is None or (due is not None and due < self._timer_at):
             self._arm()  # the deadlines of the other half arm it themselves
+
+    def _acknowledge(self) -> None:
+        """Have the kernel acknowledge now: the peer holds its next small write back until then.
+
+        The kernel forgets the wish at its leisure, so it is told after every small read. Large ones
+        are acknowledged anyway.
+        """
+        transport = self._transport
+        sock: socket.socket | None = transport.get_extra_info("socket") if transport else None
+        if sock is None or QUICK_ACK is None or self.closed:
+            return
+        with suppress(OSError):  # no TCP, or gone
+            sock.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
 
     def _hold(self) -> None:
         """Stop reading until what the peer has provoked was sent."""

@@ -35,6 +35,8 @@ class Profile:
     """Bytes consumed on a stream before a WNDINC gives them back."""
     fin_before_reset: bool
     """An abort sends FIN, then RST: some peers leak a stream that is only reset."""
+    holds_small_writes: bool
+    """Its kernel sends a small write only when earlier ones are acknowledged (Nagle's algorithm)."""
     peer_limit: int = PEER_STREAM_LIMIT
     """Streams it may have open with us; the next one gets RST 9."""
     reset_on_abort: bool = True
@@ -64,6 +66,7 @@ STRICT: Final = Profile(
     receive_window=INITIAL_WINDOW,
     grant_step=SMALL_STEP,
     fin_before_reset=True,
+    holds_small_writes=True,
 )
 """For a peer that has not said what it is: right for everyone."""
 
@@ -78,6 +81,7 @@ OFFICIAL_RUST: Final = Profile(
     receive_window=INITIAL_WINDOW,
     grant_step=SMALL_STEP,
     fin_before_reset=True,
+    holds_small_writes=True,
 )
 """The SDKs with ngrok-rust inside (Rust, Python, JavaScript, Java)."""
 
@@ -89,6 +93,7 @@ OFFICIAL_GO: Final = Profile(
     receive_window=RAISED_WINDOW,
     grant_step=GRANT_STEP,
     fin_before_reset=True,
+    holds_small_writes=False,
 )
 """The Go SDK: it uses a raised window."""
 
@@ -100,6 +105,7 @@ OFFICIAL_SERVICE: Final = Profile(
     receive_window=INITIAL_WINDOW,
     grant_step=SMALL_STEP,
     fin_before_reset=True,
+    holds_small_writes=False,
     reset_on_abort=False,
 )
 """For our agent toward a service that is not portway: official agents never send RST 6."""
@@ -113,6 +119,7 @@ PORTWAY: Final = Profile(
     grant_step=GRANT_STEP,
     # A FIN first would let a cut-off answer pass for a complete one.
     fin_before_reset=False,
+    holds_small_writes=False,
 )
 """Our own agents, services and nodes."""
 
