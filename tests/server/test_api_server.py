@@ -4,11 +4,13 @@ import http.client
 import json
 import socket
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from tests.kit.api import Api, serving_api
+from tests.kit.eventually import eventually
 
 PLACE = "/credentials"
 
@@ -22,10 +24,21 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, Api
 
 @pytest.fixture
 def connection(served: tuple[str, Api]) -> Generator[http.client.HTTPConnection]:
-    """One connection to it."""
+    """One connection to it. Its other end is in this process too, so both must be gone in the end."""
+    before = open_sockets()
     made = http.client.HTTPConnection(urlsplit(served[0]).netloc, timeout=20)
     yield made
     made.close()
+    eventually(lambda: open_sockets() <= before, "the server closes its end")
+
+
+def open_sockets() -> int:
+    """Count the sockets of this process."""
+    count = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            count += str(descriptor.readlink()).startswith("socket:")
+    return count
 
 
 def headers(served: tuple[str, Api]) -> dict[str, str]:

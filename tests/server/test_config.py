@@ -157,3 +157,10 @@ def test_what_is_no_database_url_is_refused_without_repeating_it(url: str) -> No
     with pytest.raises(ConfigError, match="--database-url: postgresql://USER:PASSWORD@HOST") as caught:
         config.load({"database_url": url}, HOME)
     assert "hunter2" not in str(caught.value)
+
+
+def test_requests_to_the_api_are_bounded_when_that_is_asked_for() -> None:
+    plain = config.load({}, HOME).control
+    asked = config.load({"api_rate": "120", "api_parallel": "8"}, HOME).control
+    assert (plain.api_rate, plain.api_parallel) == (0, 0)
+    assert (asked.api_rate, asked.api_parallel) == (120, 8)

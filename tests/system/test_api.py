@@ -1,5 +1,6 @@
 """The API of a real service, through its edge, with ngrok's official Python client and with plain HTTP."""
 
+import json
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
@@ -20,7 +21,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "reference" / "api-client.
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
     """One service for all of these tests."""
-    with running_service(tmp_path_factory.mktemp("api")) as running:
+    with running_service(tmp_path_factory.mktemp("api"), "--api-rate", "9000") as running:
         yield running
 
 
@@ -82,6 +83,10 @@ def test_the_client_comes_over_tls_too(service: Service) -> None:
         assert client("api_keys.list")["keys"]
     with ApiClient(known.api_key, f"{base(service)}/") as client:
         assert client("api_keys.list")["keys"], "a base URL that ends in a slash"
+
+
+def test_bounds_of_requests_reach_the_api(service: Service) -> None:
+    assert json.loads((service.data / "settings.json").read_text())["api_rate"] == 9000
 
 
 @pytest.mark.row("C10")
