@@ -104,7 +104,7 @@ async def test_what_our_library_has_online_is_listed_and_then_gone(service: Serv
         await asyncio.to_thread(gone, api, noun, thing)
 
 
-@pytest.mark.row("G-170", "G-171", "G-172", "G-173", "G-174", "G-064")
+@pytest.mark.row("G-170", "G-171", "G-172", "G-173", "G-174", "G-064", "C12")
 async def test_an_application_is_stopped_restarted_and_updated(service: Service, api: ApiClient) -> None:
     known = service.bootstrap
     asked: list[tuple[str, str, str]] = []
@@ -164,6 +164,7 @@ async def test_an_application_refuses_or_has_no_handler(service: Service, api: A
             assert agent.connected
 
 
+@pytest.mark.row("C12")
 async def test_the_command_line_restarts_with_its_random_url_and_stops_in_order(
     service: Service, api: ApiClient
 ) -> None:
@@ -252,6 +253,7 @@ def test_a_controller_that_was_killed_knows_again_what_is_online(service: Servic
     gone(api, "endpoints", endpoint["id"])
 
 
+@pytest.mark.row("C14")
 async def test_a_cloud_endpoint_is_online_changes_and_is_deleted(service: Service, api: ApiClient) -> None:
     known = service.bootstrap
     name = f"cloud.{known.domain}"

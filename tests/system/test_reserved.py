@@ -118,7 +118,7 @@ async def test_a_killed_controller_costs_no_request_that_waits(service: Service)
 # -- TCP addresses
 
 
-@pytest.mark.row("T-030", "T-072", "T-076")
+@pytest.mark.row("T-030", "T-072", "T-076", "C11")
 async def test_an_address_must_be_ones_own_and_allowed(service: Service, other: tuple[Rest, str]) -> None:
     rest, (their_rest, their_token) = Rest(service), other
     mine, theirs = rest.address()["addr"], their_rest.address()["addr"]
@@ -236,7 +236,7 @@ async def ended(endpoint: Any, since: float) -> float:
     return time.monotonic() - since
 
 
-@pytest.mark.row("T-074", "G-086")
+@pytest.mark.row("T-074", "G-086", "C16")
 async def test_a_deleted_address_is_offline_at_once_and_gone_for_good(service: Service) -> None:
     rest = Rest(service)
     delays: list[float] = []
@@ -255,7 +255,7 @@ async def test_a_deleted_address_is_offline_at_once_and_gone_for_good(service: S
     assert min(delays) < WITHIN
 
 
-@pytest.mark.row("T-030")
+@pytest.mark.row("T-030", "C10")
 async def test_rules_that_shrink_end_live_endpoints_and_revocation_the_session(service: Service) -> None:
     rest = Rest(service)
     made = rest.credential()
@@ -322,7 +322,7 @@ async def test_reserved_domains_belong_to_their_account(service: Service, other:
 # -- a restart
 
 
-@pytest.mark.row("T-030", "T-039")
+@pytest.mark.row("T-030", "T-039", "C16")
 def test_a_fixed_address_outlives_agent_and_service(tmp_path: Path) -> None:
     with running_service(tmp_path) as service:
         rest = Rest(service)

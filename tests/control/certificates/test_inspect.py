@@ -125,6 +125,7 @@ def test_what_no_table_can_hold_is_replaced() -> None:
     assert read_pair(odd.pem, odd.key_pem).facts.subject_common_name == "a�b�[31m"
 
 
+@pytest.mark.row("C18")
 def test_slips_in_the_chain(leaf: Made, middle: Made, root: Made) -> None:
     key = leaf.key_pem
     body = "".join(leaf.pem.splitlines()[1:-1])
@@ -146,6 +147,7 @@ def test_slips_in_the_chain(leaf: Made, middle: Made, root: Made) -> None:
             assert code_of(each, key) == code, each
 
 
+@pytest.mark.row("C18")
 def test_slips_in_the_key(leaf: Made) -> None:
     body = "".join(leaf.key_pem.splitlines()[1:-1])
     for code, texts in {
@@ -161,6 +163,7 @@ def test_slips_in_the_key(leaf: Made) -> None:
             assert code_of(leaf.pem, each) == code, each
 
 
+@pytest.mark.row("C18")
 def test_swapped_fields_say_so(leaf: Made) -> None:
     assert code_of(leaf.key_pem, leaf.pem) == 1925
 
@@ -203,6 +206,7 @@ def test_an_authority(root: Made) -> None:
     assert (facts.not_before, facts.not_after) == (START.timestamp(), END.timestamp())
 
 
+@pytest.mark.row("C18")
 def test_slips_in_an_authority(root: Made, middle: Made, leaf: Made) -> None:
     for code, texts in {
         1912: [root.pem + middle.pem],

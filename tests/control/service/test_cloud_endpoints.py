@@ -53,6 +53,7 @@ async def stage(folder: Path) -> AsyncGenerator[Stage]:
         yield Stage(context, clock, ann.id, ben.id, domain.id)
 
 
+@pytest.mark.row("C14")
 async def test_from_beginning_to_end(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         made = await it.make(description="d", metadata="m", type="cloud", bindings=["public"])
@@ -87,6 +88,7 @@ async def test_from_beginning_to_end(tmp_path: Path) -> None:
         assert found.count((changes.CLOUD_ENDPOINT, made.id)) == 4
 
 
+@pytest.mark.row("C14")
 async def test_what_is_missing_or_wrong_has_its_code(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         for wish, code in (
@@ -150,6 +152,7 @@ async def test_a_public_url_needs_a_name_or_an_address_of_the_account(tmp_path: 
             await reserved_addrs.delete(it.context, it.ann, addr.id)
 
 
+@pytest.mark.row("C14")
 async def test_internal_names_need_no_reservation_and_are_each_accounts_own(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         ours = await it.make("https://api.internal")
@@ -166,6 +169,7 @@ async def test_internal_names_need_no_reservation_and_are_each_accounts_own(tmp_
     ("first", "second", "code"),
     [(False, False, 18009), (True, False, 18017), (False, True, 18016), (True, True, 0)],
 )
+@pytest.mark.row("C14")
 async def test_two_cloud_endpoints_share_a_url_if_both_allow_it(
     tmp_path: Path, first: bool, second: bool, code: int
 ) -> None:
@@ -182,6 +186,7 @@ async def test_two_cloud_endpoints_share_a_url_if_both_allow_it(
     ("agent", "cloud", "code"),
     [(False, False, 18017), (True, False, 18017), (False, True, 18016), (True, True, 0)],
 )
+@pytest.mark.row("C14")
 async def test_an_agent_that_was_first_shares_a_url_if_both_allow_it(
     tmp_path: Path, agent: bool, cloud: bool, code: int
 ) -> None:
@@ -205,6 +210,7 @@ async def test_a_name_is_https_or_tls_and_never_both(tmp_path: Path) -> None:
             await it.make(f"https://b.{APP}")
 
 
+@pytest.mark.row("C14")
 async def test_conflicts_are_looked_for_again_when_an_endpoint_moves(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         await it.make()

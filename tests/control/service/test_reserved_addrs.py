@@ -42,7 +42,7 @@ async def test_other_regions_and_long_texts_are_refused(tmp_path: Path) -> None:
         assert await noted(context) == []
 
 
-@pytest.mark.row("T-073")
+@pytest.mark.row("T-073", "C16")
 async def test_only_texts_change(tmp_path: Path) -> None:
     async with opened(tmp_path) as context:
         context = configured(context, tmp_path)
@@ -61,7 +61,7 @@ async def test_only_texts_change(tmp_path: Path) -> None:
         assert await reserved_addrs.get(context, account.id, addr.id) == cleared
 
 
-@pytest.mark.row("T-074")
+@pytest.mark.row("T-074", "C16")
 async def test_an_address_that_was_given_back_is_not_given_out_while_another_is_free(tmp_path: Path) -> None:
     clock = Clock()
     async with opened(tmp_path, clock) as context:

@@ -62,6 +62,7 @@ def test_the_older_field_may_be_a_bare_label() -> None:
         qualified("a.example.com", "app", settings)
 
 
+@pytest.mark.row("C15")
 async def test_what_may_not_be_said(tmp_path: Path) -> None:
     async with opened(tmp_path) as context:
         context = configured(context, tmp_path)
@@ -137,6 +138,7 @@ async def test_a_name_at_which_somebody_else_is_online(tmp_path: Path) -> None:
         await create(context, account.id, "www.example.com", NOTHING)
 
 
+@pytest.mark.row("C15")
 async def test_a_domain_is_changed(tmp_path: Path) -> None:
     async with opened(tmp_path) as context:
         context = configured(context, tmp_path)
@@ -170,6 +172,7 @@ async def test_a_domain_is_changed(tmp_path: Path) -> None:
         assert await reserved_domains.get(context, account.id, domain.id) == changed
 
 
+@pytest.mark.row("C15")
 async def test_certificate_and_policy_are_taken_away(tmp_path: Path) -> None:
     async with opened(tmp_path) as context:
         context = configured(context, tmp_path)
@@ -191,6 +194,7 @@ async def test_certificate_and_policy_are_taken_away(tmp_path: Path) -> None:
         assert await reserved_domains.get(context, account.id, domain.id) == bare
 
 
+@pytest.mark.row("C15")
 async def test_a_domain_is_given_back(tmp_path: Path) -> None:
     async with opened(tmp_path) as context:
         context = configured(context, tmp_path)
@@ -236,6 +240,7 @@ async def test_a_domain_of_somebody_else_is_not_there(tmp_path: Path) -> None:
         assert domain not in await reserved_domains.listed(context, other.id, Page())
 
 
+@pytest.mark.row("C15")
 async def test_every_account_has_one_dev_domain(tmp_path: Path) -> None:
     async with opened(tmp_path) as context:
         context = configured(context, tmp_path)

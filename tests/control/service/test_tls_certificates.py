@@ -22,6 +22,7 @@ from portway.model.plan import Plan
 MADE = make(names=["www.example.com"])
 
 
+@pytest.mark.row("C18")
 async def test_an_upload_is_kept_and_its_key_is_seen_by_nobody(tmp_path: Path) -> None:
     clock = Clock()
     async with opened(tmp_path, clock) as context:
