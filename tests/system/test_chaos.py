@@ -21,6 +21,7 @@ from tests.kit.driven import INTERVAL, TOLERANCE, DrivenAgent, driven_agent
 from tests.kit.eventually import eventually, eventually_async
 from tests.kit.fault_proxy import fault_proxy
 from tests.kit.product import Service, running_service
+from tests.kit.rest import Rest
 from tests.kit.traffic import CHUNK, get, hello_http, server, visitor
 
 pytestmark = pytest.mark.xdist_group("chaos")
@@ -343,10 +344,11 @@ async def _keep_asking(url: str) -> None:
 @pytest.mark.row("S21", "S30", "G-047")
 async def test_nobody_takes_a_lost_agents_name(service: Service, tmp_path: Path) -> None:
     token = await asyncio.to_thread(_stranger, service)
+    address = (await asyncio.to_thread(Rest(service).address))["addr"]
     async with (
         server(pouring) as upstream,
         fault_proxy(port_of(f"//{service.bootstrap.connect_url}")) as proxy,
-        driven_agent(service, str(upstream), "tcp://", port=proxy.port) as (agent, url),
+        driven_agent(service, str(upstream), f"tcp://{address}", port=proxy.port) as (agent, url),
     ):
         proxy.refuse()
         proxy.cut()
@@ -395,11 +397,12 @@ async def test_two_agents_that_take_turns_on_one_name(service: Service) -> None:
 
         await eventually_async(so, f"{which!r} serves {url}", timeout=15)
 
+    address = (await asyncio.to_thread(Rest(service).address))["addr"]
     async with (
         server(lambda _reader, writer: name(b"A", writer)) as first,
         server(lambda _reader, writer: name(b"B", writer)) as second,
         fault_proxy(port_of(f"//{service.bootstrap.connect_url}")) as proxy,
-        driven_agent(service, str(first), "tcp://", port=proxy.port) as (earlier, url),
+        driven_agent(service, str(first), f"tcp://{address}", port=proxy.port) as (earlier, url),
     ):
         for turn in range(2):
             await served_by(b"A")
