@@ -164,7 +164,7 @@ ENDPOINTS_PER_SESSION = Option(
     "Endpoints that one agent session may hold; more is ERR_NGROK_324.")  # fmt: skip
 API_RATE = Option(
     "api_rate", BEHAVIOUR, "N", "0", parsers.count,
-    "Requests a minute that an account may send to the API; more is ERR_NGROK_226. 0: any number.")  # fmt: skip
+    "Requests a minute that an account may send to the API; more: ERR_NGROK_226. 0: any number.")  # fmt: skip
 API_PARALLEL = Option(
     "api_parallel", BEHAVIOUR, "N", "0", parsers.count,
     "Requests at once, likewise; more is ERR_NGROK_225. 0: any number.")  # fmt: skip
