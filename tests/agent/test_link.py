@@ -19,7 +19,7 @@ from portway.agent.link import Link
 from portway.agent.options import AgentKeywords
 from portway.errors import MessageError
 from portway.session import StreamType
-from portway.wire.messages import AuthResp, Bind
+from portway.wire.messages import AuthResp, Bind, CommandResp
 
 
 @pytest.mark.row("A13")
@@ -85,6 +85,9 @@ async def test_a_link_that_was_never_open() -> None:
     class Nobody:
         def visitor(self, header: object, pipe: object) -> None: ...
         def stopped(self, order: object) -> None: ...
+        async def command(self, kind: int, body: bytes) -> CommandResp:
+            raise NotImplementedError
+
         def heartbeat(self, link: object, latency: float) -> None: ...
 
     link = Link(Nobody())

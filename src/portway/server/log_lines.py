@@ -109,7 +109,8 @@ def record_fields(record: logging.LogRecord) -> dict[str, object]:
 
     What it carries is given as ``extra={"fields": {…}}``.
     """
-    fields: dict[str, object] = {"logger": record.name} | getattr(record, "fields", {})
+    carried: Mapping[str, object] = getattr(record, "fields", {})
+    fields: dict[str, object] = {"logger": record.name, **carried}
     if record.exc_info:
         fields["traceback"] = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
     return fields

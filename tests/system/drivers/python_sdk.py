@@ -56,11 +56,7 @@ class Driver:
         builder.handle_heartbeat(self.latencies.append)
         builder.handle_disconnection(self._lost)
         if commands is not None:
-            builder.handle_stop_command(lambda *_: self._commanded("stop", commands))
-            builder.handle_restart_command(lambda *_: self._commanded("restart", commands))
-            builder.handle_update_command(
-                lambda version, major: self._commanded(f"update {version!r} {major}", commands)
-            )
+            self._handle_commands(builder, commands)
         self.session = await builder.connect()
         return {}
 
@@ -89,6 +85,20 @@ class Driver:
     async def state(self) -> dict[str, Any]:
         """Tell the latencies of heartbeats, the losses of the session and its commands so far."""
         return {"latencies": self.latencies, "losses": self.losses, "commands": self.commands}
+
+    def _handle_commands(self, builder: Any, answer: str) -> None:
+        def stop(*_: object) -> None:
+            self._commanded("stop", answer)
+
+        def restart(*_: object) -> None:
+            self._commanded("restart", answer)
+
+        def update(version: object, major: object) -> None:
+            self._commanded(f"update {version!r} {major}", answer)
+
+        builder.handle_stop_command(stop)
+        builder.handle_restart_command(restart)
+        builder.handle_update_command(update)
 
     def _commanded(self, what: str, answer: str) -> None:
         self.commands.append(what)
