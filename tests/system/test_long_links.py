@@ -136,8 +136,8 @@ def told(who: str, flow: Flow, proxy: DelayProxy) -> float:
     return windows
 
 
-@pytest.mark.parametrize("direction", ["down", "up"])
-async def test_one_stream_of_our_agent(service: Service, direction: str) -> None:
+async def our_agent(service: Service, direction: str) -> tuple[float, int]:
+    """Return the windows a round trip that one stream of our agent moved, and the most bytes on the way."""
     flow = Flow(direction, ROUNDS * TIMES * WINDOW)
     port = int(service.bootstrap.connect_url.rpartition(":")[2])
     async with (
@@ -149,13 +149,11 @@ async def test_one_stream_of_our_agent(service: Service, direction: str) -> None
         ),
     ):
         await flow.run(url)
-    assert told("our agent", flow, proxy) >= TIMES
-    assert proxy.most > 2 * WINDOW
+    return told("our agent", flow, proxy), proxy.most
 
 
-@pytest.mark.parametrize("direction", ["down", "up"])
-@pytest.mark.parametrize("kind", SDKS)
-async def test_the_official_sdks_reach_their_limit(service: Service, kind: str, direction: str) -> None:
+async def official(service: Service, kind: str, direction: str) -> tuple[float, int]:
+    """Return the same of an official SDK."""
     flow = Flow(direction, ROUNDS * WINDOW)
     port = int(service.bootstrap.connect_url.rpartition(":")[2])
     async with server(flow.handle) as upstream, delay_proxy(port, ROUND_TRIP) as proxy:
@@ -163,5 +161,35 @@ async def test_the_official_sdks_reach_their_limit(service: Service, kind: str, 
             await asyncio.to_thread(lambda: sdk.connect(port=proxy.port))
             url = await asyncio.to_thread(sdk.forward, "tcp", f"tcp://localhost:{upstream}")
             await flow.run(url)
-    assert told(kind, flow, proxy) >= NEAR
-    assert proxy.most < 2 * WINDOW
+    return told(kind, flow, proxy), proxy.most
+
+
+# What is on the way at a time is a fact, however busy the machine; divided by the round trip it is the rate.
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+async def test_our_agent_fills_a_long_link(service: Service, direction: str) -> None:
+    _, most = await our_agent(service, direction)
+    assert most >= TIMES * WINDOW
+
+
+@pytest.mark.parametrize("direction", ["down", "up"])
+@pytest.mark.parametrize("kind", SDKS)
+async def test_the_official_sdks_use_their_whole_window(service: Service, kind: str, direction: str) -> None:
+    _, most = await official(service, kind, direction)
+    assert NEAR * WINDOW <= most < 2 * WINDOW
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("direction", ["down", "up"])
+async def test_the_rate_of_our_agent(service: Service, direction: str) -> None:
+    windows, _ = await our_agent(service, direction)
+    assert windows >= TIMES
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("direction", ["down", "up"])
+@pytest.mark.parametrize("kind", SDKS)
+async def test_the_rate_of_the_official_sdks(service: Service, kind: str, direction: str) -> None:
+    windows, _ = await official(service, kind, direction)
+    assert windows >= NEAR
