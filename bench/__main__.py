@@ -105,11 +105,15 @@ def _round(results: Results, measured: list[Contender], scale: float, title: str
         for contender in measured:
             if workload.entry in contender.entries:
                 with _trying(results, f"{title}: {workload.title}", workload.title, contender.name):
-                    results.add_cost(workload, contender.name, cost(contender, workload, scale))
+                    found = cost(contender, workload, scale)
+                    _say(f"{found.service:.3f} + {found.agent:.3f} s per {workload.unit}")
+                    results.add_cost(workload, contender.name, found)
     for contender in measured:
         if {"tcp", "http"} <= set(contender.entries):
             with _trying(results, f"{title}: {BESIDE_BULK}", BESIDE_BULK, contender.name):
-                results.add_beside(contender.name, beside_bulk(contender, scale))
+                found = beside_bulk(contender, scale)
+                _say(f"p50 {found.p50:.2f}, p99 {found.p99:.2f} ms at {found.bulk * 1e3:.0f} MB/s")
+                results.add_beside(contender.name, found)
 
 
 @contextlib.contextmanager

@@ -48,12 +48,12 @@ class Workload:
 WORKLOADS: Final = (
     Workload("bulk down, 1 stream", "GB", "tcp", "down", {"size": 1_000_000_000}),
     Workload("bulk up, 10 streams", "GB", "tcp", "up", {"streams": 10, "size": 100_000_000}),
-    Workload("new connections", "10k", "tcp", "connections", {"count": 8_000}),
-    Workload("HTTP, heads alike", "10k", "http", "requests", {"count": 30_000}),
-    Workload("HTTP, heads that differ", "10k", "http", "requests", {"count": 30_000, "vary": True}),
-    Workload("the same, access log on", "10k", "log", "requests", {"count": 30_000, "vary": True}),
-    Workload("HTTPS at the edge", "10k", "https", "requests", {"count": 20_000, "vary": True}),
-    Workload("TLS set-ups at the edge", "10k", "https", "handshakes", {"count": 2_000, "vary": True}),
+    Workload("new connections", "10k", "tcp", "connections", {"count": 6_000}),
+    Workload("HTTP, heads alike", "10k", "http", "requests", {"count": 24_000}),
+    Workload("HTTP, heads that differ", "10k", "http", "requests", {"count": 24_000, "vary": True}),
+    Workload("the same, access log on", "10k", "log", "requests", {"count": 24_000, "vary": True}),
+    Workload("HTTPS at the edge", "10k", "https", "requests", {"count": 15_000, "vary": True}),
+    Workload("TLS set-ups at the edge", "10k", "https", "handshakes", {"count": 1_500, "vary": True}),
 )
 
 
