@@ -14,6 +14,7 @@ from tests.kit.service import running_worker
 from tests.kit.threads import ServiceThread
 
 from portway import Error, ListenerClosed, NotConnected, SyncAgent, SyncConnection
+from portway.agent import sync
 from portway.agent.sync import LoopThread, farewell
 
 
@@ -115,6 +116,17 @@ def test_a_call_from_the_loop_itself_is_refused(goodbye: None) -> None:
         loop.run(outer())
     loop.stop()
     loop.stop()
+
+
+def test_a_goodbye_that_is_cut_short_leaves_no_loose_end(
+    edge: ServiceThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine under load may not manage it in time; what is left over would fail another test."""
+    agent = agent_of(edge)
+    agent.listen("tcp://")
+    monkeypatch.setattr(sync, "FAREWELL", 0.0)
+    farewell()
+    assert "portway" not in [thread.name for thread in threading.enumerate()]
 
 
 SCRIPT = """

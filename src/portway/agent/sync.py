@@ -28,12 +28,15 @@ from portway.agent.options import AgentKeywords, EndpointKeywords, ListenKeyword
 from portway.agent.upstream import Upstream
 from portway.agent.url import URL
 from portway.net.loop import new_loop_factory
+from portway.session.driver import LINGER
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Endpoint)
 
-FAREWELL = 1.0
-"""Seconds that the agents' goodbyes may take when the program ends."""
+FAREWELL = 5.0
+"""Most seconds that the agents' goodbyes may take when the program ends. They mostly take milliseconds."""
+WIND_UP = 1.0
+"""Most seconds that what a goodbye has left on the loop may take to end."""
 
 
 class LoopThread:
@@ -73,7 +76,7 @@ class LoopThread:
             self._loop = self._thread = None
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(FAREWELL)
+            thread.join(FAREWELL + WIND_UP)
 
     def _start(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -91,8 +94,23 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        loop.run_until_complete(_wind_up())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _wind_up() -> None:
+    """End what still runs: a loop that is closed under its tasks and sockets complains of each.
+
+    After a goodbye in time there is nothing. One that was cut short leaves a session that is closing;
+    its socket is gone within the linger of the session.
+    """
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=WIND_UP)
+        await asyncio.sleep(2 * LINGER)
 
 
 LOOP = LoopThread()
@@ -295,9 +313,9 @@ def farewell() -> None:
         LOOP.run(asyncio.wait_for(_disconnect_all(), FAREWELL))
     except TimeoutError:
         pass  # the service will notice by itself
+    _agents.clear()
     LOOP.stop()
 
 
 async def _disconnect_all() -> None:
     await asyncio.gather(*(each.agent.disconnect() for each in _agents))
-    _agents.clear()
