@@ -59,7 +59,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, help="interleaved rounds (default 3; 1 of a quick run)")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK:.0%} of the work: a first look")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK:.0%}% of the work: a first look")
     parser.add_argument("--scale", type=float, default=1.0, help="part of the work to do (default 1)")
     parser.add_argument(
         "--only", action="append", choices=list(STARTERS), help="measure these; may be repeated"

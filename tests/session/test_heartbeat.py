@@ -10,7 +10,7 @@ from tests.kit.sessions import Pair, Played, frame, typed
 
 from portway.errors import SessionClosed
 from portway.session import Role, Stream, StreamType
-from portway.session.heartbeat import INTERVAL, LONGEST, SHORTEST, Echo, Heartbeat, clamp
+from portway.session.heartbeat import INTERVAL, LONGEST, NEAR, REMEMBERED, SHORTEST, Echo, Heartbeat, clamp
 from portway.wire.messages import Auth, AuthExtra
 
 BEAT = typed(StreamType.HEARTBEAT)
@@ -83,6 +83,23 @@ def test_an_answer_gives_the_latency_and_the_next_probe_after_the_interval() -> 
     assert not beating.beat.on_deadline(110.0)
     assert beating.stream.sent[1] == b"\0\0\0\2"
     assert beating.stream.consumed == 4
+
+
+def test_a_peer_is_near_by_its_quickest_answer_of_a_while() -> None:
+    beating = Beating()
+
+    def answer_after(seconds: float) -> bool:
+        beating.now += 10.0
+        beating.beat.on_deadline(beating.now)
+        beating.watch += seconds
+        beating.answer()
+        return beating.beat.near
+
+    assert not beating.beat.near  # nothing is known yet
+    assert not answer_after(NEAR * 2)
+    assert answer_after(NEAR / 2)
+    assert all(answer_after(NEAR * 2) for _ in range(REMEMBERED - 1))
+    assert not answer_after(NEAR * 2)
 
 
 def test_a_late_answer_is_followed_by_a_probe_at_once() -> None:

@@ -31,6 +31,7 @@ def test_the_numbers_of_the_protocol() -> None:
     assert ErrorCode.STREAM_CANCELLED == 6
     assert ErrorCode.SESSION_CLOSED == 14
     assert (frames.INITIAL_WINDOW, frames.RAISED_WINDOW, frames.OWN_WINDOW) == (0x40000, 0x100000, 0x180000)
+    assert frames.NEAR_WINDOW == 0x80000
 
 
 def test_a_header_is_read_as_it_is_written() -> None:

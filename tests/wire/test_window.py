@@ -7,7 +7,7 @@ from tests.kit.pair import Side, agent, data, service, wndinc
 
 from portway.errors import LocalProtocolError
 from portway.wire import OFFICIAL_GO, OFFICIAL_RUST, PORTWAY, STRICT, Profile
-from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, OWN_WINDOW, RAISED_WINDOW
+from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, NEAR_WINDOW, OWN_WINDOW, RAISED_WINDOW
 from portway.wire.window import GRANT_STEP, SESSION_GRANTS, SMALL_STEP, Account
 
 
@@ -103,6 +103,30 @@ def test_the_first_grant_raises_the_window_once(profile: Profile, raised: int) -
     assert side.connection.raised == raised - INITIAL_WINDOW
     side.feed(data(2, b"", fin=True))
     assert side.connection.raised == 0
+
+
+@pytest.mark.parametrize(("profile", "near"), [(PORTWAY, NEAR_WINDOW), (OFFICIAL_GO, RAISED_WINDOW)])
+def test_toward_a_near_peer_of_ours_windows_are_raised_by_less(profile: Profile, near: int) -> None:
+    side = service(profile)
+    side.connection.near = True
+    stream, _ = side.open()
+    side.flush_all()
+    assert receive(side, 2, GRANT_STEP) == [GRANT_STEP + near - INITIAL_WINDOW]
+    assert stream.window == near
+
+
+def test_what_was_raised_by_less_is_raised_on_when_the_peer_proves_far() -> None:
+    side = service(PORTWAY)
+    side.connection.near = True
+    stream, _ = side.open()
+    side.flush_all()
+    receive(side, 2, GRANT_STEP)
+    side.connection.near = False
+    assert receive(side, 2, GRANT_STEP) == [GRANT_STEP + OWN_WINDOW - NEAR_WINDOW]
+    assert stream.window == OWN_WINDOW
+    side.connection.near = True
+    assert receive(side, 2, GRANT_STEP) == [GRANT_STEP]
+    assert side.connection.raised == OWN_WINDOW - INITIAL_WINDOW
 
 
 def test_no_window_is_raised_toward_peers_that_ignore_it() -> None:

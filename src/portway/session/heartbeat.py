@@ -12,6 +12,7 @@ loop's clock, in seconds.
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -25,6 +26,12 @@ INTERVAL: Final = 10.0
 
 TOLERANCE: Final = 15.0
 """Default seconds, beyond the interval, after which a silent peer is dead."""
+
+REMEMBERED: Final = 30
+"""Latencies of which the least is the link's own, without what waits at a busy end: of five minutes."""
+
+NEAR: Final = 0.005
+"""Seconds of latency below which a peer is near: half a mebibyte in a round trip is 100 MB/s then."""
 
 SHORTEST: Final = 0.05
 LONGEST: Final = 3600.0
@@ -77,12 +84,18 @@ class Heartbeat:
         self._sent_at = 0.0
         self._probe = b""
         self._answer = b""
+        self._latencies: deque[float] = deque(maxlen=REMEMBERED)
 
     def begin(self, stream: Stream) -> None:
         """Take the stream, opened with this Sink, and send the first probe."""
         self._stream = stream
         self._answered_at = self._clock()
         self._send(self._answered_at)
+
+    @property
+    def near(self) -> bool:
+        """Whether the peer is near; False until a probe was answered."""
+        return min(self._latencies, default=NEAR) < NEAR
 
     @property
     def dead_at(self) -> float:
@@ -125,7 +138,9 @@ class Heartbeat:
             now = self._clock()
             self._answered_at = now
             self._next_probe = max(self._sent_at + self.interval, now)
-            self._on_latency(self._stopwatch() - self._started)
+            latency = self._stopwatch() - self._started
+            self._latencies.append(latency)
+            self._on_latency(latency)
 
     def on_end(self) -> None:
         """The peer will not answer any more. Our side stays open: some agents cannot bear its end."""

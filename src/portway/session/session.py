@@ -338,6 +338,8 @@ class Session(Driver):
             self.close(ErrorCode.ENHANCE_YOUR_CALM, "too many requests were given up")
 
     def _on_latency(self, latency: float) -> None:
+        if self.heartbeat is not None:
+            self.connection.near = self.heartbeat.near
         self._tell(self._handler.on_heartbeat, self, latency)
         self._arm()
 

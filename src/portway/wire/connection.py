@@ -87,6 +87,8 @@ class Connection(Reader):
         self.output = Output(areas, handler.on_output, profile.frame_limit)
         self.slots = Slots(role, self.output)
         self.raised = 0
+        self.near = False
+        """The peer answers quickly: windows are raised by less. Set by the session, which measures."""
         self._now = 0.0
         self._fault: RemoteProtocolError | None = None
         self._scratch: bytearray | None = None
@@ -378,7 +380,9 @@ class Connection(Reader):
 
     def give_back(self, stream: Stream) -> None:
         """Send a WNDINC; a stream's first one that finds room also raises its window."""
-        extra = max(0, self.profile.receive_window - stream.window)
+        profile = self.profile
+        window = profile.near_window if self.near else profile.receive_window
+        extra = max(0, min(window, profile.receive_window) - stream.window)
         if extra:
             if self.streams * INITIAL_WINDOW + self.raised + extra > SESSION_GRANTS:
                 extra = 0

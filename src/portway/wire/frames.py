@@ -30,6 +30,9 @@ OWN_WINDOW: Final = 3 << 19
 """The same between our own ends: half as much again as four initial windows, since steps of credit and a
 busy machine leave a part of any window unused on a long link."""
 
+NEAR_WINDOW: Final = 1 << 19
+"""The same while the peer is near: what one busy stream may have on its way is what others wait behind."""
+
 FLAG_FIN: Final = 0x1
 """On DATA: the sender has finished writing."""
 

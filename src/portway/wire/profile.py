@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, OWN_WINDOW, RAISED_WINDOW
+from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, NEAR_WINDOW, OWN_WINDOW, RAISED_WINDOW
 from portway.wire.window import GRANT_STEP, SMALL_STEP
 
 URGENT_RESERVE: Final = 16
@@ -39,6 +39,8 @@ class Profile:
     """Its kernel sends a small write only when earlier ones are acknowledged (Nagle's algorithm)."""
     peer_limit: int = PEER_STREAM_LIMIT
     """Streams it may have open with us; the next one gets RST 9."""
+    near_window: int = MAX_CREDIT
+    """The same at most while the peer is near, in bytes."""
     reset_on_abort: bool = True
     """An abort sends RST at all; without, an abort looks as official agents show it: FIN."""
 
@@ -116,6 +118,7 @@ PORTWAY: Final = Profile(
     send_credit_cap=MAX_CREDIT,
     stream_limit=PEER_STREAM_LIMIT - URGENT_RESERVE,
     receive_window=OWN_WINDOW,
+    near_window=NEAR_WINDOW,
     grant_step=GRANT_STEP,
     # A FIN first would let a cut-off answer pass for a complete one.
     fin_before_reset=False,
