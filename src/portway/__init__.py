@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from portway.agent.agent import Agent
     from portway.agent.connection import Connection
     from portway.agent.default import default_agent, listen
+    from portway.agent.dialer import Dialer
     from portway.agent.endpoint import Endpoint, EndpointListener
     from portway.agent.events import (
         AgentConnectSucceeded,
@@ -71,6 +72,7 @@ __all__ = [
     "Connection",
     "ConnectionClosed",
     "ConnectionOpened",
+    "Dialer",
     "Endpoint",
     "EndpointForwarder",
     "EndpointListener",
@@ -100,6 +102,7 @@ _HOME = {
     "agent.agent": ("Agent",),
     "agent.connection": ("Connection",),
     "agent.default": ("default_agent", "listen"),
+    "agent.dialer": ("Dialer",),
     "agent.endpoint": ("Endpoint", "EndpointListener"),
     "agent.events": (
         "AgentConnectSucceeded",

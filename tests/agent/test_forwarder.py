@@ -5,11 +5,13 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from tests.kit.certs import Certs, make_certs
 from tests.kit.fake_service import VISITOR, FakeService, agent_of
 from tests.kit.pipes import Recorder
+from tests.kit.upstreams import Upstream as Served
 from tests.kit.upstreams import answer_after_end, echo, upstream, web
 
 from portway import (
@@ -21,6 +23,7 @@ from portway import (
     HTTPRequestComplete,
     Upstream,
 )
+from portway.agent import dialer as dialer_module
 from portway.agent import forwarder as forwarder_module
 from portway.codec.http1 import find_head, parse_response
 from portway.codec.proxy_protocol import encode_v1, encode_v2
@@ -283,7 +286,8 @@ async def test_the_name_is_dialled_anew_at_each_connection(
         asked.append((host, port, timeout))
         return await dial("127.0.0.1", ports[len(asked) - 1], factory)
 
-    monkeypatch.setattr(forwarder_module, "dial", elsewhere)
+    await agent.connect()
+    monkeypatch.setattr(dialer_module, "dial", elsewhere)
     async with upstream(echo) as one, upstream(answer_after_end) as two:
         ports = [one.port, two.port]
         forwarder = await agent.forward("service.test:1", url="tcp://")
@@ -306,7 +310,8 @@ async def test_an_upstream_that_never_answers_costs_three_seconds(
         assert timeout == 3.0
         raise ConnectError("tcp", f"cannot connect to {host}:{port}: no answer within 3 s")
 
-    monkeypatch.setattr(forwarder_module, "dial", never)
+    await agent.connect()
+    monkeypatch.setattr(dialer_module, "dial", never)
     visit = Visit(service, await agent.forward("10.255.255.1:1", url="tcp://"))
     assert await visit.rest() == b""
     visit.stream.end()
@@ -501,3 +506,14 @@ async def test_the_upstream_may_be_on_another_address(service: FakeService, agen
         assert await visit.data(5) == b"there"
         visit.stream.end()
         await visit.rest()
+
+
+async def test_a_unix_socket_is_an_upstream(service: FakeService, agent: Agent, tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    server = await asyncio.start_unix_server(Served(echo).serve, path)
+    async with server:
+        forwarder = await agent.forward(f"unix:{path}", url="tcp://")
+        visit = Visit(service, forwarder, b"abc")
+        visit.stream.end()
+        assert await visit.rest() == b"abc"
+    assert forwarder.upstream_url == f"unix:{path}"

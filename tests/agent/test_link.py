@@ -6,7 +6,9 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.kit.certs import Certs, make_certs
@@ -18,6 +20,7 @@ from portway import AgentDisconnected, ConfigError, ConnectError, EndpointListen
 from portway.agent.link import Link
 from portway.agent.options import AgentKeywords
 from portway.errors import MessageError
+from portway.net.tls import service_context
 from portway.session import StreamType
 from portway.wire.messages import AuthResp, Bind, CommandResp
 
@@ -276,3 +279,54 @@ async def test_the_environment_names_the_proxy(hidden: FakeService, monkeypatch:
         with pytest.raises(ConnectError, match="certificate is not valid"):
             await agent_of(hidden, proxy_url=proxy.url()).connect()
         assert proxy.targets == [ADDRESS, hidden.connect_url]
+
+
+@pytest.mark.row("G-065")
+async def test_the_application_changes_the_tls_settings(certs: Certs, tmp_path: Path) -> None:
+    own = make_certs("agent")
+    server = service_context(certs.chain, certs.key)
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_verify_locations(cadata=own.ca.decode())
+    (tmp_path / "chain.pem").write_bytes(own.chain)
+    (tmp_path / "key.pem").write_bytes(own.key)
+    service = FakeService(replace(certs, server=server))
+    await service.start()
+    changed: list[ssl.SSLContext] = []
+
+    def show_a_certificate(context: ssl.SSLContext) -> None:
+        context.load_cert_chain(tmp_path / "chain.pem", tmp_path / "key.pem")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        changed.append(context)
+
+    with pytest.raises(ConnectError):
+        await agent_of(service).connect()
+    async with agent_of(service, tls_config=show_a_certificate) as agent:
+        await agent.connect()
+        assert service.last.live.peer_certificate == ssl.PEM_cert_to_DER_cert(
+            own.chain.decode().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----"
+        )
+        assert service.last.live.tls_version == "TLSv1.2"
+    assert changed[0].check_hostname  # the defaults were there before
+    await service.close()
+
+
+@pytest.mark.row("G-065")
+async def test_the_application_may_bring_a_whole_context(service: FakeService) -> None:
+    def mine(context: ssl.SSLContext) -> ssl.SSLContext:
+        return service.certs.client
+
+    async with agent_of(service, connect_cas=None, tls_config=mine) as agent:
+        await agent.connect()
+
+
+@pytest.mark.row("G-065")
+async def test_tls_settings_that_cannot_be_made(service: FakeService) -> None:
+    def fail(context: ssl.SSLContext) -> None:
+        raise FileNotFoundError("no such key")
+
+    with pytest.raises(ConfigError, match="tls_config failed: no such key"):
+        await agent_of(service, tls_config=fail).connect()
+    wrong: Any = {"tls_config": lambda context: 5}  # pyright: ignore[reportUnknownLambdaType]
+    with pytest.raises(ConfigError, match="what tls_config returns"):
+        await agent_of(service, **wrong).connect()
+    assert service.arrived == []

@@ -33,6 +33,10 @@ RAW = ("tcp", "tls")
         ("tcp://", None, None),
         ("tls://[::1]:8443", "tls://[::1]:8443", "tls://[::1]:8443"),
         ("tls://example.com", None, None),
+        ("unix:/run/app.sock", "unix:/run/app.sock", "unix:/run/app.sock"),
+        ("unix:///run/app.sock", "unix:/run/app.sock", "unix:/run/app.sock"),
+        ("unix:app.sock", None, None),
+        ("unix:", None, None),
     ],
 )
 def test_forms(addr: str | int, on_http: str | None, on_raw: str | None) -> None:
@@ -130,3 +134,10 @@ def test_an_upstream_is_opaque_and_reusable() -> None:
     assert resolve(upstream, "tcp").url == "tcp://localhost:80"
     assert resolve(upstream, "http").url == "http://localhost:80"
     assert repr(upstream) == "Upstream('localhost:80')"
+
+
+def test_a_unix_socket_speaks_what_its_endpoint_does() -> None:
+    upstream = Upstream("unix:/run/app.sock")
+    assert [resolve(upstream, scheme).protocol for scheme in (*HTTP, *RAW)] == ["http", "http", "tcp", "tcp"]
+    assert resolve(upstream, "https").path == "/run/app.sock"
+    assert not resolve(upstream, "https").tls

@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from portway.agent.checks import expect, expect_call
+from portway.agent.dialer import Dialer
 from portway.agent.discovery import discover
 from portway.agent.emitter import Emitter
 from portway.agent.endpoint import Endpoint, EndpointListener
@@ -34,6 +36,7 @@ from portway.agent.options import (
     AgentOptions,
     ClientInfo,
     Proto,
+    TLSConfig,
     app_address,
     endpoint_options,
     seconds,
@@ -68,6 +71,9 @@ class Agent:
         rpc_unsupported: Mapping[RPCMethod, str] | None = None,
         resume: Resumption | None = None,
         logger: logging.Logger | None = None,
+        dialer: Dialer | None = None,
+        tls_config: TLSConfig | None = None,
+        multi_leg: bool = False,
     ) -> None:
         """Take the options; no network activity.
 
@@ -90,8 +96,18 @@ class Agent:
         (`portway.agent.rpc`); ``rpc_unsupported`` says for methods that it does not take why. ``resume``
         is what an agent of another process handed on (`resumption`): session and endpoints continue.
 
-        Raises `ConfigError` for a value that no service could accept.
+        ``dialer`` makes every connection to the service, or to its proxy (`portway.agent.dialer`).
+        ``tls_config`` is called with the `ssl.SSLContext` for the service before each connection, and may
+        change it or return another. ``multi_leg`` opens a session to every address that the service
+        names, so that the loss of one leaves the others serving (`portway.agent.further`). Records go to
+        ``logger``, "portway.agent" unless said otherwise.
+
+        Raises `ConfigError` for a value that no service could accept or that is of a wrong type.
         """
+        handlers = list(event_handlers)
+        for handler in handlers:
+            expect_call(handler, "event_handlers")
+        expect(logger, logging.Logger | logging.LoggerAdapter, "logger")
         self.options = AgentOptions(
             authtoken=authtoken,
             connect_url=connect_url,
@@ -106,9 +122,12 @@ class Agent:
             rpc_handler=rpc_handler,
             rpc_unsupported=dict(rpc_unsupported or {}),
             resume=resume,
+            dialer=dialer,
+            tls_config=tls_config,
+            multi_leg=multi_leg,
         )
         self.logger = logger or logging.getLogger("portway.agent")
-        self._emitter = Emitter(self, list(event_handlers), self.logger)
+        self._emitter = Emitter(self, handlers, self.logger)
         self._keeper: Keeper | None = None
 
     def __repr__(self) -> str:

@@ -45,6 +45,12 @@ class Service:
     authtoken: str = field(repr=False)
     cas: str | bytes | Path | ssl.SSLContext | None = field(repr=False)
     proxy: Proxy | None = None
+    server_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return whom the certificate must be for: the host, unless another name is given."""
+        return self.server_name or self.host
 
     def __str__(self) -> str:
         """Return ``host:port``."""

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 from portway.agent.bound import Bound
+from portway.agent.dialer import reach
 from portway.agent.endpoint import Endpoint
 from portway.agent.observe import Observer
 from portway.agent.pages import unreachable
@@ -22,7 +23,6 @@ from portway.agent.preface import Preface
 from portway.agent.upstream import Target
 from portway.agent.url import URL
 from portway.errors import ConnectError
-from portway.net.dial import dial
 from portway.net.leg import Leg
 from portway.net.tls import TlsPump, agent_context
 from portway.net.tls_leg import TlsLeg
@@ -136,7 +136,14 @@ class Hop:
     async def _connect(self) -> None:
         target = self._target
         try:
-            await dial(target.host, target.port, lambda: self._leg, timeout=DIAL_TIMEOUT)
+            await reach(
+                target.host,
+                target.port,
+                lambda: self._leg,
+                dialer=target.spec.dialer,
+                path=target.path,
+                timeout=DIAL_TIMEOUT,
+            )
         except ConnectError as error:
             self.refuse(error)
 

@@ -6,13 +6,16 @@ the service starts on its own goes to the link's owner.
 
 import asyncio
 import ssl
-from typing import Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeVar
 
+from portway.agent.checks import expect
+from portway.agent.dialer import Dialer, reach
 from portway.agent.discovery import Service
 from portway.agent.options import AgentOptions
 from portway.agent.rpc import METHODS
-from portway.errors import ConnectError, Error, PortwayError, SessionClosed
-from portway.net.dial import dial
+from portway.errors import ConfigError, ConnectError, Error, PortwayError, SessionClosed
 from portway.net.proxy import dial_through
 from portway.net.tls import agent_context
 from portway.pipe import Pipe, Sink
@@ -29,6 +32,8 @@ from portway.wire.messages import (
     decode,
     encode,
 )
+
+B = TypeVar("B", bound=asyncio.BufferedProtocol)
 
 DIAL_TIMEOUT = 10.0
 """Seconds that the TCP connection to the service may take, a proxy's answer included."""
@@ -59,6 +64,31 @@ class Owner(Protocol):
         ...
 
 
+def secured(service: Service, options: AgentOptions) -> ssl.SSLContext:
+    """Return the context for TLS with the service, as the application wants it. Raises ConfigError."""
+    context = service.cas if isinstance(service.cas, ssl.SSLContext) else agent_context(service.cas)
+    if options.tls_config is None:
+        return context
+    try:
+        changed = options.tls_config(context)
+    except Exception as error:
+        raise ConfigError(f"tls_config failed: {error}") from error
+    expect(changed, ssl.SSLContext, "what tls_config returns")
+    return context if changed is None else changed
+
+
+async def reach_service(service: Service, dialer: Dialer | None, factory: Callable[[], B]) -> B:
+    """Connect to the service, through its proxy if there is one: TLS is with the service all the same.
+
+    Raises ConnectError. Then, and when cancelled, no socket is left behind.
+    """
+    host, port, proxy = service.host, service.port, service.proxy
+    if proxy is None:
+        return (await reach(host, port, factory, dialer=dialer, timeout=DIAL_TIMEOUT))[1]
+    dial = partial(reach, dialer=dialer)
+    return (await dial_through(proxy, host, port, factory, timeout=DIAL_TIMEOUT, dial=dial))[1]
+
+
 class Link:
     """A connection to the service. Make it, `open` it, `close` it; `wait_closed` tells its end."""
 
@@ -79,8 +109,7 @@ class Link:
         ConfigError for authorities that cannot be read. In these cases, and when cancelled, nothing
         stays open.
         """
-        context = service.cas if isinstance(service.cas, ssl.SSLContext) else agent_context(service.cas)
-        session = await self._dial(service, context)
+        session = await self._dial(service, options, secured(service, options))
         self._session = session
         try:
             return await authenticate(
@@ -94,16 +123,13 @@ class Link:
             session.abort(SessionClosed("the connection was given up"))
             raise
 
-    async def _dial(self, service: Service, context: ssl.SSLContext) -> Session:
-        """Reach the service, through its proxy if there is one: TLS is with the service all the same."""
+    async def _dial(self, service: Service, options: AgentOptions, context: ssl.SSLContext) -> Session:
+        """Reach the service."""
 
         def session() -> Session:
-            return Session(Role.AGENT, self, context, server_hostname=service.host)
+            return Session(Role.AGENT, self, context, server_hostname=service.name)
 
-        host, port, proxy = service.host, service.port, service.proxy
-        if proxy is None:
-            return (await dial(host, port, session, timeout=DIAL_TIMEOUT))[1]
-        return (await dial_through(proxy, host, port, session, timeout=DIAL_TIMEOUT))[1]
+        return await reach_service(service, options.dialer, session)
 
     @property
     def closed(self) -> bool:

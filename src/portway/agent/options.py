@@ -10,13 +10,15 @@ import platform
 import re
 import ssl
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
+from portway.agent.checks import expect, expect_call, expect_text, wrong
+from portway.agent.dialer import Dialer
 from portway.agent.events import EventHandler
 from portway.agent.resume import Resumption
 from portway.agent.rpc import RPCHandler, RPCMethod
@@ -35,6 +37,8 @@ VERSION = version(PRODUCT)
 Binding = Literal["public", "internal", "kubernetes"]
 Proto = Literal["http", "https", "tcp", "tls"]
 PROTOS = ("http", "https", "tcp", "tls")
+TLSConfig: TypeAlias = Callable[[ssl.SSLContext], ssl.SSLContext | None]
+"""Changes the TLS settings towards the service, or returns others."""
 
 _NOT_TOKEN = re.compile(r"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 _SYSTEMS = {"win32": "windows", "cygwin": "windows"}
@@ -58,7 +62,9 @@ class ClientInfo:
     __slots__ = ("comments", "type", "version")
 
     def __init__(self, type: str, version: str = "", *comments: str) -> None:  # noqa: A002 - as in ngrok-go
-        """Keep the three parts."""
+        """Keep the three parts. Raises `ConfigError` for what is no text."""
+        for part in (type, version, *comments):
+            expect_text(part, "a part of ClientInfo")
         self.type = type
         self.version = version
         self.comments = comments
@@ -80,6 +86,8 @@ OURSELVES = ClientInfo(PRODUCT, VERSION)
 
 def seconds(value: float | timedelta, default: float, what: str) -> float:
     """Return a duration in seconds; 0 means the default. Raises `ConfigError`, naming ``what``."""
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise wrong(what, value, "it must be seconds or a timedelta")
     number = value.total_seconds() if isinstance(value, timedelta) else float(value)
     if not 0 <= number <= 86_400:
         raise ConfigError(f"{what} is {number:g} s: it must lie between 0 and a day")
@@ -103,9 +111,29 @@ class AgentOptions:
     rpc_handler: RPCHandler | None = field(default=None, repr=False)
     rpc_unsupported: Mapping[RPCMethod, str] = field(default_factory=dict[RPCMethod, str])
     resume: Resumption | None = None
+    dialer: Dialer | None = field(default=None, repr=False)
+    tls_config: TLSConfig | None = field(default=None, repr=False)
+    multi_leg: bool = False
 
-    def auth(self, authtoken: str, client_id: str = "", cookie: str = "") -> Auth:
-        """Return the first request of a session; id and cookie are those of the one to resume."""
+    def __post_init__(self) -> None:
+        """Check what has a wrong type. Raises `ConfigError`, naming it."""
+        for name in ("authtoken", "connect_url", "proxy_url", "metadata", "description"):
+            expect(getattr(self, name), str, name)
+        expect(self.connect_cas, str | bytes | Path | ssl.SSLContext, "connect_cas")
+        for name in ("auto_connect", "multi_leg"):
+            expect(getattr(self, name), bool, name)
+        for info in self.client_info:
+            expect(info, ClientInfo, "client_info")
+        expect(self.resume, Resumption, "resume")
+        expect(self.dialer, Dialer, "dialer")
+        expect_call(self.rpc_handler, "rpc_handler")
+        expect_call(self.tls_config, "tls_config")
+
+    def auth(self, authtoken: str, client_id: str = "", cookie: str = "", leg: int = 0) -> Auth:
+        """Return the first request of a session; id and cookie are those of the one to resume.
+
+        ``leg`` is the number among the sessions of an agent that has several.
+        """
         products = (*self.client_info, OURSELVES)
         return Auth(
             client_id=client_id,
@@ -125,6 +153,7 @@ class AgentOptions:
                 restart_unsupported_error=self._unsupported("RestartAgent"),
                 custom_cas=self.connect_cas is not None,
                 client_type=products[0].type,
+                leg_number=leg,
             ),
         )
 
@@ -188,6 +217,14 @@ def endpoint_options(
     ``url`` goes to the service as it is, and the service judges it; only its scheme is needed here.
     Without one it is ``proto``, or https. Raises `Error` 9036 for a scheme that no endpoint has.
     """
+    given = (("url", url), ("name", name), ("description", description))
+    for what, value in (*given, ("metadata", metadata), ("traffic_policy", traffic_policy)):
+        expect_text(value, what)
+    if not isinstance(pooling_enabled, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise wrong("pooling_enabled", pooling_enabled, "it must be True or False")
+    expect(proto, str, "proto")
+    for binding in (bindings,) if isinstance(bindings, str) else bindings:
+        expect_text(binding, "bindings")
     spec = str(url).strip()
     scheme = spec.partition("://")[0].lower() if "://" in spec else (proto or "https").lower()
     if scheme not in PROTOS:
@@ -253,6 +290,9 @@ class AgentKeywords(TypedDict, total=False):
     rpc_unsupported: Mapping[RPCMethod, str]
     resume: Resumption | None
     logger: logging.Logger | None
+    dialer: Dialer | None
+    tls_config: TLSConfig | None
+    multi_leg: bool
 
 
 def app_address() -> str:

@@ -13,9 +13,10 @@ form                   on http and https endpoints    on tcp and tls endpoints
 ``scheme://``          default port on localhost      refused
 ``scheme://host``      default port of http, https    refused
 ``scheme://host:port`` as it is                       as it is
+``unix:/path``         HTTP over that Unix socket     the bytes to that Unix socket
 =====================  =============================  =========================
 
-``https`` and ``tls`` wrap the bytes in TLS towards the upstream; the others are plain TCP.
+``https`` and ``tls`` wrap the bytes in TLS towards the upstream; the others are plain.
 """
 
 import ssl
@@ -24,6 +25,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from portway.agent.checks import expect
+from portway.agent.dialer import Dialer
 from portway.agent.url import DEFAULT_PORTS, URL, join_host_port, parse_port, split_host_port
 from portway.errors import ConfigError, Error
 
@@ -70,6 +73,7 @@ class Spec:
     tls_context: ssl.SSLContext | None
     verify: bool
     verify_cas: str | bytes | Path | None
+    dialer: Dialer | None = None
 
 
 class Upstream:
@@ -86,6 +90,7 @@ class Upstream:
         tls_context: ssl.SSLContext | None = None,
         verify: bool = True,
         verify_cas: str | bytes | Path | None = None,
+        dialer: Dialer | None = None,
     ) -> None:
         """Keep the address and the options; no network activity.
 
@@ -94,12 +99,18 @@ class Upstream:
         every connection's bytes. For ``https`` and ``tls`` upstreams the certificate is verified
         against the system's roots or those in ``verify_cas`` (PEM file or bytes); ``verify=False``
         turns that off; ``tls_context`` replaces all three. The server name is the upstream's host.
+        Every connection is made by the ``dialer``, if one is given (`portway.agent.dialer`).
 
         Raises `ConfigError` for what is wrong whatever the endpoint, `Error` 15003 for an unknown
         protocol.
         """
+        if isinstance(addr, bool) or not isinstance(addr, str | int):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"the upstream's address is {addr!r}: it must be a text or a port")
         if not str(addr).strip():
             raise ConfigError("the upstream's address is empty")
+        expect(tls_context, ssl.SSLContext, "tls_context")
+        expect(verify, bool, "verify")
+        expect(dialer, Dialer, "dialer")
         self._spec = Spec(
             str(addr).strip(),
             read_protocol(protocol),
@@ -107,6 +118,7 @@ class Upstream:
             tls_context,
             verify,
             verify_cas,
+            dialer,
         )
 
     def __repr__(self) -> str:
@@ -122,10 +134,14 @@ class Target:
     host: str
     port: int
     spec: Spec
+    path: str = ""
+    """Of a Unix socket; host and port mean nothing then."""
 
     @property
     def url(self) -> URL:
         """Return the normalised URL; the port is always written."""
+        if self.path:
+            return URL(f"unix:{self.path}")
         return URL(f"{self.scheme}://{join_host_port(self.host, self.port)}")
 
     @property
@@ -148,8 +164,18 @@ def resolve(upstream: Upstream, endpoint_scheme: str) -> Target:
     """Return what ``upstream`` means on an endpoint of this scheme. Raises `ConfigError`."""
     spec = spec_of(upstream)
     http = endpoint_scheme in ("http", "https")
+    if spec.addr.startswith("unix:"):
+        return Target("http" if http else "tcp", "localhost", 0, spec, _path(spec.addr))
     scheme, host, port = _url(spec.addr, http) if "://" in spec.addr else _bare(spec.addr, http)
     return Target(scheme, host, port, spec)
+
+
+def _path(text: str) -> str:
+    path = text.removeprefix("unix:")
+    path = path.removeprefix("//")
+    if not path.startswith("/") or "\0" in path:
+        raise _wrong(text, "a Unix socket needs its absolute path, unix:/path")
+    return path
 
 
 def _bare(text: str, http: bool) -> tuple[str, str, int]:

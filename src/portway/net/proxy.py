@@ -13,8 +13,8 @@ machine; those of the service have no say in it, nor the other way round.
 
 import asyncio
 import ssl
-from collections.abc import Callable
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar, cast
 
 from portway.errors import ConnectError
 from portway.net.conversation import HEAD_LIMIT, Conversation, conversation_with
@@ -23,6 +23,7 @@ from portway.net.proxy_url import Proxy, authority
 from portway.net.tls import agent_context
 
 P = TypeVar("P", bound=asyncio.BufferedProtocol)
+B = TypeVar("B", bound=asyncio.BaseProtocol)
 
 
 class _Talk(asyncio.BufferedProtocol):
@@ -76,19 +77,35 @@ class _Talk(asyncio.BufferedProtocol):
             self.over.set_result(error)
 
 
+class Dial(Protocol):
+    """What connects to the proxy itself: `net.dial.dial`, or something with its contract."""
+
+    def __call__(
+        self, host: str, port: int, factory: Callable[[], B], /, *, timeout: float | None
+    ) -> Awaitable[tuple[asyncio.Transport, B]]:
+        """Connect, and join the connection to what `factory` makes. Raises ConnectError."""
+        ...
+
+
 async def dial_through(
-    proxy: Proxy, host: str, port: int, factory: Callable[[], P], *, timeout: float | None
+    proxy: Proxy,
+    host: str,
+    port: int,
+    factory: Callable[[], P],
+    *,
+    timeout: float | None,
+    dial: Dial = dial,
 ) -> tuple[asyncio.Transport, P]:
     """Connect to `host`:`port` through `proxy` and join the connection to what `factory` makes.
 
-    `timeout` is in seconds, for everything until the way is open; None for no limit. Raises
-    ConnectError("proxy"), ConfigError when this machine's authorities cannot be read, and what
-    `factory` raises. Then, and when cancelled, no socket is left behind.
+    `timeout` is in seconds, for everything until the way is open; None for no limit. `dial` makes the
+    connection to the proxy. Raises ConnectError("proxy"), ConfigError when this machine's authorities
+    cannot be read, and what `factory` raises. Then, and when cancelled, no socket is left behind.
     """
     talk = _Talk(conversation_with(proxy, host, port))
     try:
         async with asyncio.timeout(timeout):
-            transport = await _reach(proxy, talk)
+            transport = await _reach(proxy, talk, dial)
             await _agreed(transport, talk)
     except TimeoutError:
         within = f" within {timeout:g} s" if timeout is not None else ""
@@ -104,7 +121,7 @@ async def dial_through(
     return transport, protocol
 
 
-async def _reach(proxy: Proxy, talk: _Talk) -> asyncio.Transport:
+async def _reach(proxy: Proxy, talk: _Talk, dial: Dial) -> asyncio.Transport:
     """Connect to the proxy, by TLS where its scheme says so, and begin to talk."""
     secure = proxy.scheme == "https"
     context = agent_context() if secure else None
