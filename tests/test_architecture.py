@@ -216,6 +216,8 @@ NO_SOURCE_OF_ITS_OWN: dict[str, str] = {
     "control/store/test_durability.py": "a process that writes is killed again and again",
     "control/store/test_migrations.py": "the history of the tables, whose files are named by number",
     "edge/test_http_clients.py": "curl, http.client and websockets through the whole HTTP edge",
+    "edge/test_internal.py": "internal endpoints from the bind to visitors that do not reach them",
+    "edge/test_pooling.py": "pools from the bind to their visitors",
     "edge/test_http_limits.py": "what one visitor's connection may take, of heads and of turns",
     "session/test_abandoned.py": "requests that a peer gives up, one by one and in floods",
     "codec/test_http1_against_httptools.py": "what httptools refuses and we accept is a failure",

@@ -101,7 +101,6 @@ def test_default_ports_are_not_written() -> None:
         (bind(URL=f"https://API\u3002{DOMAIN}."), "320"),
         (bind(Hostname="a_b.com"), "355"),
         (bind(Hostname="a.com", Subdomain="b"), "9021"),
-        (bind(URL="https://x.internal"), "9027"),
         (bind(ProxyProto=3), "301"),
         (bind(ProxyProto="x"), "301"),
         (bind(forwards_proto="http3"), "15003"),
@@ -114,7 +113,7 @@ def test_what_cannot_be_bound_is_refused_with_its_code(asked: Bind, refused: str
 @pytest.mark.parametrize(
     ("names", "asked", "refused"),
     [
-        (("internal",), "https://x.internal", "9027"),
+        (("internal",), "https://x.y", "9029"),
         (("internal",), "https://", "9028"),
         (("internal",), "https://a.test", "9029"),
         (("public",), "https://x.internal", "9029"),
@@ -128,6 +127,88 @@ def test_what_cannot_be_bound_is_refused_with_its_code(asked: Bind, refused: str
 def test_bindings(names: tuple[str, ...], asked: str, refused: str) -> None:
     proto = "http" if asked.startswith("http:") else "https"
     assert code(Bind(proto=proto, opts={"URL": asked}, extra=BindExtra(bindings=names))) == refused
+
+
+LOW = CONFIG.tcp_ports[0]
+DEEP, TOO_DEEP = "a.b.c.d.e.internal", "a.b.c.d.e.f.internal"
+
+RULES = [
+    # binding      protocol  asked                        granted, or the code
+    ("", "https", "", "https://"),
+    ("", "http", "", "http://"),
+    ("", "tls", "", "tls://"),
+    ("", "tcp", "", "tcp://"),
+    ("public", "http", "http://", "http://"),
+    ("public", "https", "example.com", "https://example.com:7443"),
+    ("public", "http", "http://example.com", "http://example.com:7080"),
+    ("public", "http", "http://example.com:80", "http://example.com:7080"),
+    ("public", "http", "http://example.com:443", 9035),
+    ("public", "http", "http://example.com:8080", 9035),
+    ("public", "https", "https://example.com:443", "https://example.com:7443"),
+    ("public", "https", "https://example.com:80", 9035),
+    ("public", "tls", "tls://example.com:443", "tls://example.com:7443"),
+    ("public", "tls", "tls://example.com:8443", 9035),
+    ("public", "tcp", f"tcp://localhost:{LOW}", f"tcp://localhost:{LOW}"),
+    ("public", "tcp", "tcp://localhost", 9035),
+    ("public", "tcp", "tcp://localhost:1", 307),
+    ("public", "tcp", "tcp://localhost:0", 9030),
+    ("public", "tcp", "tcp://localhost:65536", 9030),
+    ("public", "tcp", "tcp://localhost:ssh", 9033),
+    ("public", "https", "https://x.internal", 9029),
+    ("public", "https", "https://internal", 331),
+    ("", "https", "x.internal", "https://x.internal"),
+    ("", "http", "http://x.internal", "http://x.internal"),
+    ("", "http", "http://x.internal:443", "http://x.internal:443"),
+    ("", "http", "http://x.internal:7080", "http://x.internal:7080"),
+    ("", "tls", "tls://x.internal:1", "tls://x.internal:1"),
+    ("", "https", "https://x.internal:65535", "https://x.internal:65535"),
+    ("", "tcp", "tcp://x.internal:22", "tcp://x.internal:22"),
+    ("", "tcp", "tcp://x.internal", 9035),
+    ("", "https", "https://x.internal:0", 9030),
+    ("", "https", f"https://{DEEP}", f"https://{DEEP}"),
+    ("", "https", f"https://{TOO_DEEP}", 9031),
+    ("", "https", "https://*.x.internal", "https://*.x.internal"),
+    ("", "tcp", "tcp://*.internal:9", "tcp://*.internal:9"),
+    ("", "https", "https://a.*.internal", 402),
+    ("", "https", "https://X.Internal.", "https://x.internal"),
+    ("", "https", "https://x.internal/", 9038),
+    ("", "https", "https://me@x.internal", 9037),
+    ("internal", "https", "", 9028),
+    ("internal", "https", "https://", 9028),
+    ("internal", "tcp", "tcp://", 9028),
+    ("internal", "https", "example.com", 9029),
+    ("internal", "https", f"a.{DOMAIN}", 9029),
+    ("internal", "tcp", f"tcp://localhost:{LOW}", 9029),
+    ("internal", "http", "http://x.internal", "http://x.internal"),
+    ("kubernetes", "http", "", 9039),
+    ("kubernetes", "tcp", "tcp://", 9039),
+    ("kubernetes", "https", "https://name.namespace", 9041),
+    ("kubernetes", "tcp", "tcp://name.namespace", 9035),
+    ("kubernetes", "http", "http://name", 9032),
+    ("kubernetes", "http", "http://a.name.namespace", 9032),
+    ("kubernetes", "http", "http://*.namespace", 9032),
+    # Rules that are kept, and then nobody to project the endpoint into a cluster.
+    ("kubernetes", "http", "http://name.namespace:8080", 15010),
+    ("kubernetes", "tls", "tls://name.namespace", 15010),
+    ("kubernetes", "tcp", "tcp://name.namespace:22", 15010),
+]
+
+
+@pytest.mark.row("G-111", "G-117", "G-184")
+@pytest.mark.parametrize(("name", "proto", "asked", "wanted"), RULES)
+def test_the_rules_of_urls_by_binding(name: str, proto: str, asked: str, wanted: str | int) -> None:
+    extra = BindExtra(bindings=(name,)) if name else BindExtra()
+    of = Bind(proto=proto, opts={"URL": asked}, extra=extra)
+    if isinstance(wanted, int):
+        assert code(of) == str(wanted)
+    else:
+        assert url(of) == wanted
+
+
+def test_an_internal_name_may_come_in_older_fields_too() -> None:
+    assert url(bind(Hostname="x.internal")) == "https://x.internal"
+    assert url(bind("tcp", Addr="x.internal:22")) == "tcp://x.internal:22"
+    assert code(bind("tls", Domain=TOO_DEEP)) == "9031"
 
 
 def test_public_is_the_default_binding() -> None:

@@ -14,6 +14,7 @@ from portway.errors import SessionClosed
 from portway.model.event import EndpointOffline
 from portway.model.url import parse_endpoint_url
 from portway.model.view import CloudEndpointItem
+from portway.session import StreamType
 
 HOST = f"cloud.{DOMAIN}"
 
@@ -31,7 +32,7 @@ def item(service: Running, url: str = "", number: int = 1, **changes: Any) -> Cl
 
 
 def at(service: Running, url: str) -> Endpoint | None:
-    return service.worker.registry.at(parse_endpoint_url(url))
+    return service.worker.registry.at(parse_endpoint_url(url), GRANT.account_id)
 
 
 async def seen(service: Running, host: str = HOST) -> tuple[int, str]:
@@ -71,11 +72,62 @@ async def test_a_tcp_endpoint_accepts_and_closes() -> None:
         assert str(port) not in repr(ports)
 
 
-async def test_an_internal_one_cannot_be_visited() -> None:
+async def test_an_internal_one_is_found_by_its_account_and_by_no_visitor() -> None:
     async with running_worker() as service:
-        service.control.view.apply([item(service, "https://x.internal", binding="internal")])
-        service.control.view.apply([item(service, "nonsense::", number=2)])
+        registry, port = service.worker.registry, service.worker.config.tcp_ports[0]
+        urls = ["http://x.internal", "https://x.internal", f"tcp://x.internal:{port}"]
+        for number, url in enumerate(urls):
+            service.control.view.apply([item(service, url, number, binding="internal")])
+        assert len(registry) == 3
+        assert await seen(service, "x.internal") == (404, "ERR_NGROK_3200")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        account = GRANT.account_id
+        found = registry.find_internal(account, "https", "x.internal", 443)
+        assert found is not None
+        assert (found.id, found.binding) == ("ep_1", "internal")
+        assert registry.find_internal("ac_other", "https", "x.internal", 443) is None
+        for number, url in enumerate(urls):
+            service.control.view.apply([item(service, url, number, binding="internal", gone=True)])
+        assert len(registry) == 0
+
+
+async def test_what_cannot_be_online_is_not() -> None:
+    async with running_worker() as service:
+        service.control.view.apply([item(service, "nonsense::")])
+        service.control.view.apply([item(service, "https://x.internal", number=2, binding="public")])
+        service.control.view.apply([item(service, number=3, binding="internal")])
         assert len(service.worker.registry) == 0
+
+
+async def test_one_that_waits_comes_online_when_it_can_share() -> None:
+    async with running_worker() as service, service.connected() as one:
+        for url, binding in (
+            (f"https://{HOST}:{service.https_port}", "public"),
+            ("https://x.internal", "internal"),
+        ):
+            bound = await one.bind("https", {"URL": url})
+            cloud = item(service, url, binding=binding, pooling_enabled=True)
+            service.control.view.apply([cloud])
+            assert "online=0 waiting=1" in repr(service.worker.cloud)
+            tunnel = {"TunnelId": bound["Extra"]["TunnelID"]}
+            assert (await one.call(StreamType.PATCH, tunnel | {"PoolingEnabled": True}))["Error"] == ""
+            assert "online=1 waiting=0" in repr(service.worker.cloud)
+            assert code(await one.call(StreamType.PATCH, tunnel | {"PoolingEnabled": False})) == "18017"
+            service.control.view.apply([item(service, url, gone=True)])
+            await one.call(StreamType.UNBIND, {"Id": bound["Id"]})
+
+
+async def test_an_internal_one_waits_for_an_agent_of_its_own_account_alone() -> None:
+    url = "http://x.internal"
+    async with running_worker() as service, service.connected() as one, service.connected("other") as other:
+        await other.bind("http", {"URL": url})
+        bound = await one.bind("http", {"URL": url})
+        service.control.view.apply([item(service, url, binding="internal")])
+        assert "online=0 waiting=1" in repr(service.worker.cloud)
+        await one.call(StreamType.UNBIND, {"Id": bound["Id"]})
+        assert "online=1 waiting=0" in repr(service.worker.cloud)
+        assert code(await one.bind("http", {"URL": url})) == "334"
 
 
 async def test_it_changes_in_place_and_moves() -> None:

@@ -1,11 +1,11 @@
-"""Binds over real sockets: what is granted, echoed, claimed, kept, taken over, pooled and freed."""
+"""Binds over real sockets: what is granted, echoed, claimed, kept, taken over and freed."""
 
 import asyncio
 import errno
 from typing import Any
 
 import pytest
-from tests.kit.agent import Agent, code
+from tests.kit.agent import code
 from tests.kit.service import DOMAIN, Running, running_worker, settings
 
 from portway.cluster.local import LocalClaims
@@ -36,12 +36,6 @@ async def closed_at_once(port: int) -> bool:
             return await reader.read() == b""
     finally:
         writer.close()
-
-
-async def offline(service: Running, n: int = 1) -> None:
-    """Wait until n sessions have stopped, and their names are written down."""
-    await service.events.next(AgentSessionStopped, n)
-    await service.settled()
 
 
 # -- what is granted
@@ -251,7 +245,7 @@ async def test_a_lost_sessions_names_wait_for_it() -> None:
         await agent.auth()
         https, tcp = await agent.bind("https"), await agent.bind("tcp", {"URL": reserved(service)})
         await agent.vanish()
-        await offline(service)
+        await service.offline()
         assert len(service.worker.registry) == 0
         assert code(await stranger.bind("tcp", {"URL": tcp["URL"]})) == "309"
         assert code(await stranger.bind("https", {"URL": https["URL"]})) == "320"
@@ -264,7 +258,7 @@ async def test_a_lost_sessions_names_wait_for_it() -> None:
         await service.settled()
         assert service.control.names[tcp["URL"]].held_until is None
         await agent.leave()
-        await offline(service, 2)
+        await service.offline(2)
         assert service.control.names == {}
         service.control.delete(service.control.reserve_address(port_of(tcp)))
         service.control.reserve_address(port_of(tcp), "ac_other")
@@ -300,7 +294,7 @@ async def test_a_rebind_needs_its_token_and_account() -> None:
         await agent.auth()
         bound = await agent.bind("https")
         await agent.vanish()
-        await offline(service)
+        await service.offline()
         await agent.reconnect()
         for changed in (
             {"bind_id": bound["Id"], "token": ""},
@@ -326,7 +320,7 @@ async def test_a_restarted_agent_takes_its_kept_name_over() -> None:
         await old.auth()
         bound = await old.bind("https", {"URL": f"https://web.{DOMAIN}"})
         await old.vanish()
-        await offline(service)
+        await service.offline()
         async with service.connected() as new:
             again = await new.bind("https", {"URL": f"https://web.{DOMAIN}"})
             assert again["URL"] == bound["URL"]
@@ -334,65 +328,9 @@ async def test_a_restarted_agent_takes_its_kept_name_over() -> None:
             await old.reconnect()
             assert code(await old.rebind("https", bound)) == "334"
             await new.vanish()
-            await offline(service, 2)
+            await service.offline(2)
             assert code(await old.rebind("https", bound)) == "334"
         await old.leave()
-
-
-# -- pools
-
-
-async def two_agents(service: Running) -> tuple[Agent, Agent]:
-    """Connect two agents of one account."""
-    agents = service.agent(), service.agent(token="good2")
-    for agent in agents:
-        await agent.connect()
-        await agent.auth()
-    return agents
-
-
-@pytest.mark.row("G-115")
-async def test_a_pool_needs_pooling_on_every_member() -> None:
-    async with running_worker() as service:
-        one, two = await two_agents(service)
-        url = {"URL": f"https://pool.{DOMAIN}"}
-        first = await one.bind("https", url, PoolingEnabled=True)
-        assert code(await two.bind("https", url)) == "334"
-        second = await two.bind("https", url, PoolingEnabled=True, Description="second")
-        assert second["Error"] == ""
-        assert second["Id"] != first["Id"]
-        [endpoint] = service.worker.registry.all()
-        assert len(endpoint.pool) == 2
-        await one.vanish()
-        await offline(service)
-        assert (endpoint.id, endpoint.description) == (second["Id"], "second")
-        await one.reconnect()
-        assert (await one.rebind("https", first, PoolingEnabled=True))["Error"] == ""
-        tunnel = {"TunnelId": second["Extra"]["TunnelID"], "PoolingEnabled": False}
-        assert (await two.call(StreamType.PATCH, tunnel))["Error"] == ""
-        third = service.agent()
-        await third.connect()
-        await third.auth()
-        assert code(await third.bind("https", url, PoolingEnabled=True)) == "334"
-        for agent in (one, two, third):
-            await agent.leave()
-        await offline(service, 4)
-        assert service.control.names == {}
-
-
-async def test_one_agent_may_pool_with_itself() -> None:
-    async with running_worker() as service, service.connected() as agent:
-        url = {"URL": f"https://twice.{DOMAIN}"}
-        first = await agent.bind("https", url, PoolingEnabled=True)
-        second = await agent.bind("https", url, PoolingEnabled=True)
-        assert first["Id"] != second["Id"]
-        await agent.call(StreamType.UNBIND, {"Id": first["Id"]})
-        await service.settled()
-        assert first["URL"] in service.control.names
-        assert len(service.worker.registry) == 1
-        await agent.call(StreamType.UNBIND, {"Id": second["Id"]})
-        await service.settled()
-        assert service.control.names == {}
 
 
 async def test_two_binds_at_once_for_one_url_have_one_winner() -> None:

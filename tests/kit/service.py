@@ -18,6 +18,7 @@ from portway.edge.view import View
 from portway.errors import Error
 from portway.model.domain import ServiceNames
 from portway.model.entities import Grant, Reservation
+from portway.model.event import AgentSessionStopped
 from portway.model.view import AddressItem, CredentialItem, DomainItem, ViewItem
 from portway.server.config import EdgeConfig
 from portway.server.parsers import Address, PortRange
@@ -191,6 +192,20 @@ class Running:
     def connected(self, token: str = "good") -> AbstractAsyncContextManager[Agent]:
         """Connect and authenticate an agent for the time of a context."""
         return connected_agent(self.agent_port, self.certs.ca, token=token)
+
+    async def two_agents(self) -> tuple[Agent, Agent]:
+        """Connect two agents of one account, with a token each."""
+        agents = self.agent(), self.agent(token="good2")
+        for agent in agents:
+            await agent.connect()
+            answer = await agent.auth()
+            assert not answer["Error"], answer
+        return agents
+
+    async def offline(self, n: int = 1) -> None:
+        """Wait until n sessions have stopped, and their names are written down."""
+        await self.events.next(AgentSessionStopped, n)
+        await self.settled()
 
     async def settled(self) -> None:
         """Wait until every name is written down."""

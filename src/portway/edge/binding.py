@@ -57,11 +57,10 @@ def read_wish(bind: Bind, config: "EdgeConfig") -> Wish:
         raise Error(f"The bind cannot be understood: {error}", 301) from error
     binding = _binding(bind.extra.bindings)
     url = _url(bind, view, binding, config)
-    if binding == "internal" or url.is_internal:
-        raise Error("Internal endpoints are not provided by this version of the service.", 9027)
     if binding == "kubernetes":
         raise Error("No Kubernetes operator is connected to this service.", 15010)
-    _own_place(url, config)
+    if not url.is_internal:
+        _own_place(url, config)
     _supported(bind, view)
     check_texts(config.limits, bind.extra.name, bind.extra.description, bind.extra.metadata)
     return Wish(url, view, bind.extra.pooling_enabled, returning=bool(bind.id))
@@ -129,7 +128,7 @@ def _url(bind: Bind, view: OptsView, binding: Binding | None, config: "EdgeConfi
 
 
 def _own_place(url: Url, config: "EdgeConfig") -> None:
-    """Refuse addresses that no endpoint may have."""
+    """Refuse addresses that no public endpoint may have."""
     if url.is_random:
         return
     if url.scheme == "tcp":

@@ -3,7 +3,7 @@
 Their members stand in the same pools as those of agents, so a URL may be shared by both. What a cloud
 endpoint says to a visitor is decided by its traffic policy. This version carries out none, so every
 visitor gets the error of a policy that gives no answer: a page of an http or https endpoint, the end of
-the connection of any other. Internal ones are reached by policies alone, so they are not put online.
+the connection of any other. Internal ones are found by policies of their account alone.
 
 The control plane has made sure that a URL is free or shared by all. An agent may have been quicker all the
 same: then the cloud endpoint waits until the URL is free.
@@ -77,9 +77,9 @@ class CloudMember:
         endpoint.description, endpoint.metadata = self.item.description, self.item.metadata
 
 
-def refuses(registry: "Registry", url: "Url", *, pooled: bool) -> bool:
+def refuses(registry: "Registry", url: "Url", account_id: str, *, pooled: bool) -> bool:
     """Tell whether a cloud endpoint keeps an agent from this URL: not both share it, or schemes differ."""
-    found = registry.beside(url)
+    found = registry.beside(url, account_id)
     if found is None:
         return False
     shared = pooled and found.url == url
@@ -110,7 +110,8 @@ class CloudEndpoints:
         self._online: dict[str, tuple[CloudMember, Endpoint]] = {}
         self._waiting: dict[str, CloudEndpointItem] = {}
         view.on_change(self._changed)
-        claims.on_freed(self._freed)
+        claims.on_freed(lambda _url: self._try_again())
+        registry.on_room(self._has_room)
 
     def __repr__(self) -> str:
         """Show how many there are."""
@@ -129,11 +130,19 @@ class CloudEndpoints:
                     member.lead(endpoint)
                 return
             self._take_off(member, endpoint)
-        if not item.gone and item.binding == "public":
+        if not item.gone:
             self._put_on(item)
 
-    def _freed(self, _url: "Url") -> None:
-        """A name is free: one that waits may have waited for it."""
+    def _has_room(self, endpoint: Endpoint) -> None:
+        """An internal endpoint is gone, or one that is online shares its URL now.
+
+        A public URL that is offline may be kept for its agent: when it is not, it is freed.
+        """
+        if endpoint.url.is_internal or endpoint.pool.members:
+            self._try_again()
+
+    def _try_again(self) -> None:
+        """A URL may be had: one that waits may have waited for it."""
         for item in list(self._waiting.values()):
             del self._waiting[item.id]
             self._put_on(item)
@@ -145,7 +154,10 @@ class CloudEndpoints:
             _log.error("cloud endpoint %s has a URL that cannot be read: %s", item.id, error)
             return
         member = CloudMember(item)
-        endpoint = self._registry.beside(url)
+        if url.is_internal != (item.binding == "internal"):
+            _log.error("cloud endpoint %s is %s, which %s cannot be", item.id, item.binding, item.url)
+            return
+        endpoint = self._registry.beside(url, item.account_id)
         if endpoint is None:
             endpoint = Endpoint(item.id, url, url.scheme, item.account_id, Pool(self._below))
             member.lead(endpoint)
@@ -156,7 +168,7 @@ class CloudEndpoints:
             return
         endpoint.pool.add(member)
         self._online[item.id] = member, endpoint
-        if url.scheme == "tcp":
+        if url.scheme == "tcp" and not url.is_internal:
             self._tasks.start(self._open(url), name=f"port of {item.id}")
 
     async def _open(self, url: "Url") -> None:
@@ -174,7 +186,8 @@ class CloudEndpoints:
                 self._lead(endpoint)
             return
         self._registry.remove(endpoint)
-        if endpoint.scheme == "tcp" and not self._claims.taken(endpoint.url):
+        public_tcp = endpoint.scheme == "tcp" and not endpoint.url.is_internal
+        if public_tcp and not self._claims.taken(endpoint.url):
             self._ports.close(endpoint.url.port)
 
 

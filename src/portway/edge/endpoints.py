@@ -4,6 +4,9 @@ One :class:`Bound` is one bind of one session. Its name is claimed before it is 
 up or kept after it is taken out of the registry: a visitor can never reach an agent that does not own
 the name. A TCP port listens from the claim until the name is free again, so while it is kept for a
 lost session nobody else on this machine can take it; its visitors are closed.
+
+An internal name belongs to its account alone, so it is neither claimed nor kept: whether it is free, the
+registry knows.
 """
 
 import logging
@@ -130,14 +133,14 @@ class Endpoints:
             url = await self._claim_random(wish, owner)
         else:
             url = wish.url
-            self._refuse_twin(url, wish, owner, bind.id)
+            self._refuse_taken(url, wish, owner, bind.id)
             await self._claim(url, wish, owner)
         try:
             if session.closed:
                 raise SessionClosed("the session ended while it was binding")
             # What was true before the claim was written down may not be any more.
             permit = self._permits.named(url, owner, drawn=drawn)
-            self._refuse_twin(url, wish, owner, bind.id)
+            self._refuse_taken(url, wish, owner, bind.id)
         except PortwayError:
             self._give_up(url, owner, keep=wish.returning)
             raise
@@ -206,12 +209,13 @@ class Endpoints:
         description = bound.description if patch.description is UNSET else patch.description
         metadata = bound.metadata if patch.metadata is UNSET else patch.metadata
         binding.check_texts(self.config.limits, name, description, metadata)
+        pooled = bound.member.pooled if patch.pooling_enabled is UNSET else patch.pooling_enabled
+        self._check_pooling(bound, pooled=pooled)
         bound.name, bound.description, bound.metadata = name, description, metadata
         if bound.endpoint.id == bound.id:
             self._lead(bound.endpoint, bound)
-        if patch.pooling_enabled is not UNSET:
-            bound.member.pooled = patch.pooling_enabled
-            self._claims.pool(bound.url, bound.owner.client_id, pooled=patch.pooling_enabled)
+        if pooled != bound.member.pooled:
+            self._set_pooling(bound, pooled=pooled)
         self._events.emit(
             EndpointUpdated(
                 endpoint_id=bound.id,
@@ -227,8 +231,29 @@ class Endpoints:
             )
         )
 
+    def _check_pooling(self, bound: Bound, *, pooled: bool) -> None:
+        """Refuse to end the sharing of a URL that others serve. Raises Error 18017; nothing is changed."""
+        others = [each for each in bound.endpoint.pool.members if each.id != bound.id]
+        if others and not pooled:
+            raise Error(
+                f"{bound.url} is shared by {len(others) + 1} endpoints; while it is, pooling stays enabled.",
+                18017,
+            )
+
+    def _set_pooling(self, bound: Bound, *, pooled: bool) -> None:
+        """Share a URL from now on, or no longer: for all legs of the agent."""
+        for member in _members_of(bound.endpoint, bound.owner.client_id):
+            if member.id == bound.id:
+                member.pooled = pooled
+        if not bound.url.is_internal:
+            self._claims.pool(bound.url, bound.owner.client_id, pooled=pooled)
+        if pooled:
+            self.registry.has_room(bound.endpoint)
+
     async def _claim(self, url: Url, wish: binding.Wish, owner: Owner) -> None:
         """Claim a name, and open its port if it is one."""
+        if url.is_internal:
+            return
         try:
             await self._claims.claim(
                 url, owner.account_id, owner.client_id, pooled=wish.pooled, returning=wish.returning
@@ -249,7 +274,9 @@ class Endpoints:
 
     def _give_up(self, url: Url, owner: Owner, *, keep: bool) -> None:
         """Free or keep a name, unless the same agent still serves it on another leg or bind."""
-        endpoint = self.registry.at(url)
+        if url.is_internal:
+            return
+        endpoint = self.registry.at(url, owner.account_id)
         if endpoint is None or not _members_of(endpoint, owner.client_id):
             (self._claims.hold if keep else self._claims.release)(url, owner.client_id)
 
@@ -293,20 +320,23 @@ class Endpoints:
             port = rest.pop(self._random.below(len(rest)))
             yield binding.public_url(scheme, "", self.config, port)
 
-    def _refuse_twin(self, url: Url, wish: binding.Wish, owner: Owner, bind_id: str) -> None:
-        """Refuse a second bind of one agent for one URL: the claim table sees the same holder twice.
+    def _refuse_taken(self, url: Url, wish: binding.Wish, owner: Owner, bind_id: str) -> None:
+        """Refuse a URL that is online, unless all who serve it and this bind share it. Raises Error 334.
 
-        The same bind on another leg is no twin: it has the same id. Cloud endpoints hold no claims, so
-        they are looked for here too.
+        Of public URLs this is said of what the claim table cannot see: cloud endpoints hold no claims, and
+        two binds of one agent are one holder. The same bind on another leg is no other: it has the same id.
         """
-        if refuses(self.registry, url, pooled=wish.pooled):
+        if refuses(self.registry, url, owner.account_id, pooled=wish.pooled):
             raise Error(f"A cloud endpoint is online at {str(url)!r}, and not both are pooled.", 334)
-        endpoint = self.registry.at(url)
+        endpoint = self.registry.at(url, owner.account_id)
         if endpoint is None:
             return
-        twins = [each for each in _members_of(endpoint, owner.client_id) if each.id != bind_id]
-        if twins and not (wish.pooled and all(twin.pooled for twin in twins)):
-            raise Error(f"The endpoint {str(url)!r} is already online in this session.", 334)
+        holders = _agents_of(endpoint) if url.is_internal else _members_of(endpoint, owner.client_id)
+        others = [each for each in holders if (each.id, each.client_id) != (bind_id, owner.client_id)]
+        if others and not (wish.pooled and all(each.pooled for each in others)):
+            raise Error(
+                f"The endpoint {str(url)!r} is already online, and not all its endpoints are pooled.", 334
+            )
 
     def _register(self, owner: Owner, session: "Session", bind: Bind, wish: binding.Wish, url: Url) -> Bound:
         bind_id = bind.id or new_id("ep", self._random.octets, self._wall())
@@ -319,7 +349,7 @@ class Endpoints:
             forwards_proto=bind.forwards_proto,
         )
         extra = bind.extra
-        endpoint = self.registry.at(url)
+        endpoint = self.registry.at(url, owner.account_id)
         if endpoint is None:
             endpoint = Endpoint(
                 bind_id,
@@ -349,6 +379,7 @@ class Endpoints:
                 session_id=bound.owner.session_id,
                 url=str(bound.url),
                 proto=bound.url.scheme,
+                binding=bound.endpoint.binding,
                 region=self.config.region,
                 name=bound.name,
                 description=bound.description,
@@ -397,7 +428,7 @@ class Endpoints:
 
     def _freed(self, url: Url) -> None:
         if url.scheme == "tcp":
-            if self.registry.at(url) is None:  # else a cloud endpoint is there
+            if self.registry.find("tcp", "", url.port) is None:  # else a cloud endpoint is there
                 self._ports.close(url.port)
             self._used_up_until = 0.0
 
@@ -406,7 +437,11 @@ def _none_left() -> Error:
     return Error("No free address is left; try again later.", 503)
 
 
+def _agents_of(endpoint: Endpoint) -> list[SessionMember]:
+    """List the members of an endpoint's pool that are agents, on all their legs."""
+    return [each for each in endpoint.pool.members if isinstance(each, SessionMember)]
+
+
 def _members_of(endpoint: Endpoint, client_id: str) -> list[SessionMember]:
     """List the members of one agent in an endpoint's pool, on all its legs."""
-    members = endpoint.pool.members
-    return [each for each in members if isinstance(each, SessionMember) and each.client_id == client_id]
+    return [each for each in _agents_of(endpoint) if each.client_id == client_id]

@@ -9,6 +9,8 @@ First the rules of the credential (``model/acl.py``), then who has reserved what
     *.NAME            yes, if exactly    320          321 when a name above it is one's own, else 318
                       that is reserved
 
+Internal names are each account's own, and stand on no reservation.
+
 A reserved name belongs to its account with every name below it. ``--unreserved-domains`` moves the line
 for names that nobody has reserved. An address or name that the service itself has drawn stays good for
 a rebind that proves it, unless somebody has reserved it since: reserved ports are never drawn.
@@ -81,6 +83,8 @@ class Permits:
             if url.scheme == "tcp":
                 raise Error(f"The access rules of this authtoken do not allow {url.hostport}.", 308)
             raise Error(f"The access rules of this authtoken do not allow {url.host}.", 316)
+        if url.is_internal:
+            return FREE
         judge = self._address if url.scheme == "tcp" else self._name
         return judge(url, owner, drawn=drawn)
 

@@ -203,7 +203,8 @@ async def _check_free(
     context: Context, connection: AsyncConnection, endpoint: CloudEndpoint, url: Url
 ) -> None:
     """Refuse a URL that is in use, unless all who use it and this one share it."""
-    twin = str(Url(_SAME_DOOR[url.scheme], url.host, url.port)) if url.scheme in _SAME_DOOR else ""
+    same_door = endpoint.binding == "public" and url.scheme in _SAME_DOOR
+    twin = str(Url(_SAME_DOOR[url.scheme], url.host, url.port)) if same_door else ""
     urls = {endpoint.url, twin} - {""}
     clouds = [each for each in await store.at(connection, urls) if each.id != endpoint.id]
     agents = [each for address in urls for each in context.live.at(address)]

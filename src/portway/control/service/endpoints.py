@@ -4,7 +4,7 @@ Agents' endpoints are known from the directory of what is online, cloud endpoint
 are walked from the newest identifier, so a page is the merge of two walks of its own length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
@@ -119,7 +119,7 @@ async def _seen(
     credentials = _credentials(live, found)
     owners = await store.owners(connection, account_id, set(credentials.values()))
     clouds = await store.at(connection, urls)
-    mates = {address: _mates(live, clouds, address) for address in urls}
+    mates = {address: _mates(live, clouds, address, account_id) for address in urls}
     seen: list[EndpointView] = []
     for each in found:
         url = urls[each.url]
@@ -130,18 +130,18 @@ async def _seen(
             domain, address = "", addresses.get((url.host, url.port), "")
         else:
             domain, address = next((domains[name] for name in above[url.host] if name in domains), ""), ""
-        pool = [
-            other.id
-            for other in mates[each.url]
-            if other.id != each.id and (other.account_id, other.binding) == (account_id, each.binding)
-        ]
+        pool = [other.id for other in mates[each.url] if other.id != each.id][:POOL_SHOWN]
         seen.append(EndpointView(each, url, domain, address, owner or account_id, pool))
     return seen
 
 
-def _mates(live: LiveDirectory, clouds: Sequence[CloudEndpoint], url: str) -> list[Either]:
-    """Return who shares a URL, the first POOL_SHOWN of them."""
-    return list(islice((*live.at(url), *(each for each in clouds if each.url == url)), POOL_SHOWN))
+def _mates(live: LiveDirectory, clouds: Sequence[CloudEndpoint], url: str, account_id: str) -> list[Either]:
+    """Return the account's endpoints that share a URL, as many as are shown and one of them.
+
+    Others may have the same one: internal URLs are each account's own. A URL tells its binding.
+    """
+    all_of_them: Iterable[Either] = (*live.at(url), *(each for each in clouds if each.url == url))
+    return list(islice((each for each in all_of_them if each.account_id == account_id), POOL_SHOWN + 1))
 
 
 def _credentials(live: LiveDirectory, found: Sequence[Either]) -> dict[str, str]:
