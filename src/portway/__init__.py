@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from portway.agent.agent import Agent
     from portway.agent.connection import Connection
     from portway.agent.default import default_agent, listen
+    from portway.agent.diagnose import (
+        DiagnoseFailure,
+        Diagnoser,
+        DiagnoseResult,
+        is_muxado_diagnose_failure,
+        is_tcp_diagnose_failure,
+        is_tls_diagnose_failure,
+    )
     from portway.agent.dialer import Dialer
     from portway.agent.endpoint import Endpoint, EndpointListener
     from portway.agent.events import (
@@ -72,6 +80,9 @@ __all__ = [
     "Connection",
     "ConnectionClosed",
     "ConnectionOpened",
+    "DiagnoseFailure",
+    "DiagnoseResult",
+    "Diagnoser",
     "Dialer",
     "Endpoint",
     "EndpointForwarder",
@@ -95,6 +106,9 @@ __all__ = [
     "__version__",
     "default_agent",
     "forward",
+    "is_muxado_diagnose_failure",
+    "is_tcp_diagnose_failure",
+    "is_tls_diagnose_failure",
     "listen",
 ]
 
@@ -102,6 +116,14 @@ _HOME = {
     "agent.agent": ("Agent",),
     "agent.connection": ("Connection",),
     "agent.default": ("default_agent", "listen"),
+    "agent.diagnose": (
+        "Diagnoser",
+        "DiagnoseFailure",
+        "DiagnoseResult",
+        "is_muxado_diagnose_failure",
+        "is_tcp_diagnose_failure",
+        "is_tls_diagnose_failure",
+    ),
     "agent.dialer": ("Dialer",),
     "agent.endpoint": ("Endpoint", "EndpointListener"),
     "agent.events": (

@@ -17,6 +17,7 @@
     ├── NotConnected               the agent has no session and may not make one
     ├── AlreadyConnected           connect() was called on an agent that is connected
     ├── ConnectError               a connection could not be made; says at which step
+    │   └── DiagnoseFailure        ... in a diagnosis; has what it found out (agent/diagnose.py)
     └── ConfigError                an option, a flag, a variable or a file is wrong
 
 Blame: Local… is ours, Remote… is the peer's, Error is the service's decision, ConnectError is

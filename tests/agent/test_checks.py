@@ -29,7 +29,7 @@ AGENT = (
     ("tls_config", 5),
     ("multi_leg", "yes"),
 )
-ENDPOINT = (
+ENDPOINT: tuple[tuple[str, Any], ...] = (
     ("url", 5),
     ("name", 5),
     ("description", b""),

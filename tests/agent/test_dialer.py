@@ -198,5 +198,5 @@ async def exchanged(service: FakeService, bind_id: str, text: bytes) -> bytes:
     recorder.pipe = stream = service.last.visit(bind_id, recorder, text)
     await service.until(lambda: len(recorder.data) >= len(text))
     stream.end()
-    await service.until(lambda: recorder.ends)
+    await service.until(lambda: recorder.ends == 1)
     return bytes(recorder.data)

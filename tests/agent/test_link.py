@@ -326,7 +326,10 @@ async def test_tls_settings_that_cannot_be_made(service: FakeService) -> None:
 
     with pytest.raises(ConfigError, match="tls_config failed: no such key"):
         await agent_of(service, tls_config=fail).connect()
-    wrong: Any = {"tls_config": lambda context: 5}  # pyright: ignore[reportUnknownLambdaType]
+
+    def wrong(context: ssl.SSLContext) -> Any:
+        return 5
+
     with pytest.raises(ConfigError, match="what tls_config returns"):
-        await agent_of(service, **wrong).connect()
+        await agent_of(service, tls_config=wrong).connect()
     assert service.arrived == []

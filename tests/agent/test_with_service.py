@@ -453,3 +453,19 @@ async def test_texts_that_are_too_long(edge: Running, agent: Agent) -> None:
         with pytest.raises(Error) as caught:
             await wordy.connect()
     assert caught.value.code == "ERR_NGROK_100"
+
+
+# -- diagnosis -------------------------------------------------------------------------------------
+
+
+@pytest.mark.row("G-141", "G-142", "G-143", "G-144", "G-145")
+async def test_a_diagnosis_asks_without_a_token(edge: Running) -> None:
+    where = f"127.0.0.1:{edge.agent_port}"
+    agent = Agent(connect_url=where, connect_cas=edge.certs.ca, authtoken="is never told")
+    result = await agent.diagnose()
+    assert (result.addr, result.region) == (where, "test")
+    assert 0 < result.latency < 30
+    leaf = edge.certs.chain.decode().partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----"
+    assert result.peer_certificates[0] == ssl.PEM_cert_to_DER_cert(leaf)
+    assert edge.control.asked == []
+    assert not agent.connected

@@ -1,8 +1,9 @@
 """A service in a few lines, for what a real one does not do on command: delay, refuse, fall silent."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
-from typing import Unpack
+from typing import Any, Unpack
 
 from portway import Agent
 from portway.agent.options import AgentKeywords
@@ -17,7 +18,9 @@ from portway.wire.messages import (
     Bind,
     BindResp,
     BindRespExtra,
+    PatchResp,
     ProxyHeader,
+    SrvInfoResp,
     StopTunnel,
     Unbind,
     UnbindResp,
@@ -41,6 +44,8 @@ class Arrived:
         self.auth = Auth()
         self.binds: list[Bind] = []
         self.unbinds: list[str] = []
+        self.asked_where = 0
+        self.patches: list[dict[str, Any]] = []
         self.heartbeats = 0
         self.closed = False
         self.cause: PortwayError | None = None
@@ -74,6 +79,12 @@ class Arrived:
             service.bell.ring()
             await service.on_unbind(self)
             return encode(UnbindResp())
+        if kind == StreamType.SRV_INFO:
+            self.asked_where += 1
+            return encode(await service.on_srv_info(self))
+        if kind == StreamType.PATCH:
+            self.patches.append(json.loads(body))
+            return encode(await service.on_patch(self))
         return None
 
     def on_proxy(self, session: Session, header: ProxyHeader, stream: Stream, /) -> Sink | None:
@@ -115,6 +126,8 @@ class FakeService:
         self.on_auth: Callable[[Arrived], Awaitable[AuthResp]] = self.accept
         self.on_bind: Callable[[Arrived, Bind], Awaitable[BindResp]] = self.grant
         self.on_unbind: Callable[[Arrived], Awaitable[None]] = _nothing
+        self.on_srv_info: Callable[[Arrived], Awaitable[SrvInfoResp]] = _somewhere
+        self.on_patch: Callable[[Arrived], Awaitable[PatchResp]] = _patched
         self.extra = AuthRespExtra(version="portway/0", region="test", cookie="crumbs")
         self._listener: Listener | None = None
         self._count = 0
@@ -199,6 +212,14 @@ class FakeService:
 
 async def _nothing(arrived: Arrived) -> None:
     pass
+
+
+async def _somewhere(arrived: Arrived) -> SrvInfoResp:
+    return SrvInfoResp(region="somewhere")
+
+
+async def _patched(arrived: Arrived) -> PatchResp:
+    return PatchResp()
 
 
 def agent_of(service: FakeService, **options: Unpack[AgentKeywords]) -> Agent:

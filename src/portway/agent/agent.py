@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from portway.agent.checks import expect, expect_call
+from portway.agent.diagnose import DiagnoseResult, diagnose
 from portway.agent.dialer import Dialer
 from portway.agent.discovery import discover
 from portway.agent.emitter import Emitter
@@ -201,6 +202,17 @@ class Agent:
             return str(discover(self.options, os.environ, bootstrap_file(default_data_dir())))
         except ConfigError:
             return ""
+
+    async def diagnose(self, addr: str = "", timeout: float | None = None) -> DiagnoseResult:
+        """Test the way to the service step by step; see `portway.agent.diagnose`.
+
+        ``addr`` is the ``host:port`` to test, "" the configured one. ``timeout`` is in seconds, for all of
+        it; without one the steps have those of a connect. Nobody authenticates, and a session that
+        stands is left alone. Raises `DiagnoseFailure`, whose ``step`` says what failed, and `ConfigError`
+        when no service is known. When cancelled, nothing stays open.
+        """
+        service = discover(self.options, os.environ, bootstrap_file(default_data_dir()), at=addr)
+        return await diagnose(service, self.options, timeout)
 
     async def __aenter__(self) -> Self:
         """Return itself; the connection is made by the first call that needs it."""

@@ -57,13 +57,15 @@ class Service:
         return join_host_port(self.host, self.port)
 
 
-def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path) -> Service:
+def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path, *, at: str = "") -> Service:
     """Return the service to connect to.
+
+    ``at`` is another address of the same service: its certificate is still that of the one configured.
 
     Raises `ConfigError` when no address is known, or what is known cannot be read.
     """
     known = read_bootstrap(bootstrap)
-    address = options.connect_url or environ.get("PORTWAY_CONNECT_URL") or known.get("connect_url")
+    address = options.connect_url or environ.get("PORTWAY_CONNECT_URL") or known.get("connect_url") or at
     if not address:
         raise ConfigError(
             "no service to connect to: set PORTWAY_CONNECT_URL to its host:port (or connect_url=… in code)"
@@ -74,9 +76,11 @@ def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path)
     token = options.authtoken
     if token is None:
         token = token_from_env(environ) or (known.get("authtoken") if own else None)
+    name = host if at else ""
+    host, port = _split(at) if at else (host, port)
     cas = options.connect_cas or environ.get("PORTWAY_CONNECT_CAS") or (known.get("ca_cert") if own else None)
     proxy = find_proxy(options, environ, host)
-    return Service(host, port, (token or "").strip(), None if cas == SYSTEM_CAS else cas, proxy)
+    return Service(host, port, (token or "").strip(), None if cas == SYSTEM_CAS else cas, proxy, name)
 
 
 def find_proxy(options: AgentOptions, environ: Mapping[str, str], host: str) -> Proxy | None:

@@ -21,6 +21,7 @@ from typing import Generic, Self, TypeVar, Unpack
 
 from portway.agent.agent import Agent
 from portway.agent.connection import Connection
+from portway.agent.diagnose import DiagnoseResult
 from portway.agent.endpoint import Endpoint, EndpointListener
 from portway.agent.forwarder import EndpointForwarder
 from portway.agent.info import AgentSession
@@ -155,6 +156,10 @@ class SyncAgent:
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints that stand; see `Agent.endpoints`."""
         return self.agent.endpoints
+
+    def diagnose(self, addr: str = "", timeout: float | None = None) -> DiagnoseResult:
+        """Test the way to the service; see `Agent.diagnose`."""
+        return LOOP.run(self.agent.diagnose(addr, timeout))
 
     def listen(self, url: str = "", **options: Unpack[ListenKeywords]) -> "SyncListener":
         """Make an endpoint whose connections are taken one by one; see `Agent.listen`."""
