@@ -1,12 +1,19 @@
 """Pools on a whole data plane: who may share a URL, and how its visitors are spread."""
 
+import asyncio
+import contextlib
+import ssl
+from collections import Counter
 from typing import Any
 
 import pytest
-from tests.kit.agent import Agent, code
+from tests.kit.agent import Agent, Taken, code
+from tests.kit.pipes import spin_until
 from tests.kit.service import DOMAIN, running_worker
+from tests.kit.traffic import get, visitor
 
 from portway.model.event import EndpointUpdated
+from portway.net.tasks import Tasks
 from portway.session import StreamType
 
 
@@ -72,3 +79,85 @@ async def test_one_agent_may_pool_with_itself() -> None:
         await agent.call(StreamType.UNBIND, {"Id": second["Id"]})
         await service.settled()
         assert service.control.names == {}
+
+
+@pytest.mark.row("G-115", "G-184")
+async def test_each_request_of_a_kept_connection_goes_to_any_member() -> None:
+    url = {"URL": f"http://pool.{DOMAIN}"}
+    async with running_worker() as service, Tasks() as tasks:
+        one, two = await service.two_agents()
+        counts = Counter[str]()
+        for agent, name in ((one, "one"), (two, "two")):
+            assert (await agent.bind("http", url, PoolingEnabled=True))["Error"] == ""
+            tasks.start(answering(agent, name, counts), name=f"agent {name}")
+        async with visitor(service.http_port) as (reader, writer):
+            for number in range(60):
+                writer.write(f"GET /{number} HTTP/1.1\r\nHost: pool.{DOMAIN}\r\n\r\n".encode())
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+                assert head.startswith(b"HTTP/1.1 200")
+                counts[(await reader.readexactly(3)).decode()] += 100
+        assert counts["one"] // 100 + counts["two"] // 100 == 60
+        assert counts["one"] % 100 == counts["one"] // 100, "who took a request has answered it"
+        assert min(counts["one"], counts["two"]) >= 600, "each takes a share: fewer has odds of 1 in 10^8"
+        await one.leave()
+        await service.offline()
+        assert (await get(f"http://pool.{DOMAIN}", service.http_port)).body == b"two"
+        await two.leave()
+
+
+async def answering(agent: Agent, name: str, counts: Counter[str]) -> None:
+    """Answer an agent's visitors with its name, request by request."""
+
+    async def serve(taken: Taken) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                await taken.reader.readuntil(b"\r\n\r\n")
+                counts[name] += 1
+                taken.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + name.encode())
+
+    async with Tasks() as tasks:
+        while True:
+            tasks.start(serve(await agent.visitors.get()), name=f"visitor of {name}")
+
+
+@pytest.mark.row("G-115", "G-184")
+@pytest.mark.parametrize("proto", ["tcp", "tls"])
+async def test_connections_are_spread_and_stay_where_they_are(proto: str) -> None:
+    async with running_worker() as service, contextlib.AsyncExitStack() as visitors:
+        port = service.worker.config.tcp_ports[0]
+        service.control.reserve_address(port)
+        one, two = await service.two_agents()
+        url = f"tcp://localhost:{port}" if proto == "tcp" else f"tls://pool.{DOMAIN}"
+        for agent in (one, two):
+            assert (await agent.bind(proto, {"URL": url}, PoolingEnabled=True))["Error"] == ""
+        door = port if proto == "tcp" else service.https_port
+        # A hello is passed on as it came, so it alone shows where a visitor of a tls endpoint went.
+        hello = a_hello(f"pool.{DOMAIN}") if proto == "tls" else b"hello"
+
+        async def visit() -> asyncio.StreamWriter:
+            _, writer = await visitors.enter_async_context(visitor(door))
+            writer.write(hello)
+            return writer
+
+        first = [await visit() for _ in range(30)]
+        await spin_until(lambda: one.visitors.qsize() + two.visitors.qsize() == 30)
+        assert min(one.visitors.qsize(), two.visitors.qsize()) >= 1
+        for writer in first:
+            writer.write(b"more")
+        for agent in (one, two):
+            while not agent.visitors.empty():
+                assert await (await agent.visitor()).read(len(hello) + 4) == hello + b"more"
+        await one.leave()
+        await service.offline()
+        await visit()
+        assert await (await two.visitor()).read(len(hello)) == hello
+        await two.leave()
+
+
+def a_hello(name: str) -> bytes:
+    """Return the ClientHello of an ordinary client."""
+    come, go = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(come, go, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return go.read()
