@@ -2,21 +2,27 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 from tests.kit.tape import Tape
 
-from portway import Agent
+from portway import Agent, Error
 from portway.agent.bound import Bound
 from portway.agent.emitter import Emitter
 from portway.agent.options import endpoint_options
-from portway.wire.messages import BindResp, BindRespExtra, ProxyHeader
+from portway.wire.messages import BindResp, BindRespExtra, Patch, ProxyHeader
 
 HEADER = ProxyHeader("ep_1", "1.2.3.4:5", "tcp", "0", False)
 
 
 async def _unbind(bound: Bound) -> None:
     pass
+
+
+async def _patch(bound: Bound, change: Patch) -> None:
+    if change.name == "refused":
+        raise Error("no", 9026)
 
 
 def bound_of(**answer: object) -> Bound:
@@ -31,6 +37,7 @@ def bound_of(**answer: object) -> Bound:
         answer=BindResp(**(given | answer)),  # pyright: ignore[reportArgumentType]
         session_id="ts_1",
         unbind=_unbind,
+        patch=_patch,
         start=asyncio.ensure_future,
     )
 
@@ -59,3 +66,18 @@ async def test_it_ends_once() -> None:
     assert bound.error is why
     assert told == ["over"]
     assert bound.take(HEADER, Tape()) is None
+
+
+@pytest.mark.row("A9")
+async def test_a_rebind_says_what_was_changed() -> None:
+    bound = bound_of(opts={"URL": "tcp://h:1", "Addr": "h:1", "TrafficPolicy": "old"})
+    options = replace(bound.options, name="n", traffic_policy="new", pooling_enabled=True)
+    await bound.change(options, Patch(name="n"))
+    rebind = bound.rebind()
+    assert rebind.opts == {"URL": "tcp://h:1", "Addr": "h:1", "TrafficPolicy": "new"}
+    assert (rebind.extra.name, rebind.extra.metadata, rebind.extra.pooling_enabled) == ("n", "m", True)
+    assert rebind.extra.token == "proof"
+    with pytest.raises(Error):
+        await bound.change(replace(options, name="refused"), Patch(name="refused"))
+    assert bound.options is options
+    assert bound.rebind() == rebind

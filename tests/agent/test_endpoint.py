@@ -7,9 +7,10 @@ import pytest
 from tests.kit.fake_service import VISITOR, Arrived, FakeService, agent_of
 from tests.kit.pipes import Recorder, spin_until
 
-from portway import Error, ListenerClosed, ProxyProtocol
+from portway import Agent, ConfigError, Error, ListenerClosed, ProxyProtocol
 from portway.agent.endpoint import BACKLOG
 from portway.errors import StreamLimit
+from portway.wire.messages import PatchResp
 
 
 @pytest.mark.row(
@@ -248,3 +249,84 @@ async def test_iterating_ends_with_the_endpoint(service: FakeService) -> None:
             await connection.close()
             await listener.aclose()
         assert seen == 1
+
+
+@pytest.mark.row("G-096", "G-093")
+async def test_an_update_in_place(service: FakeService) -> None:
+    async with agent_of(service) as agent:
+        listener = await agent.listen("tcp://", name="n", metadata="m", traffic_policy="old")
+        await listener.update()
+        assert service.last.patches == []
+        assert listener.updated_at == listener.created_at
+        await listener.update(description="d", metadata="", traffic_policy="new", pooling_enabled=True)
+        assert service.last.patches == [
+            {
+                "TunnelId": "tn_1",
+                "Description": "d",
+                "Metadata": "",
+                "PoolingEnabled": True,
+                "TrafficPolicy": "new",
+            }
+        ]
+        assert (listener.name, listener.description, listener.metadata) == ("n", "d", "")
+        assert (listener.traffic_policy, listener.pooling_enabled) == ("new", True)
+        assert listener.updated_at > listener.created_at
+        service.last.drop()
+        await service.until(lambda: len(service.arrived) == 2 and len(service.last.binds) == 1)
+        rebind = service.last.binds[0]
+        assert (rebind.extra.description, rebind.extra.metadata, rebind.extra.name) == ("d", "", "n")
+        assert rebind.extra.pooling_enabled
+        assert rebind.opts["TrafficPolicy"] == "new"
+
+
+@pytest.mark.row("G-096", "G-116")
+async def test_an_update_that_is_refused_changes_nothing(service: FakeService) -> None:
+    async def refuse(arrived: Arrived) -> PatchResp:
+        return PatchResp(error="bad policy\r\n\r\nERR_NGROK_2201\r\n")
+
+    service.on_patch = refuse
+    async with agent_of(service) as agent:
+        listener = await agent.listen("tcp://", traffic_policy="old")
+        with pytest.raises(Error) as caught:
+            await listener.update(traffic_policy="new")
+        assert caught.value.code == "ERR_NGROK_2201"
+        assert (listener.traffic_policy, listener.updated_at) == ("old", listener.created_at)
+        with pytest.raises(ConfigError, match="metadata"):
+            await listener.update(metadata=5)  # pyright: ignore[reportArgumentType]
+        await listener.close()
+        with pytest.raises(ListenerClosed):
+            await listener.update(name="x")
+
+
+async def test_an_update_waits_for_the_session(service: FakeService) -> None:
+    async with agent_of(service) as agent:
+        listener = await agent.listen("tcp://")
+        port = service.port
+        await service.stop_listening()
+        service.last.drop()
+        await until_reconnecting(agent)
+        with pytest.raises(TimeoutError):
+            await listener.update(name="x", timeout=0.01)
+        assert listener.name == ""
+        waiting = asyncio.ensure_future(listener.update(name="x"))
+        await service.start(port)
+        await waiting
+        assert listener.name == "x"
+        assert service.last.patches == [{"TunnelId": "tn_1", "Name": "x"}]
+
+
+async def test_an_update_ends_with_the_agent(service: FakeService) -> None:
+    async with agent_of(service) as agent:
+        listener = await agent.listen("tcp://")
+        await service.stop_listening()
+        service.last.drop()
+        await until_reconnecting(agent)
+        waiting = asyncio.ensure_future(listener.update(name="x"))
+        await asyncio.sleep(0)
+    with pytest.raises(ListenerClosed):
+        await waiting
+
+
+async def until_reconnecting(agent: Agent) -> None:
+    """Wait until the agent has noticed the loss."""
+    await spin_until(lambda: not agent.connected)

@@ -16,6 +16,7 @@ from tests.kit.upstreams import answer_after_end, echo, upstream, web
 
 from portway import (
     Agent,
+    ConfigError,
     ConnectionClosed,
     ConnectionOpened,
     EndpointForwarder,
@@ -517,3 +518,21 @@ async def test_a_unix_socket_is_an_upstream(service: FakeService, agent: Agent, 
         visit.stream.end()
         assert await visit.rest() == b"abc"
     assert forwarder.upstream_url == f"unix:{path}"
+
+
+async def test_new_connections_go_to_another_upstream(service: FakeService, agent: Agent) -> None:
+    async with upstream(echo) as one, upstream(answer_after_end) as two:
+        forwarder = await agent.forward(f"127.0.0.1:{one.port}", url="tcp://")
+        early = Visit(service, forwarder, b"abc")
+        assert await early.data(3) == b"abc"
+        forwarder.update_upstream(f"127.0.0.1:{two.port}")
+        assert forwarder.upstream_url == f"tcp://127.0.0.1:{two.port}"
+        late = Visit(service, forwarder, b"abcd")
+        late.stream.end()
+        assert await late.rest() == b"4 bytes"
+        early.stream.end()
+        assert await early.rest() == b"abc"
+        for wrong in (Upstream(two.port, proxy_protocol=1), "no-port-here"):
+            with pytest.raises(ConfigError):
+                forwarder.update_upstream(wrong)
+        assert forwarder.upstream_url == f"tcp://127.0.0.1:{two.port}"

@@ -30,6 +30,7 @@ from portway.agent import default
 from portway.agent.default import agent_for
 from portway.codec.proxy_protocol import decode
 from portway.edge.ports import Revoked
+from portway.model.event import EndpointUpdated
 
 PATIENCE = 20.0
 
@@ -469,3 +470,20 @@ async def test_a_diagnosis_asks_without_a_token(edge: Running) -> None:
     assert result.peer_certificates[0] == ssl.PEM_cert_to_DER_cert(leaf)
     assert edge.control.asked == []
     assert not agent.connected
+
+
+# -- changes in place ------------------------------------------------------------------------------
+
+
+@pytest.mark.row("G-096")
+async def test_an_endpoint_is_changed_in_place(edge: Running, agent: Agent) -> None:
+    listener = await agent.listen("tcp://", name="before", pooling_enabled=True)
+    await listener.update(name="after", description="d", metadata="m")
+    updated = await edge.events.next(EndpointUpdated)
+    assert (updated.endpoint_id, updated.url) == (listener.id, listener.url)
+    assert (updated.name, updated.description, updated.metadata) == ("after", "d", "m")
+    assert updated.pooling_enabled
+    with pytest.raises(Error) as caught:
+        await listener.update(metadata="x" * 4097)
+    assert caught.value.code
+    assert listener.metadata == "m"

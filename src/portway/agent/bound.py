@@ -9,7 +9,7 @@ import msgspec
 from portway.agent.emitter import Emitter
 from portway.agent.options import EndpointOptions
 from portway.pipe import Pipe, Sink
-from portway.wire.messages import Bind, BindResp, ProxyHeader
+from portway.wire.messages import Bind, BindResp, Patch, ProxyHeader
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
@@ -34,6 +34,7 @@ class Bound:
         answer: BindResp,
         session_id: str,
         unbind: Callable[["Bound"], Awaitable[None]],
+        patch: Callable[["Bound", Patch], Awaitable[None]],
         start: Callable[[Coroutine[object, object, None]], object],
     ) -> None:
         """Keep what was asked and what the service answered."""
@@ -44,6 +45,7 @@ class Bound:
         self.answer = answer
         self.session_id = session_id
         self.unbind = unbind
+        self.patch = patch
         self.start = start
         self.over = asyncio.Event()
         self.error: Exception | None = None
@@ -72,6 +74,28 @@ class Bound:
         self.over.set()
         if self._on_over is not None:
             self._on_over()
+
+    async def change(self, options: EndpointOptions, patch: Patch) -> None:
+        """Have the service change the endpoint, and keep what it is now for the next rebind.
+
+        Raises what ``patch`` raises, and then nothing has changed here.
+        """
+        await self.patch(self, msgspec.structs.replace(patch, tunnel_id=self.answer.extra.tunnel_id))
+        self.options = options
+        policy = {"TrafficPolicy": options.traffic_policy}
+        self.request = msgspec.structs.replace(
+            self.request,
+            opts=self.request.opts | policy,
+            extra=msgspec.structs.replace(
+                self.request.extra,
+                name=options.name,
+                description=options.description,
+                metadata=options.metadata,
+                pooling_enabled=options.pooling_enabled,
+            ),
+        )
+        if self.answer.opts:
+            self.answer = msgspec.structs.replace(self.answer, opts=self.answer.opts | policy)
 
     def rebind(self) -> Bind:
         """Return the request that binds it again: id, token and options of the first answer."""

@@ -8,18 +8,19 @@ service (StopTunnel) or when the agent may not connect any more; from then on ``
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from portway.agent.bound import Bound
+from portway.agent.checks import expect
 from portway.agent.connection import Connection, open_connection
 from portway.agent.upstream import ProxyProtocol
 from portway.agent.url import URL
 from portway.errors import Error, ListenerClosed
 from portway.pipe import Pipe, Sink
-from portway.wire.messages import ProxyHeader
+from portway.wire.messages import Patch, ProxyHeader
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
@@ -37,7 +38,7 @@ class Endpoint:
         """Made by `Agent.listen` and `Agent.forward` only."""
         self._bound = bound
         self._url = URL(bound.answer.url)
-        self._created_at = datetime.now(UTC)
+        self._created_at = self._updated_at = datetime.now(UTC)
         bound.endpoint = self
 
     # -- what it is
@@ -105,7 +106,7 @@ class Endpoint:
     @property
     def updated_at(self) -> datetime:
         """Return when it was changed last; ``created_at`` if never."""
-        return self._created_at
+        return self._updated_at
 
     @property
     def tunnel_session_id(self) -> str:
@@ -120,6 +121,42 @@ class Endpoint:
     def __repr__(self) -> str:
         """Show the URL, the id and whether it is over."""
         return f"<{type(self).__name__} {self._url} {self.id}{' done' if self.done() else ''}>"
+
+    # -- changing it
+
+    async def update(
+        self,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        metadata: str | None = None,
+        traffic_policy: str | None = None,
+        pooling_enabled: bool | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Change it in place: connections go on, the URL stays. What is None stays as it is.
+
+        While the agent reconnects it waits for the session, at most ``timeout`` seconds in all (None: as
+        long as it takes). Raises `Error` when the service refuses, `ListenerClosed` when the endpoint has
+        ended, `SessionClosed` when the session was lost on the way, TimeoutError. In these cases the
+        endpoint keeps what it had: whatever the service understood, the next rebind says so again.
+        """
+        given = {
+            "name": name,
+            "description": description,
+            "metadata": metadata,
+            "traffic_policy": traffic_policy,
+        }
+        for what, text in given.items():
+            expect(text, str, what)
+        expect(pooling_enabled, bool, "pooling_enabled")
+        changes: dict[str, Any] = {what: text for what, text in given.items() if text is not None}
+        if pooling_enabled is not None:
+            changes["pooling_enabled"] = pooling_enabled
+        if changes:
+            async with asyncio.timeout(timeout):
+                await self._bound.change(replace(self._bound.options, **changes), Patch(**changes))
+            self._updated_at = max(datetime.now(UTC), self._updated_at)
 
     # -- its end
 

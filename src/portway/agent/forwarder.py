@@ -20,9 +20,9 @@ from portway.agent.endpoint import Endpoint
 from portway.agent.observe import Observer
 from portway.agent.pages import unreachable
 from portway.agent.preface import Preface
-from portway.agent.upstream import Target
+from portway.agent.upstream import Target, Upstream, resolve
 from portway.agent.url import URL
-from portway.errors import ConnectError
+from portway.errors import ConfigError, ConnectError
 from portway.net.leg import Leg
 from portway.net.tls import TlsPump, agent_context
 from portway.net.tls_leg import TlsLeg
@@ -59,6 +59,18 @@ class EndpointForwarder(Endpoint):
     def upstream_tls_context(self) -> ssl.SSLContext | None:
         """Return the TLS context that the `Upstream` was given, or None."""
         return self._target.spec.tls_context
+
+    def update_upstream(self, upstream: Upstream | str | int) -> None:
+        """Forward new connections to another upstream; those under way stay where they are.
+
+        Raises `ConfigError` for one that makes no sense on this endpoint, or whose PROXY protocol is
+        another: the service writes that header, and was told at the bind.
+        """
+        to = upstream if isinstance(upstream, Upstream) else Upstream(upstream)
+        target = resolve(to, self.protocol)
+        if target.spec.proxy_protocol != self.proxy_protocol:
+            raise ConfigError("proxy_protocol cannot be changed while the endpoint is online")
+        self._target, self._context = target, tls_context(target)
 
     def _take(self, header: ProxyHeader, pipe: Pipe) -> Sink | None:
         return Hop(self._bound, self, header, self._target, self._context).begin(pipe)

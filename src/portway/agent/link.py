@@ -25,6 +25,8 @@ from portway.wire.messages import (
     Bind,
     BindResp,
     CommandResp,
+    Patch,
+    PatchResp,
     ProxyHeader,
     StopTunnel,
     Unbind,
@@ -155,6 +157,12 @@ class Link:
         except SessionClosed:
             return
         answer = decode(UnbindResp, body)
+        if answer.error:
+            raise Error.parse(answer.error)
+
+    async def patch(self, change: Patch) -> None:
+        """Change an endpoint in place. Raises Error when it is refused, SessionClosed."""
+        answer = decode(PatchResp, await self._live().call(StreamType.PATCH, encode(change)))
         if answer.error:
             raise Error.parse(answer.error)
 

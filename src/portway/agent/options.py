@@ -272,6 +272,17 @@ class ListenKeywords(TypedDict, total=False):
     proxy_protocol: ProxyProtocol | str | int | None
 
 
+class UpdateKeywords(TypedDict, total=False):
+    """What `Endpoint.update` can change; its docstring says more."""
+
+    name: str | None
+    description: str | None
+    metadata: str | None
+    traffic_policy: str | None
+    pooling_enabled: bool | None
+    timeout: float | None
+
+
 class AgentKeywords(TypedDict, total=False):
     """The options of `Agent`; its docstring says what they mean."""
 

@@ -28,13 +28,21 @@ from portway.agent.options import PROTOS, AgentOptions, EndpointOptions
 from portway.agent.resume import Resumption
 from portway.agent.rpc import obey
 from portway.agent.table import Table
-from portway.errors import ConfigError, ConnectError, Error, NotConnected, PortwayError, SessionClosed
+from portway.errors import (
+    ConfigError,
+    ConnectError,
+    Error,
+    ListenerClosed,
+    NotConnected,
+    PortwayError,
+    SessionClosed,
+)
 from portway.net.backoff import Backoff
 from portway.net.tasks import Tasks
 from portway.paths import bootstrap_file, default_data_dir
 from portway.pipe import Pipe, Sink
 from portway.session import StreamType
-from portway.wire.messages import Bind, BindResp, CommandResp, ProxyHeader, StopTunnel
+from portway.wire.messages import Bind, BindResp, CommandResp, Patch, ProxyHeader, StopTunnel
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
@@ -327,6 +335,7 @@ class Keeper:
                 answer=answer,
                 session_id=session.id,
                 unbind=self._unbind,
+                patch=self._patch,
                 start=self._start,
             )
             endpoint = make(bound)
@@ -362,6 +371,13 @@ class Keeper:
         """Tell the service that an endpoint is closed. Without a session there is nobody to tell."""
         if self.table.remove(bound) and self._link is not None:
             await self._link.unbind(bound.id)
+
+    async def _patch(self, bound: Bound, change: Patch) -> None:
+        """Change an endpoint on the session, or on the next one while there is none."""
+        await self._up.wait()
+        if bound.over.is_set() or self._link is None:
+            raise ListenerClosed(f"{bound.answer.url} is closed")
+        await self._link.patch(change)
 
     def _start(self, work: Coroutine[object, object, None]) -> object:
         return self._tasks.start(work, name="upstream dial")

@@ -25,7 +25,7 @@ from portway.agent.diagnose import DiagnoseResult
 from portway.agent.endpoint import Endpoint, EndpointListener
 from portway.agent.forwarder import EndpointForwarder
 from portway.agent.info import AgentSession
-from portway.agent.options import AgentKeywords, EndpointKeywords, ListenKeywords
+from portway.agent.options import AgentKeywords, EndpointKeywords, ListenKeywords, UpdateKeywords
 from portway.agent.upstream import Upstream
 from portway.agent.url import URL
 from portway.net.loop import new_loop_factory
@@ -224,6 +224,10 @@ class SyncEndpoint(Generic[E]):
         except TimeoutError:
             return False
         return True
+
+    def update(self, **changes: Unpack[UpdateKeywords]) -> None:
+        """Change it in place; see `Endpoint.update`."""
+        LOOP.run(self.endpoint.update(**changes))
 
     def close(self, timeout: float | None = None) -> None:
         """Take it offline; see `Endpoint.close`."""
