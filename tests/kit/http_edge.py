@@ -11,7 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
+from portway.codec.client_hello import parse
+from portway.edge.counters import Counters
 from portway.edge.http import HttpVisitor
+from portway.edge.http_sides import RequestPolicy
 from portway.edge.member import Visitor
 from portway.edge.pool import Pool
 from portway.edge.ports import EdgeConfig
@@ -82,6 +85,7 @@ class HandAgent:
         self.full = False
         self.window = 262_144
         self.bell = bell
+        self.counters = Counters()
         self.opened: list[AgentStream] = []
         self._serve = serve
 
