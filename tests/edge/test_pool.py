@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from portway.edge.counters import Counters
 from portway.edge.member import Visitor
 from portway.edge.pool import BUSY_FOR, Pool
 from portway.errors import SessionClosed, StreamLimit
@@ -31,6 +32,7 @@ class Fake:
     forwards_proto: str = ""
     fails: list[Exception] = field(default_factory=list[Exception])
     opened: int = 0
+    counters: Counters = field(default_factory=Counters)
 
     def open(self, visitor: Visitor, sink: Sink) -> Pipe:
         if self.fails:

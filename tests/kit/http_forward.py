@@ -2,6 +2,7 @@
 
 import asyncio
 
+from portway.edge.counters import Counters
 from portway.edge.member import Visitor
 from portway.errors import ConnectError
 from portway.net.dial import dial
@@ -20,6 +21,7 @@ class ForwardingAgent:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.counters = Counters()
         self.legs: list[Leg] = []
         self._tasks = Tasks()
 

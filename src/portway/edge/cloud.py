@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from portway.edge.counters import Counters
 from portway.edge.member import NoVerdict
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint
@@ -37,11 +38,12 @@ _log = logging.getLogger(__name__)
 class CloudMember:
     """A cloud endpoint in a pool."""
 
-    __slots__ = ("forwards_proto", "item", "retired")
+    __slots__ = ("counters", "forwards_proto", "item", "retired")
 
     def __init__(self, item: CloudEndpointItem) -> None:
         """Serve as this row says."""
         self.item = item
+        self.counters = Counters()
         self.forwards_proto = ""
         self.retired = False
 
@@ -166,6 +168,7 @@ class CloudEndpoints:
             _log.warning("cloud endpoint %s waits: %s is in use", item.id, item.url)
             self._waiting[item.id] = item
             return
+        member.counters = self._registry.members.take((url.scheme, item.id))
         endpoint.pool.add(member)
         self._online[item.id] = member, endpoint
         if url.scheme == "tcp" and not url.is_internal:
@@ -180,6 +183,7 @@ class CloudEndpoints:
     def _take_off(self, member: CloudMember, endpoint: Endpoint) -> None:
         member.retired = True
         del self._online[member.id]
+        self._registry.members.give_back((endpoint.scheme, member.id))
         endpoint.pool.remove(member)
         if endpoint.pool.members:
             if endpoint.id == member.id:

@@ -181,6 +181,7 @@ class Endpoints:
         bound.member.retired = True
         del self._bounds[bound.member]
         self._oversight.discard(bound)
+        self.registry.members.give_back((bound.url.scheme, bound.id))
         endpoint = bound.endpoint
         endpoint.pool.remove(bound.member)
         if not endpoint.pool.members:
@@ -349,6 +350,7 @@ class Endpoints:
             forwards_proto=bind.forwards_proto,
         )
         extra = bind.extra
+            counters=self.registry.members.take((url.scheme, bind_id)),
         endpoint = self.registry.at(url, owner.account_id)
         if endpoint is None:
             endpoint = Endpoint(

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from portway.edge.counters import Counters
 from portway.errors import SessionClosed, StreamLimit
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class LocalMember:
         """Serve under a name, over these, at most ``limit`` visitors at a time."""
         self.id = id
         self.forwards_proto = ""
+        self.counters = Counters()
         self._pipes = pipes
         self._limit = limit
         self._retired = False
@@ -40,6 +42,7 @@ class LocalMember:
             raise SessionClosed("the service is stopping")
         if len(self._pipes) >= self._limit:
             raise StreamLimit(f"{self.id} serves {self._limit} visitors already")
+        self.counters.connections += 1
         return self._pipes.open(sink)
 
     async def drain(self, timeout: float) -> None:

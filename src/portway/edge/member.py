@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from portway.codec import proxy_protocol
+from portway.edge.counters import Counters
 from portway.errors import PortwayError, SessionClosed
 from portway.wire.messages import ProxyHeader
 
@@ -51,8 +52,13 @@ class Member(Protocol):
         """What the agent's upstream speaks: "", http1 or http2."""
         ...
 
+    @property
+    def counters(self) -> "Counters":
+        """What it was given to serve."""
+        ...
+
     def open(self, visitor: Visitor, sink: "Sink") -> "Pipe":
-        """Open a stream for a visitor; its bytes go to ``sink``.
+        """Open a stream for a visitor and count it; its bytes go to ``sink``.
 
         Raises StreamLimit (another member may serve), SessionClosed (this one never will) or NoVerdict
         (it is the service itself, and has no answer).
@@ -63,7 +69,16 @@ class Member(Protocol):
 class SessionMember:
     """A member that is an agent's session. Writes the PROXY header first where the bind asked for it."""
 
-    __slots__ = ("_session", "client_id", "forwards_proto", "id", "pooled", "proxy_proto", "retired")
+    __slots__ = (
+        "_session",
+        "client_id",
+        "counters",
+        "forwards_proto",
+        "id",
+        "pooled",
+        "proxy_proto",
+        "retired",
+    )
 
     def __init__(
         self,
@@ -74,6 +89,7 @@ class SessionMember:
         pooled: bool = False,
         proxy_proto: int = 0,
         forwards_proto: str = "",
+        counters: "Counters | None" = None,
     ) -> None:
         """Serve under a bind id; ``proxy_proto`` is 0 for none, 1 or 2."""
         self._session = session
@@ -82,6 +98,7 @@ class SessionMember:
         self.pooled = pooled
         self.proxy_proto = proxy_proto
         self.forwards_proto = forwards_proto
+        self.counters = counters or Counters()
         self.retired = False
         """Set when the bind is given up: nothing new may be opened."""
 
@@ -102,4 +119,6 @@ class SessionMember:
         first = b""
         if self.proxy_proto:
             first = proxy_protocol.encode(self.proxy_proto, visitor.client_addr, visitor.server_addr)
-        return self._session.open_proxy(header, sink, first)
+        stream = self._session.open_proxy(header, sink, first)
+        self.counters.connections += 1
+        return stream

@@ -15,21 +15,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from portway.edge.counters import Counters, Ledger
+
 if TYPE_CHECKING:
+    from portway.edge.counters import Key
     from portway.edge.http_sides import RequestPolicy
     from portway.edge.pool import Pool
     from portway.edge.tls_settings import TlsSettings
     from portway.model.url import Url
-
-
-@dataclass(slots=True)
-class Counters:
-    """What went through an endpoint since it came online. Bytes in come from visitors."""
-
-    connections: int = 0
-    requests: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
 
 
 @dataclass(slots=True)
@@ -96,6 +89,10 @@ class Registry:
         """How many public ones are wildcards. While there is none, a name that is not found costs nothing."""
         self._listeners: list[Callable[[Endpoint], None]] = []
 
+        self.ledger = Ledger()
+        """What endpoints have counted, those that are offline too."""
+        self.members = Ledger()
+        """The same of their members, by scheme and bind id."""
     def __len__(self) -> int:
         """Count the endpoints."""
         return len(self._public) + len(self._internal)
@@ -156,6 +153,7 @@ class Registry:
             _put(self._public, address(endpoint.scheme, url.host, url.port), endpoint)
             self._wildcards += url.is_wildcard
 
+        endpoint.counters = self.ledger.take(_account_of(endpoint))
     def remove(self, endpoint: Endpoint) -> None:
         """Take an endpoint offline; one that is not there is ignored."""
         url = endpoint.url
@@ -167,6 +165,7 @@ class Registry:
             del self._public[address(endpoint.scheme, url.host, url.port)]
             self._wildcards -= url.is_wildcard
         self.has_room(endpoint)
+        self.ledger.give_back(_account_of(endpoint))
 
     def on_room(self, listener: Callable[[Endpoint], None]) -> None:
         """Call back with an endpoint that has gone, or that shares its URL from now on."""
@@ -197,6 +196,11 @@ def _internal_address(url: "Url", account_id: str) -> InternalAddress:
 
 
 def _put(table: dict[K, Endpoint], key: K, endpoint: Endpoint) -> None:
+def _account_of(endpoint: Endpoint) -> "Key":
+    """Return under what name an endpoint's counters are kept: those of one owner and URL go on."""
+    return (endpoint.scheme, f"{endpoint.account_id} {endpoint.url}")
+
+
     if key in table:
         raise ValueError(f"{endpoint.url} is online already")
     table[key] = endpoint
