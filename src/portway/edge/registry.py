@@ -47,6 +47,7 @@ class Endpoint:
     policy: "RequestPolicy | None" = None
     """What rules over its requests, if anything does."""
     counters: Counters = field(default_factory=Counters)
+    """Its own while it is online; :meth:`Registry.add` gives it those that it had before."""
 
     @property
     def binding(self) -> str:
@@ -88,11 +89,11 @@ class Registry:
         self._wildcards = 0
         """How many public ones are wildcards. While there is none, a name that is not found costs nothing."""
         self._listeners: list[Callable[[Endpoint], None]] = []
-
         self.ledger = Ledger()
         """What endpoints have counted, those that are offline too."""
         self.members = Ledger()
         """The same of their members, by scheme and bind id."""
+
     def __len__(self) -> int:
         """Count the endpoints."""
         return len(self._public) + len(self._internal)
@@ -152,8 +153,8 @@ class Registry:
         else:
             _put(self._public, address(endpoint.scheme, url.host, url.port), endpoint)
             self._wildcards += url.is_wildcard
-
         endpoint.counters = self.ledger.take(_account_of(endpoint))
+
     def remove(self, endpoint: Endpoint) -> None:
         """Take an endpoint offline; one that is not there is ignored."""
         url = endpoint.url
@@ -164,8 +165,8 @@ class Registry:
         else:
             del self._public[address(endpoint.scheme, url.host, url.port)]
             self._wildcards -= url.is_wildcard
-        self.has_room(endpoint)
         self.ledger.give_back(_account_of(endpoint))
+        self.has_room(endpoint)
 
     def on_room(self, listener: Callable[[Endpoint], None]) -> None:
         """Call back with an endpoint that has gone, or that shares its URL from now on."""
@@ -195,12 +196,12 @@ def _internal_address(url: "Url", account_id: str) -> InternalAddress:
     return (account_id, url.scheme, url.host, url.port)
 
 
-def _put(table: dict[K, Endpoint], key: K, endpoint: Endpoint) -> None:
 def _account_of(endpoint: Endpoint) -> "Key":
     """Return under what name an endpoint's counters are kept: those of one owner and URL go on."""
     return (endpoint.scheme, f"{endpoint.account_id} {endpoint.url}")
 
 
+def _put(table: dict[K, Endpoint], key: K, endpoint: Endpoint) -> None:
     if key in table:
         raise ValueError(f"{endpoint.url} is online already")
     table[key] = endpoint
