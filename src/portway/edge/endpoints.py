@@ -348,9 +348,9 @@ class Endpoints:
             pooled=wish.pooled,
             proxy_proto=wish.view.proxy_proto,
             forwards_proto=bind.forwards_proto,
+            counters=self.registry.members.take((url.scheme, bind_id)),
         )
         extra = bind.extra
-            counters=self.registry.members.take((url.scheme, bind_id)),
         endpoint = self.registry.at(url, owner.account_id)
         if endpoint is None:
             endpoint = Endpoint(
