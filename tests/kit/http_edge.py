@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
-from portway.codec.client_hello import parse
+from portway.codec.client_hello import ClientHelloError, parse
 from portway.edge.counters import Counters
 from portway.edge.http import HttpVisitor
 from portway.edge.http_sides import RequestPolicy
@@ -19,6 +19,7 @@ from portway.edge.member import Visitor
 from portway.edge.pool import Pool
 from portway.edge.ports import EdgeConfig
 from portway.edge.registry import Endpoint, Registry
+from portway.edge.tls_facts import TlsFacts
 from portway.errors import SessionClosed, StreamLimit
 from portway.model.event import HttpRequestComplete, TcpConnectionClosed
 from portway.model.url import Url
@@ -253,6 +254,13 @@ class Stand:
         return self.edge.requests[count - 1]
 
 
+def _facts(data: bytes) -> TlsFacts:
+    try:
+        return TlsFacts(parse(data))
+    except ClientHelloError:
+        return TlsFacts(None)
+
+
 class _Arrival(asyncio.Protocol):
     """Hands a TLS connection over with its first bytes, as the real listener does."""
 
@@ -265,7 +273,7 @@ class _Arrival(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         pump = TlsPump(self._certs.server, server_side=True)
-        visitor = HttpVisitor(self._edge, scheme="https", pump=pump, first=data)
+        visitor = HttpVisitor(self._edge, scheme="https", pump=pump, first=data, tls=_facts(data))
         self._edge.visitors.append(visitor)
         hand_over(self._transport, visitor)
 
@@ -276,6 +284,7 @@ async def stand(
     certs: Certs | None = None,
     config: EdgeConfig | None = None,
     serve: Callable[[AgentStream], None] | None = None,
+    policy: RequestPolicy | None = None,
 ) -> AsyncGenerator[Stand]:
     """Open an edge with the endpoint http(s)://app.example."""
     edge = HandEdge(config or EdgeConfig())
@@ -284,6 +293,7 @@ async def stand(
     pool = Pool(lambda n: n - 1)
     pool.add(agent)
     endpoint = Endpoint("ep_1", Url(scheme, HOST, 443 if certs else 80), scheme, "ac_1", pool)
+    endpoint.policy = policy
     edge.registry.add(endpoint)
 
     def accept() -> asyncio.BaseProtocol:

@@ -41,12 +41,14 @@ _FORBIDDEN_PREFIXES = (b"x-forwarded", b"ngrok")
 class ChunkScanner:
     """Finds the end of one chunked body. ``status`` is that of the HttpError it raises."""
 
-    __slots__ = ("_excess", "_line", "_rest", "_trailers", "done", "status")
+    __slots__ = ("_excess", "_line", "_rest", "_trailers", "done", "status", "trailers")
 
     def __init__(self, status: int = 400) -> None:
         """Start before the first chunk; ``status`` is 400 for a request, 502 for a response."""
         self.status = status
         self.done = False
+        self.trailers: list[bytes] = []
+        """Lines ``name:value`` of the trailer section, once ``done``."""
         self._rest = 0  # of the chunk's data and its CR LF, still to come
         self._line = b""  # a line of which the end has not come yet
         self._trailers: bytes | None = (
@@ -130,21 +132,34 @@ class ChunkScanner:
                 raise HttpError(self.status, "The trailer section is too long.")
             self._trailers = grown
             return pos + len(grown) - len(seen)
-        self._judge_trailers(grown[2:end])
+        self.trailers = judge_trailers(grown[2:end], self.status)
         self.done = True
         return pos + end + 4 - len(seen)
 
-    def _judge_trailers(self, section: bytes) -> None:
-        lines = section.split(b"\r\n") if section else []
-        if len(lines) > MAX_TRAILER_FIELDS:
-            raise HttpError(self.status, "There are too many trailer fields.")
-        for line in lines:
-            match = _TRAILER_LINE(line)
-            if match is None:
-                raise HttpError(self.status, "A trailer field is malformed.")
-            name = match[1].lower().replace(b"_", b"-")
-            if name in _FORBIDDEN_TRAILERS or name.startswith(_FORBIDDEN_PREFIXES):
-                raise HttpError(self.status, "A trailer field would change what the head said.")
+
+def judge_trailers(section: bytes, status: int) -> list[bytes]:
+    """Return the lines of a trailer section without its blank line; raise HttpError(``status``)."""
+    lines = section.split(b"\r\n") if section else []
+    if len(lines) > MAX_TRAILER_FIELDS:
+        raise HttpError(status, "There are too many trailer fields.")
+    for line in lines:
+        match = _TRAILER_LINE(line)
+        if match is None:
+            raise HttpError(status, "A trailer field is malformed.")
+        name = match[1].lower().replace(b"_", b"-")
+        if name in _FORBIDDEN_TRAILERS or name.startswith(_FORBIDDEN_PREFIXES):
+            raise HttpError(status, "A trailer field would change what the head said.")
+    return lines
+
+
+def chunk(data: bytes) -> bytes:
+    """Write one chunk; of no data, nothing, since an empty chunk would be the last."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def last_chunk(trailers: list[bytes]) -> bytes:
+    """Write the end of a chunked body with these trailer lines."""
+    return b"\r\n".join((b"0", *trailers, b"", b""))
 
 
 def _could_begin(line: bytes) -> bool:

@@ -20,13 +20,15 @@ _FORWARDED_PREFIX = b"x-forwarded-"
 class Forwarding:
     """What upstreams are told of one visitor's connection; made once for all its requests."""
 
-    __slots__ = ("address", "plain", "scheme", "trusted")
+    __slots__ = ("address", "extra", "plain", "scheme", "trusted")
 
     def __init__(self, address: str, scheme: str, *, trusted: bool = True) -> None:
         """Take the visitor's IP, ``http`` or ``https``, and whether its own claims are passed on."""
         self.address = address.encode("ascii", "replace")
         self.scheme = scheme.encode("ascii")
         self.trusted = trusted
+        self.extra: list[bytes] = []
+        """Further lines for all its requests, such as who has shown a certificate."""
         self.plain = (
             b"X-Forwarded-For: "
             + self.address
@@ -42,14 +44,15 @@ def request_head(head: RequestHead, forwarding: Forwarding) -> bytes:
     return head.method + b" " + head.target + request_tail(head, forwarding)
 
 
-def request_tail(head: RequestHead, forwarding: Forwarding, *, for_service: bool = False) -> bytes:
+def request_tail(head: RequestHead, forwarding: Forwarding | None, *, for_service: bool = False) -> bytes:
     """Write what follows the target in that head: it is the same for heads with the same fields.
 
     ``for_service``: the upstream is the service's own API, whose clients say which version they speak.
+    ``forwarding`` None: the head's plain lines are all that it shall have, see :func:`upstream_lines`.
     """
     special = head.special
     plain = head.plain
-    if head.suspect:
+    if head.suspect and forwarding is not None:
         plain = [
             line
             for line in plain
@@ -66,12 +69,37 @@ def request_tail(head: RequestHead, forwarding: Forwarding, *, for_service: bool
     lines += plain
     if len(special) > understood:
         _add_request_framing(head, lines)
-    if head.suspect:
-        _add_forwarded(head, forwarding, lines)
-    else:
-        lines.append(forwarding.plain + authority)
+    if forwarding is not None:
+        if head.suspect:
+            _add_forwarded(head, forwarding, lines)
+        else:
+            lines.append(forwarding.plain + authority)
+        if forwarding.extra:
+            lines += forwarding.extra
     lines.append(b"\r\n")
     return _CRLF.join(lines)
+
+
+def upstream_lines(head: RequestHead, forwarding: Forwarding | None) -> list[bytes]:
+    """Return the field lines that the upstream gets besides Host and framing, for who wants to change them.
+
+    A head whose plain lines are these is written with a ``forwarding`` of None.
+    """
+    plain = head.plain
+    if head.suspect and forwarding is not None:
+        plain = [line for line in plain if not _is_ours(line, trusted=forwarding.trusted)]
+    if b"connection" in head.special:
+        plain = _without_named(plain, head.special)
+    lines = [*plain]
+    if forwarding is not None:
+        _add_forwarded(head, forwarding, lines)
+        lines += forwarding.extra
+    return lines
+
+
+def answer_lines(head: ResponseHead) -> list[bytes]:
+    """Return the field lines that the visitor gets besides framing."""
+    return _without_named(head.plain, head.special) if b"connection" in head.special else head.plain
 
 
 def response_head(head: ResponseHead, *, keep_alive: bool, chunking: bool = True) -> bytes:

@@ -29,26 +29,30 @@ could take the answer with it.
 from asyncio import get_running_loop
 from typing import TYPE_CHECKING, Final
 
-from portway.codec.client_hello import ClientHelloError, parse
 from portway.codec.headers import Forwarding, request_tail
 from portway.codec.http1 import NO_BODY, RequestHead, find_head
 from portway.codec.repeated import RequestReader
 from portway.edge import pages
+from portway.edge.ends import ends_of
+from portway.edge.http1_side import Http1Side
+from portway.edge.http_ends import LINGER, VisitorEnds
 from portway.edge.http_exchange import IDEMPOTENT, ConnectionFacts, Exchange
-from portway.edge.http_relay import Phase, RequestRelay
+from portway.edge.http_passage import Passage
+from portway.edge.http_relay import Phase
 from portway.edge.http_response import Upstream
+from portway.edge.http_upstreams import Upstreams
 from portway.edge.http_watch import watch
 from portway.edge.member import NoVerdict, Visitor
+from portway.edge.tls_facts import mtls_fields
 from portway.errors import HttpError, SessionClosed, StreamLimit
-from portway.net.address import split_address, written
+from portway.net.address import split_address
 
 if TYPE_CHECKING:
+    from portway.edge.ends import Ends
     from portway.edge.ports import HttpEdge
     from portway.edge.registry import Endpoint
+    from portway.edge.tls_facts import TlsFacts
     from portway.net.tls import TlsPump
-
-LINGER: Final = 30
-"""Seconds for which the rest of a request is read and dropped behind its answer."""
 
 TURN: Final = 32
 """Requests of one connection that are served before others have their turn."""
@@ -56,33 +60,40 @@ TURN: Final = 32
 _HEAD, _BODY, _WAIT, _RAW, _LINGER = Phase
 
 
-class HttpVisitor(RequestRelay):
+class HttpVisitor(VisitorEnds):
     """One connection of the http or the https listener."""
 
     __slots__ = (
-        "_edge", "_endpoint", "_facts", "_forwarding", "_most", "_partial", "_reader", "_scheme", "_serving",
-        "_slot", "_sni", "_tail", "_tail_of", "_unwritten", "_visitor", "draining", "keep_alive", "limits",
+        "_endpoint", "_ends", "_forwarding", "_most", "_reader", "_scheme", "_slot", "_sni", "_tail",
+        "_tail_of", "_unwritten", "_visitor", "limits", "tls",
     )  # fmt: skip
 
-    def __init__(self, edge: "HttpEdge", *, scheme: str, pump: "TlsPump | None", first: bytes) -> None:
-        """Serve ``http`` or ``https``; ``first`` are bytes that were read before: of TLS, the hello."""
-        super().__init__(pump, first)
-        self._edge = edge
+    def __init__(
+        self,
+        edge: "HttpEdge",
+        *,
+        scheme: str,
+        pump: "TlsPump | None",
+        first: bytes,
+        tls: "TlsFacts | None" = None,
+        ends: "Ends | None" = None,
+    ) -> None:
+        """Serve ``http`` or ``https``; ``first`` are bytes that were read before: of TLS, the hello.
+
+        ``tls`` is what is known of the visitor's TLS; ``ends`` are known when they are not the socket's.
+        """
+        super().__init__(edge, pump, first)
         self._scheme = scheme
-        self._sni = _server_name(first) if pump is not None and first else ""
-        self._partial = bytearray()
+        self.tls = tls
+        self._ends = ends
+        self._sni = tls.sni if tls is not None else ""
         self._endpoint: Endpoint | None = None
         self.limits = edge.config.limits
         self._most = self.limits.head_bytes
         self._reader = RequestReader(self.limits.head_fields)
         self._tail_of: list[bytes] | None = None
         self._tail = b""
-        self._serving = False
         self._unwritten = 0
-        self.keep_alive = False
-        """The connection stays open behind the running answer."""
-        self.draining = False
-        """The running answer is the last."""
 
     def __repr__(self) -> str:
         """Show who it is and what is under way."""
@@ -97,8 +108,7 @@ class HttpVisitor(RequestRelay):
 
     def _opened(self) -> None:
         transport = self._transport
-        client = written(transport.get_extra_info("peername"))
-        server = written(transport.get_extra_info("sockname"))
+        client, server = self._ends or ends_of(transport)
         self._visitor = Visitor(client, server, self._scheme)
         client_ip, client_port = split_address(client)
         server_ip, server_port = split_address(server)
@@ -114,13 +124,19 @@ class HttpVisitor(RequestRelay):
         self._forwarding = Forwarding(client_ip, self._scheme, trusted=self._edge.config.trust_forwarded)
         self._slot = watch().add(self)
 
-    def _secured(self, pump: "TlsPump") -> None:
+    def _secured(self, pump: "TlsPump") -> bool:
         agreed = pump.agreed
+        if self.tls is not None:
+            self.tls.agreed = agreed
+            self._forwarding.extra = mtls_fields(self.tls)
         self._facts.tls_version = agreed.version
         self._facts.tls_cipher = agreed.cipher
         self.ticks = 0
+        return True
 
     def _caught_up(self) -> None:
+        if self._passage is not None:
+            self._passage.caught_up()
         if self._upstream is not None:
             self._upstream.pay()
         if self._phase is _HEAD and self._held:
@@ -138,6 +154,10 @@ class HttpVisitor(RequestRelay):
         if upstream is not None:
             upstream.leave()
             self._upstream = None
+        if self._passage is not None:
+            self._passage.abandon()
+        if self._upstreams is not None:
+            self._upstreams.close()
         if self._endpoint is not None and self._edge.config.access_events:
             self._edge.events.emit(
                 self._facts.event(self._endpoint, self._edge.wall(), self.bytes_in, self.bytes_out)
@@ -187,7 +207,9 @@ class HttpVisitor(RequestRelay):
     def _stalled(self) -> None:
         """Nothing has moved for too long."""
         exchange = self._exchange
-        if exchange is None or exchange.status or self._phase is _RAW:
+        if self._passage is not None:
+            self._passage.stalled()
+        elif exchange is None or exchange.status or self._phase is _RAW:
             self.cut()
         elif self._phase is _BODY:
             self._fail(exchange, 408, pages.GENERAL)
@@ -283,10 +305,17 @@ class HttpVisitor(RequestRelay):
             self._fail(exchange, 404, pages.OFFLINE)
             return tail
         if endpoint is not self._endpoint:
+            if endpoint.tls is not None and (self.tls is None or self.tls.settings != endpoint.tls):
+                # It has come online, or changed, behind this connection's handshake: shake hands anew.
+                self._fail(exchange, 421, pages.GENERAL)
+                return tail
             self._endpoint = endpoint
             endpoint.counters.connections += 1
         endpoint.counters.requests += 1
         exchange.endpoint = endpoint
+        if endpoint.policy is not None or endpoint.pool.http2:
+            self._pass(exchange, endpoint, tail)
+            return tail if head.framing is NO_BODY else b""
         if head.plain is not self._tail_of:  # the reader gives the same list for the same fields
             self._tail_of = head.plain
             self._tail = request_tail(head, self._forwarding, for_service=endpoint.own)
@@ -298,6 +327,20 @@ class HttpVisitor(RequestRelay):
                 self._relay(tail)
             return b""
         return tail
+
+    def _pass(self, exchange: Exchange, endpoint: "Endpoint", tail: bytes) -> None:
+        """Serve a request through a passage: it has a policy, or its upstream speaks another HTTP."""
+        if self._upstreams is None:
+            self._upstreams = Upstreams(self._edge, self._visitor, self._facts, self._forwarding)
+        self._exchange = None  # the passage tells of it
+        passage = self._passage = Passage(self._upstreams, Http1Side(self, exchange), exchange)
+        self._enter(self._phase)
+        passage.begin(endpoint)
+        if exchange.head.framing is not NO_BODY:
+            if tail and self._passage is passage:
+                self._relay(tail)
+        elif exchange.head.upgrade is None:
+            passage.end([])
 
     def _forward(self, exchange: Exchange, endpoint: "Endpoint", raw: bytes) -> bool:
         """Send a head over the kept stream or a fresh one; False when the visitor was refused."""
@@ -372,120 +415,3 @@ class HttpVisitor(RequestRelay):
             self._finish_raw()
             return
         self._write_end()
-
-    # -- answers of ours, and ends
-
-    def _refuse(self, status: int, reason: str) -> None:
-        """Answer a head that could not be read: nobody is named, so no page of an endpoint."""
-        self._partial = bytearray()
-        self.write(pages.error_page(status, pages.GENERAL, detail=reason))
-        self._finish(linger=True)
-
-    def _malformed(self, exchange: Exchange, error: HttpError) -> None:
-        if exchange.status:
-            self.cut()
-        else:
-            self._fail(exchange, error.status, pages.GENERAL, error.reason)
-
-    def _fail(self, exchange: Exchange, status: int, code: int, detail: str = "") -> None:
-        """Answer a request ourselves."""
-        head = exchange.head
-        keep = self._phase is not _BODY and head.keep_alive and not self.draining
-        if self._upstream is not None and not self._upstream.reusable:
-            self._upstream.abort()
-            self._upstream = None
-        self._unsent = b""
-        exchange.status = status
-        exchange.code = code
-        page = pages.error_page(
-            status,
-            code,
-            html=pages.wants_html(head.headers),
-            host=head.authority.decode("ascii"),
-            detail=detail,
-            body=head.method != b"HEAD",
-            keep_alive=keep,
-        )
-        self.write(page)
-        self._finished(keep=keep)
-
-    def _finished(self, *, keep: bool) -> None:
-        """A request is done with, by an answer of the upstream's or of ours."""
-        exchange = self._exchange
-        if exchange is not None:
-            self._told(exchange)
-        if self._closed:
-            return
-        if not keep:
-            self._finish(linger=self._phase is _BODY or bool(self._held))
-            return
-        self._enter(_HEAD)
-        if not self._serving:
-            self._next()
-
-    def _told(self, exchange: Exchange) -> None:
-        """Count a finished request and tell of it."""
-        self._exchange = None
-        if exchange.endpoint is not None:
-            exchange.endpoint.counters.bytes_in += exchange.bytes_in
-            exchange.endpoint.counters.bytes_out += exchange.bytes_out
-        if self._edge.config.access_events:
-            self._edge.events.emit(exchange.event(self._facts, self._edge.wall()))
-
-    def _finish(self, *, linger: bool) -> None:
-        """The last answer is written."""
-        if self._upstream is not None:
-            self._upstream.close()
-        self._enter(_LINGER)
-        self._held = self._unsent = b""
-        self.ticks = 0
-        if not linger or self._eof:
-            self._close()
-            return
-        self._write_end()
-        self._resume()
-
-    def _abandon(self) -> None:
-        """The visitor does not want its answer any more."""
-        if self._upstream is not None:
-            self._upstream.abort()
-        if self._exchange is not None:
-            self._exchange.aborted = True
-            self._told(self._exchange)
-        self._finish(linger=False)
-
-    def cut(self) -> None:
-        """Reset the visitor's socket: what it got is not complete."""
-        self._enter(_LINGER)
-        if self._exchange is not None:
-            self._exchange.aborted = True
-        if self._upstream is not None:
-            self._upstream.abort()
-            self._upstream = None
-        self._reset()
-
-    def _end_raw(self) -> None:
-        """Pass on the visitor's end of an upgraded connection."""
-        if self._unsent:
-            self._paused = True  # upstream_has_room comes back here
-            return
-        self._pipe.end()
-        if self._upstream is None or self._upstream.ended:
-            self._finish_raw()
-
-    def _finish_raw(self) -> None:
-        """Both directions of an upgraded connection have ended."""
-        exchange = self._exchange
-        if exchange is not None:
-            self._told(exchange)
-        self._upstream = None
-        self._finish(linger=False)
-
-
-def _server_name(hello: bytes) -> str:
-    """Return the name that the visitor gave in its hello, "" for none."""
-    try:
-        found = parse(hello)
-    except ClientHelloError:
-        return ""
-    return found.sni or "" if found is not None else ""

@@ -55,7 +55,7 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
             host=head.host,
             method=head.method.decode("ascii"),
             target=head.target.decode("ascii"),
-            version=head.version,
+            version=connection.version or head.version,
             user_agent=_user_agent(head),
             request_length=self.bytes_in,
             status=self.status,
@@ -81,6 +81,8 @@ class ConnectionFacts(msgspec.Struct, eq=False):
     server_name: str = ""
     tls_version: str = ""
     tls_cipher: str = ""
+    version: str = ""
+    """Of HTTP, where all its requests have one and their heads do not say it."""
 
     def event(self, endpoint: "Endpoint", ended: float, bytes_in: int, bytes_out: int) -> TcpConnectionClosed:
         """Make the event of the closed connection; ``endpoint`` is the last one it asked for."""

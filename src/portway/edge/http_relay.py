@@ -4,6 +4,8 @@ A body of known length is read into what the stream lends, never more than its r
 scanned where it lies, and what follows its end is copied before the lend is settled: it is the
 next request, and is held. Bytes that came otherwise (behind a head, or while the stream was parked) are
 copied into the stream, and what it does not take waits here for room.
+
+Where a passage stands between, the body is given to it as payload instead, and nothing is lent.
 """
 
 from enum import Enum
@@ -16,6 +18,7 @@ from portway.errors import HttpError
 
 if TYPE_CHECKING:
     from portway.edge.http_exchange import Exchange
+    from portway.edge.http_passage import Passage
     from portway.edge.http_response import Upstream
     from portway.net.tls import TlsPump
     from portway.pipe import Pipe
@@ -37,7 +40,9 @@ _HEAD, _BODY, _WAIT, _RAW, _LINGER = Phase
 class RequestRelay(HttpSocket):
     """A visitor's socket whose bytes are heads, bodies or raw."""
 
-    __slots__ = ("_exchange", "_held", "_phase", "_pipe", "_rest", "_scanner", "_unsent", "_upstream")
+    __slots__ = (
+        "_exchange", "_held", "_passage", "_phase", "_pipe", "_rest", "_scanner", "_unsent", "_upstream",
+    )  # fmt: skip
 
     def __init__(self, pump: "TlsPump | None", first: bytes) -> None:
         """Start before the first head."""
@@ -45,6 +50,7 @@ class RequestRelay(HttpSocket):
         self._phase = _HEAD
         self._exchange: Exchange | None = None
         self._upstream: Upstream | None = None
+        self._passage: Passage | None = None  # of the running request, where it has one
         self._held = b""
         self._unsent = b""
         self._rest = 0
@@ -69,7 +75,7 @@ class RequestRelay(HttpSocket):
     def _enter(self, phase: Phase) -> None:
         """Say what the next bytes are."""
         self._phase = phase
-        self._direct = phase is _BODY or phase is _RAW
+        self._direct = (phase is _BODY or phase is _RAW) and self._passage is None
 
     def _expect(self, framing: Framing) -> None:
         """Say how the body of the request that begins is framed."""
@@ -138,6 +144,9 @@ class RequestRelay(HttpSocket):
     def _relay(self, data: bytes) -> None:
         """Send bytes of a body, or raw ones, that lie in a buffer of ours."""
         self.ticks = 0
+        if self._passage is not None:
+            self._relay_payload(data, self._passage)
+            return
         used = len(data)
         if self._phase is _BODY:
             used = self._count(memoryview(data))
@@ -146,6 +155,30 @@ class RequestRelay(HttpSocket):
         self._send(data if used == len(data) else data[:used])
         if self._phase is _BODY and self._body_done() and used < len(data):
             self._hold(data[used:])
+
+    def _relay_payload(self, data: bytes, passage: "Passage") -> None:
+        """Give the passage what is in these bytes."""
+        scanner, used = self._scanner, len(data)
+        payload = data
+        if self._phase is _BODY and scanner is None:
+            payload = data[: self._rest]
+            used = len(payload)
+            self._rest -= used
+        elif scanner is not None:
+            pieces: list[bytes] = []
+            try:
+                used = scanner.scan(data, pieces)
+            except HttpError as error:
+                passage.malformed(error)
+                return
+            payload = b"".join(pieces)
+        room = passage.body(payload) if payload else True
+        if self._phase is _BODY and self._passage is passage and self._body_done():
+            passage.end(scanner.trailers if scanner is not None else [])
+            if used < len(data):
+                self._take(data[used:])
+        elif not room:
+            self._pause()
 
     def _count(self, view: memoryview) -> int:
         """Say how many of these bytes are of the body; -1 when it is malformed, and answered."""

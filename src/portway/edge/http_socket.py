@@ -50,8 +50,8 @@ class HttpSocket(asyncio.BufferedProtocol):
         """The socket is there."""
         raise NotImplementedError
 
-    def _secured(self, pump: "TlsPump") -> None:
-        """The TLS handshake is complete."""
+    def _secured(self, pump: "TlsPump") -> bool:
+        """The TLS handshake is complete. False: the socket was handed to another protocol."""
         raise NotImplementedError
 
     def _lend(self) -> memoryview | None:
@@ -171,7 +171,8 @@ class HttpSocket(asyncio.BufferedProtocol):
                 if not pump.handshake():
                     self._flush()
                     return
-                self._secured(pump)
+                if not self._secured(pump):
+                    return
             while not self._paused and not self._closed and self._pull_some(pump):
                 pass
         except ConnectError:

@@ -156,33 +156,47 @@ def error_page(
     body: bool = True,
     keep_alive: bool = False,
 ) -> bytes:
-    """Return a whole HTTP/1.1 answer.
+    """Return a whole HTTP/1.1 answer; see :func:`error_answer` for what it says.
 
-    ``code`` is n of ERR_NGROK_n, 0 for none; ``detail`` a safe sentence that replaces the general
-    one; ``body`` is False for the answer to HEAD, which states the length and ends with its head.
+    ``body`` is False for the answer to HEAD, which states the length and ends with its head.
     """
-    phrase = _phrase(status)
-    text = _BY_CODE.get(code) or _BY_STATUS.get(status, _OTHER)
-    what = detail or text.what.format(host=host or "this address")
-    label = f"ERR_NGROK_{code}" if code else ""
-    content = _html(status, phrase, text, what, label) if html else _plain(status, phrase, text, what, label)
+    fields, content = error_answer(status, code, html=html, host=host, detail=detail)
     lines = [
-        f"HTTP/1.1 {status} {phrase}",
-        f"Content-Type: text/{'html' if html else 'plain'}; charset=utf-8",
-        f"Content-Length: {len(content)}",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
+        f"HTTP/1.1 {status} {phrase(status)}".encode("ascii"),
+        *fields,
+        b"Content-Length: %d" % len(content),
+        b"Connection: keep-alive\r\n\r\n" if keep_alive else b"Connection: close\r\n\r\n",
     ]
-    if html:
-        lines.append("Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'")
-    if label:
-        lines.append(f"ngrok-error-code: {label}")
-    lines.append(f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n")
-    head = "\r\n".join(lines).encode("ascii")
+    head = b"\r\n".join(lines)
     return head + content if body else head
 
 
-def _phrase(status: int) -> str:
+def error_answer(
+    status: int, code: int = 0, *, html: bool = False, host: str = "", detail: str = ""
+) -> tuple[list[bytes], bytes]:
+    """Return the field lines and the body of an answer of ours, without what a version of HTTP adds.
+
+    ``code`` is n of ERR_NGROK_n, 0 for none; ``detail`` a safe sentence that replaces the general one.
+    """
+    text = _BY_CODE.get(code) or _BY_STATUS.get(status, _OTHER)
+    what = detail or text.what.format(host=host or "this address")
+    label = f"ERR_NGROK_{code}" if code else ""
+    said = phrase(status)
+    content = _html(status, said, text, what, label) if html else _plain(status, said, text, what, label)
+    lines = [
+        b"Content-Type: text/html; charset=utf-8" if html else b"Content-Type: text/plain; charset=utf-8",
+        b"Cache-Control: no-store",
+        b"X-Content-Type-Options: nosniff",
+    ]
+    if html:
+        lines.append(b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'")
+    if label:
+        lines.append(f"ngrok-error-code: {label}".encode("ascii"))
+    return lines, content
+
+
+def phrase(status: int) -> str:
+    """Return the reason phrase of a status."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

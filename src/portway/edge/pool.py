@@ -6,13 +6,15 @@ passed over for a moment as long as another one can serve.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from portway.errors import SessionClosed, StreamLimit
 
 if TYPE_CHECKING:
     from portway.edge.member import Member, Visitor
     from portway.pipe import Pipe, Sink
+
+T = TypeVar("T")
 
 BUSY_FOR: Final = 1.0
 """Seconds for which a member that refused a stream is passed over."""
@@ -21,13 +23,15 @@ BUSY_FOR: Final = 1.0
 class Pool:
     """Members of one URL."""
 
-    __slots__ = ("_busy", "_members", "_random")
+    __slots__ = ("_busy", "_members", "_random", "http2")
 
     def __init__(self, random: Callable[[int], int]) -> None:
         """Make an empty pool; ``random(n)`` draws one of 0 … n-1."""
         self._members: list[Member] = []
         self._busy: dict[int, float] = {}
         self._random = random
+        self.http2 = 0
+        """How many members have an upstream that speaks HTTP/2."""
 
     def __len__(self) -> int:
         """Count the members."""
@@ -45,11 +49,13 @@ class Pool:
     def add(self, member: "Member") -> None:
         """Add a member."""
         self._members.append(member)
+        self.http2 += member.forwards_proto == "http2"
 
     def remove(self, member: "Member") -> None:
         """Take a member out; unknown ones are ignored."""
         if member in self._members:
             self._members.remove(member)
+            self.http2 -= member.forwards_proto == "http2"
         self._busy.pop(id(member), None)
 
     def busy(self, member: "Member", now: float) -> None:
@@ -75,10 +81,16 @@ class Pool:
         Members whose session is over are evicted. Raises StreamLimit when all are full, SessionClosed
         when none is left.
         """
+        return self.open_with(lambda member: member.open(visitor, sink), now, without)
+
+    def open_with(
+        self, open_: "Callable[[Member], T]", now: float, without: "tuple[Member, ...]" = ()
+    ) -> "tuple[Member, T]":
+        """Do the same with a way of opening that depends on the member."""
         tried, full = without, False
         while (member := self.pick(now, tried)) is not None:
             try:
-                return member, member.open(visitor, sink)
+                return member, open_(member)
             except StreamLimit:
                 full = True
                 self.busy(member, now)

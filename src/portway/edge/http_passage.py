@@ -1,0 +1,436 @@
+"""A passage: one request from its head to the end of its answer, whatever its two sides speak.
+
+Theory of operation. The visitor's side makes a passage when it has a request's head, and tells it what
+comes behind; the passage finds an upstream side and passes on what that says. In between stands the
+endpoint's policy, if it has one.
+
+::
+
+    begin ─▶ policy's on_request ─ go_on ─▶ member picked, head sent ─▶ on_head ─▶ policy's on_response
+               │        │                        │ nobody there                        │ pass_on
+               │     forward (again, with        ▼                                     ▼
+               ▼     another endpoint)         fail ─▶ answer ─▶ over ◀── on_end ── the visitor
+             answer, cut
+
+*Held bytes.* The request's body may come before anybody takes it, and the answer's before the policy has
+judged its head. Both wait here; the windows of the streams they came on are what bounds them.
+
+*Again.* A request without a body and with a method that may be repeated is sent once more, over a fresh
+stream, when a reused stream ended before a byte of the answer, or when an agent would not take it.
+
+*Ends.* What breaks before the answer's head gets a page of ours; what breaks after it is cut. An answer
+that is complete before its request is leaves the rest of the request unread: its upstream is aborted.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from portway.codec.headers import request_tail
+from portway.codec.http1 import CHUNKED, NO_BODY, Framing, Kind, RequestHead, ResponseHead
+from portway.edge import pages
+from portway.edge.http_exchange import IDEMPOTENT
+from portway.edge.member import NoVerdict
+from portway.errors import HttpError, SessionClosed, StreamLimit
+
+if TYPE_CHECKING:
+    from portway.edge.http_exchange import Exchange
+    from portway.edge.http_sides import Filter, Lines, RequestHooks, UpstreamSide, VisitorSide
+    from portway.edge.http_upstreams import Upstreams
+    from portway.edge.registry import Endpoint
+
+MAX_FORWARDS: Final = 8
+"""Times that one request may be forwarded to another endpoint."""
+
+
+class Passage:
+    """One request on its way."""
+
+    __slots__ = (
+        "_answer_ended", "_forwards", "_held", "_held_end", "_hooks", "_judging", "_owed", "_passed",
+        "_repeated", "_request_filters", "_response_filters", "_sent_end", "_shut", "_side", "_trailers",
+        "_unsent", "_upstream", "endpoint", "exchange", "head", "over", "upstreams",
+    )  # fmt: skip
+
+    def __init__(self, upstreams: "Upstreams", side: "VisitorSide", exchange: "Exchange") -> None:
+        """Stand between a visitor's side and what its connection has open; ``begin`` follows."""
+        self.upstreams = upstreams
+        """The connection's: its edge, its facts, its streams."""
+        self.exchange = exchange
+        """The request as it came, and what is told of it."""
+        self.head: RequestHead = exchange.head
+        """The request as it goes on; a policy may have changed it."""
+        self.endpoint: Endpoint | None = exchange.endpoint
+        """Who serves it now: not the one that was named, once it was forwarded."""
+        self.over = False
+        """Nothing more is passed on."""
+        self._side = side
+        self._upstream: UpstreamSide | None = None
+        self._unsent = bytearray()
+        self._trailers: Lines | None = None  # set once the request's body has ended
+        self._sent_end = False
+        self._shut = exchange.head.upgrade is not None  # what follows goes on once the upgrade is accepted
+        self._owed = 0
+        self._answer_ended = False  # of an upgraded request: the upstream writes no more
+        self._repeated = False
+        self._forwards = 0
+        self._hooks: list[RequestHooks] = []
+        self._judging = 0  # how many hooks have not judged the answer yet
+        self._passed = False  # the answer's head went to the visitor
+        self._held: list[bytes] = []
+        self._held_end: Lines | None = None
+        self._request_filters: list[Filter] = []
+        self._response_filters: list[Filter] = []
+
+    def __repr__(self) -> str:
+        """Show the request and how far it is."""
+        exchange = self.exchange
+        state = "over" if self.over else f"status={exchange.status}"
+        method, target = exchange.head.method.decode(), exchange.head.target.decode()
+        return f"<Passage {method} {target[:40]} {state} {self._upstream!r}>"
+
+    # -- from the visitor's side
+
+    def begin(self, endpoint: "Endpoint") -> None:
+        """Let the policy judge the request, then forward it to a member of this endpoint."""
+        self.endpoint = endpoint
+        policy = endpoint.policy
+        if policy is None:
+            self.go_on()
+            return
+        hooks = policy.begin(self)
+        self._hooks.append(hooks)
+        hooks.on_request()
+
+    def body(self, data: bytes) -> bool:
+        """Take payload of the request; False: give no more until the side's ``on_room``."""
+        if self.over:
+            return True
+        self.exchange.bytes_in += len(data)
+        for each in self._request_filters:
+            data = each.feed(data)
+        return self._send(data)
+
+    def end(self, trailers: "Lines") -> None:
+        """The request is complete; of an upgraded one, what the visitor writes."""
+        if self.over or self._trailers is not None:
+            return
+        for place, each in enumerate(self._request_filters):
+            data = each.end()
+            for later in self._request_filters[place + 1 :]:
+                data = later.feed(data)
+            self._send(data)
+        self._trailers = trailers
+        self._send_end()
+
+    def caught_up(self) -> None:
+        """The visitor has taken what it was slow with: give the credit back."""
+        owed, self._owed = self._owed, 0
+        if owed and self._upstream is not None:
+            self._upstream.consume(owed)
+
+    def abandon(self) -> None:
+        """The visitor does not want its answer any more, or cannot get it."""
+        if self.over:
+            return
+        self.exchange.aborted = True
+        self._let_go()
+        self._finish()
+
+    def stalled(self) -> None:
+        """Nothing has moved for too long."""
+        if self.exchange.status:
+            self.cut()
+        elif self._trailers is None and not self._shut:
+            self.fail(408, pages.GENERAL)
+        else:
+            self.fail(504, pages.TIMEOUT)
+
+    def malformed(self, error: HttpError) -> None:
+        """The body of the request cannot be read."""
+        if self.exchange.status:
+            self.cut()
+        else:
+            self.fail(error.status, pages.GENERAL, error.reason)
+
+    @property
+    def complete(self) -> bool:
+        """The whole request has been read."""
+        return self._trailers is not None
+
+    # -- for a policy
+
+    def filter_request(self, each: "Filter") -> None:
+        """Change the request's body by this too. Only before ``go_on``."""
+        if self.head.framing is not NO_BODY:
+            self._request_filters.append(each)
+            if self._unsent:
+                self._unsent = bytearray(each.feed(bytes(self._unsent)))
+
+    def filter_response(self, each: "Filter") -> None:
+        """Change the answer's body by this too. Only before ``pass_on``."""
+        self._response_filters.append(each)
+
+    def go_on(self, head: RequestHead | None = None) -> None:
+        """Forward the request, or this one in its place, to a member of the endpoint."""
+        if self.over:
+            return
+        if head is not None:
+            self.head = head
+        if self._request_filters:
+            self.head = request_of_unknown_length(self.head)
+        endpoint = self.endpoint
+        assert endpoint is not None
+        try:
+            upstream = self.upstreams.open(endpoint, self)
+        except (StreamLimit, SessionClosed, NoVerdict) as error:
+            self._unreached(*pages.unserved(error))
+            return
+        self._upstream = upstream
+        self._sent_end = False
+        raw = request_tail(self.head, self.upstreams.forwarding, for_service=endpoint.own)
+        upstream.begin(self.head, self.head.method + b" " + self.head.target + raw)
+        self.on_room()
+
+    def forward(self, endpoint: "Endpoint", head: RequestHead | None = None) -> None:
+        """Let another endpoint serve the request; its own policy judges it first."""
+        if self.over:
+            return
+        self._forwards += 1
+        if self._forwards > MAX_FORWARDS:
+            self.fail(502, pages.GENERAL, "The request was forwarded from endpoint to endpoint without end.")
+            return
+        if head is not None:
+            self.head = head
+        self.begin(endpoint)
+
+    def answer(self, status: int, lines: "Lines", body: bytes = b"", code: int = 0) -> None:
+        """Answer in the upstream's place; ``lines`` are fields, ``code`` is n of ERR_NGROK_n."""
+        if self.over:
+            return
+        exchange = self.exchange
+        if exchange.status:
+            self.cut()
+            return
+        self._let_go()
+        exchange.status = status
+        exchange.code = code
+        self._side.head(own_head(status, lines, len(body)))
+        if body and exchange.head.method != b"HEAD":
+            exchange.bytes_out += len(body)
+            self._side.write(body)
+        self._over([])
+
+    def pass_on(self, head: ResponseHead) -> None:
+        """Let the answer go on to the next policy, or to the visitor, with this head."""
+        if self.over or self._passed:
+            return
+        if self._judging:
+            self._judging -= 1
+            self._hooks[self._judging].on_response(head)
+            return
+        if head.status >= 200 and self._response_filters and head.framing is not NO_BODY:
+            head = answer_of_unknown_length(head)
+        elif head.framing is NO_BODY or head.status == 101:
+            self._response_filters = []
+        self._passed = True
+        self.exchange.status = head.status
+        if head.status == 101:
+            self._shut = False
+            self._side.head(head)
+            self.on_room()
+        else:
+            self._side.head(head)
+        held, self._held = self._held, []
+        for data in held:
+            self._owed -= len(data)
+            self.on_body(data)
+        if self._held_end is not None:
+            self.on_end(self._held_end)
+
+    def cut(self) -> None:
+        """Break the visitor's connection, of HTTP/2 its stream, off."""
+        if self.over:
+            return
+        self.exchange.aborted = True
+        self._let_go()
+        self._finish()
+        self._side.cut()
+
+    def fail(self, status: int, code: int, detail: str = "") -> None:
+        """Answer with a page of ours that says what is wrong."""
+        head = self.exchange.head
+        html = pages.wants_html(head.headers)
+        lines, body = pages.error_answer(
+            status, code, html=html, host=head.authority.decode("ascii"), detail=detail
+        )
+        self.answer(status, lines, body, code)
+
+    # -- from the upstream's side
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Take an answer below 200 that is no upgrade."""
+        if not self.exchange.status:
+            self.exchange.continued = self.exchange.continued or head.status == 100
+            self._side.interim(head)
+
+    def on_head(self, head: ResponseHead) -> None:
+        """Take the answer's head, 101 included: the policies judge it, that of the last endpoint first."""
+        self._repeated = True
+        self._judging = len(self._hooks)
+        self.pass_on(head)
+
+    def on_body(self, data: bytes) -> None:
+        """Take payload of the answer; ``consume`` follows when the visitor has it."""
+        if self.over:
+            return
+        n = len(data)
+        if not self._passed:
+            self._held.append(data)
+            self._owed += n
+            return
+        for each in self._response_filters:
+            data = each.feed(data)
+        if data:
+            self.exchange.bytes_out += len(data)
+            self._side.write(data)
+        if self.over:
+            return
+        if self._side.clogged:
+            self._owed += n
+        elif self._upstream is not None:
+            self._upstream.consume(n)
+
+    def on_end(self, trailers: "Lines") -> None:
+        """The answer is complete; of an upgraded request, what the upstream writes."""
+        if self.over:
+            return
+        if not self._passed:
+            self._held_end = trailers
+            return
+        for place, each in enumerate(self._response_filters):
+            data = each.end()
+            for later in self._response_filters[place + 1 :]:
+                data = later.feed(data)
+            if data:
+                self.exchange.bytes_out += len(data)
+                self._side.write(data)
+        if self.exchange.status == 101 and self._trailers is None:
+            self._answer_ended = True
+            self._side.end(trailers)
+            return
+        if not self._sent_end:
+            self._let_go()
+        self._over(trailers)
+
+    def on_broken(self, upstream: "UpstreamSide", *, began: bool, reset: int | None = None) -> None:
+        """The upstream's side is gone before its answer was complete; ``began``: some of it came."""
+        if self.over or upstream is not self._upstream:
+            return
+        self._upstream = None
+        if self.exchange.status:
+            self.cut()
+        elif began:
+            self.fail(502, pages.INVALID_ANSWER)
+        elif self._may_repeat() and (upstream.reused or reset is not None):
+            self._repeated = True
+            if reset is not None and not upstream.reused and self.endpoint is not None:
+                self.endpoint.pool.busy(upstream.member, self.upstreams.edge.now())
+            self.go_on()
+        else:
+            self._unreached(502, pages.UNREACHABLE if reset is None else pages.NOT_FORWARDED)
+
+    def on_room(self) -> None:
+        """The upstream takes more."""
+        if self.over:
+            return
+        self._send_waiting()
+        if not self._unsent and self._trailers is None:
+            self._side.on_room()
+
+    # -- inside
+
+    def _send(self, data: bytes) -> bool:
+        if not data:
+            return not self._unsent
+        if self._upstream is None or self._unsent or self._shut:
+            self._unsent += data
+            return False
+        took = self._upstream.send(data)
+        if took == len(data):
+            return True
+        self._unsent += data[took:]
+        return False
+
+    def _send_waiting(self) -> None:
+        """Send what waited, and the end if that has come."""
+        if self._unsent and self._upstream is not None and not self._shut:
+            waiting, self._unsent = bytes(self._unsent), bytearray()
+            took = self._upstream.send(waiting)
+            self._unsent += waiting[took:]
+        self._send_end()
+
+    def _send_end(self) -> None:
+        if self._trailers is None or self._unsent or self._sent_end or self._shut or self._upstream is None:
+            return
+        self._sent_end = True
+        self._upstream.end(self._trailers)
+        if self._answer_ended:
+            self._finish()
+
+    def _may_repeat(self) -> bool:
+        head = self.head
+        return not self._repeated and head.framing is NO_BODY and head.method in IDEMPOTENT
+
+    def _unreached(self, status: int, code: int) -> None:
+        """Nobody took the request: the policy that forwarded it last may know better."""
+        hooks = self._hooks
+        if not (hooks and hooks[-1].on_unreached(status, code)):
+            self.fail(status, code)
+
+    def _let_go(self) -> None:
+        if self._upstream is not None:
+            self._upstream.abort()
+            self._upstream = None
+
+    def _over(self, trailers: "Lines") -> None:
+        """The visitor has its whole answer."""
+        self._finish()
+        self._side.end(trailers)
+
+    def _finish(self) -> None:
+        """Count the request and tell of it, once."""
+        if self.over:
+            return
+        self.over = True
+        self.caught_up()  # what is held now is bounded by the visitor's own limits
+        self._unsent.clear()
+        exchange, upstreams = self.exchange, self.upstreams
+        if exchange.endpoint is not None:
+            exchange.endpoint.counters.bytes_in += exchange.bytes_in
+            exchange.endpoint.counters.bytes_out += exchange.bytes_out
+        if upstreams.edge.config.access_events:
+            upstreams.edge.events.emit(exchange.event(upstreams.facts, upstreams.edge.wall()))
+        for hooks in self._hooks:
+            hooks.on_over()
+
+
+def own_head(status: int, lines: "Lines", length: int) -> ResponseHead:
+    """Return the head of an answer of ours, of HTTP/1.1 and with a body of this length."""
+    framing = Framing(Kind.LENGTH, length) if length else NO_BODY
+    special = {b"content-length": [b"%d" % length]}
+    return ResponseHead(status, pages.phrase(status).encode(), 1, framing, True, special, lines, 0, None)
+
+
+def request_of_unknown_length(head: RequestHead) -> RequestHead:
+    """Return a head that says nothing of its body's length."""
+    if head.framing is NO_BODY:
+        return head
+    special = {name: values for name, values in head.special.items() if name != b"content-length"}
+    special[b"transfer-encoding"] = [b"chunked"]
+    return head._replace(framing=CHUNKED, special=special)
+
+
+def answer_of_unknown_length(head: ResponseHead) -> ResponseHead:
+    """Return a head that says nothing of its body's length."""
+    special = {name: values for name, values in head.special.items() if name != b"content-length"}
+    special[b"transfer-encoding"] = [b"chunked"]
+    return head._replace(framing=CHUNKED, special=special)

@@ -1,0 +1,73 @@
+"""What one visitor's connection has open toward members, and what all its requests share.
+
+A stream of HTTP/1 serves one request after the other; those that are free are kept for the next request
+to the same member, the one used last first. A connection of HTTP/2 serves many at once.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from portway.edge.http1_upstream import Http1Upstream
+
+if TYPE_CHECKING:
+    from portway.codec.headers import Forwarding
+    from portway.edge.http_exchange import ConnectionFacts
+    from portway.edge.http_passage import Passage
+    from portway.edge.http_sides import UpstreamSide
+    from portway.edge.member import Member, Visitor
+    from portway.edge.ports import HttpEdge
+    from portway.edge.registry import Endpoint
+
+SPARE: Final = 16
+"""Free streams that one visitor's connection keeps at most."""
+
+
+class Upstreams:
+    """The streams of one visitor's connection that passages use."""
+
+    __slots__ = ("_free", "edge", "facts", "forwarding", "visitor")
+
+    def __init__(
+        self, edge: "HttpEdge", visitor: "Visitor", facts: "ConnectionFacts", forwarding: "Forwarding"
+    ) -> None:
+        """Have nothing open yet."""
+        self.edge = edge
+        self.visitor = visitor
+        self.facts = facts
+        self.forwarding = forwarding
+        self._free: list[Http1Upstream] = []
+
+    def __repr__(self) -> str:
+        """Show how much is free."""
+        return f"<Upstreams free={len(self._free)}>"
+
+    def open(self, endpoint: "Endpoint", passage: "Passage") -> "UpstreamSide":
+        """Find a member and a way to it. Raises StreamLimit, SessionClosed or NoVerdict."""
+        return endpoint.pool.open_with(lambda member: self._to(member, passage), self.edge.now())[1]
+
+    def _to(self, member: "Member", passage: "Passage") -> "UpstreamSide":
+        for place in range(len(self._free) - 1, -1, -1):
+            if self._free[place].member is member:
+                free = self._free.pop(place)
+                free.serve(passage)
+                return free
+        upstream = Http1Upstream(self, member)
+        upstream.attach(member.open(self.visitor, upstream))
+        upstream.serve(passage)
+        return upstream
+
+    def back(self, upstream: Http1Upstream) -> None:
+        """Keep a stream that has served its request, if there is not too much of that."""
+        self._free.append(upstream)
+        if len(self._free) > SPARE:
+            self._free.pop(0).close()
+
+    def forget(self, upstream: Http1Upstream) -> None:
+        """A kept stream has ended."""
+        if upstream in self._free:
+            self._free.remove(upstream)
+
+    def close(self) -> None:
+        """End what is free. What serves a request is ended by that."""
+        free, self._free = self._free, []
+        for each in free:
+            each.close()
