@@ -1,0 +1,240 @@
+"""Expressions: compiled once, evaluated under budgets. The one module that imports the evaluator.
+
+An expression is parsed by :mod:`portway.policy.syntax`, which refuses what the evaluator would crash on and
+what could grow without end (:mod:`portway.policy.growth`); rewritten (:mod:`portway.policy.rewrite`); and
+type-checked and compiled by the reference runtime of CEL, whose own limits hold besides: 10,000 steps of
+comprehensions, 32 levels, regular expressions in linear time.
+
+An evaluation gets the values of the variables that the expression names and of no others. A variable
+that has no value now, such as the port of a URL without one, is absent: naming it is an error, which
+``&&``, ``||`` and ``has`` absorb as CEL says. Errors come as a value, as an exception of the runtime, or
+from a function of ours; all of them leave as :class:`EvaluationError`.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from portway.policy.functions import ANY, Function, enter, functions
+from portway.policy.growth import TooLarge, growth_of
+from portway.policy.limits import PolicyLimits
+from portway.policy.names import names_of
+from portway.policy.phase import Phase
+from portway.policy.rewrite import Rewritten, rewrite
+from portway.policy.syntax import SyntaxFault, parse_expression
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from portway.policy.compiler import World
+    from portway.policy.facts import Facts
+    from portway.policy.geo import GeoLookup
+
+
+class CompileError(Exception):
+    """A text that is no expression of its phase: why, and at which character."""
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        """Take a sentence and a position."""
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+
+
+class EvaluationError(Exception):
+    """An expression has no value for this request."""
+
+
+class Absent(Exception):
+    """A variable has no value now."""
+
+
+class Scope(Protocol):
+    """What an expression looks at; :class:`portway.policy.engine.Run` is one."""
+
+    @property
+    def facts(self) -> "Facts":
+        """What is known."""
+        ...
+
+    @property
+    def random(self) -> "Random":
+        """Chance, for ``rand.*``."""
+        ...
+
+    @property
+    def geo(self) -> "GeoLookup | None":
+        """Looks addresses up."""
+        ...
+
+    def value(self, name: str) -> object:
+        """Return the value of a variable. Raises Absent."""
+        ...
+
+
+class Expression:
+    """A compiled expression."""
+
+    __slots__ = ("_program", "looked_up", "names", "phase", "source", "type", "weight")
+
+    def __init__(self, source: str, phase: Phase, program: Any, made: Rewritten, weight: int) -> None:
+        """Take the program and what is known of it."""
+        self.source = source
+        self.phase = phase
+        self.names = tuple(sorted(made.names))
+        """Variables whose values it needs."""
+        self.looked_up = frozenset(made.looked_up)
+        """Variables that it asks for, in whole or in part."""
+        self.type: str = program.return_type().name().lower()
+        """``bool``, ``string``, …, or ``dyn`` where that shows only when it runs."""
+        self.weight = weight
+        self._program = program
+
+    def __repr__(self) -> str:
+        """Show the source."""
+        return f"<Expression {self.source!r}: {self.type}>"
+
+    def may_be(self, kind: str) -> bool:
+        """Say whether the value may be of a type."""
+        return self.type in {kind, "dyn"}
+
+    def evaluate(self, scope: Scope) -> object:
+        """Return the value, plain: bytes as bytes, lists and maps as such. Raises EvaluationError."""
+        values: dict[str, object] = {}
+        for name in self.names:
+            try:
+                values[name] = scope.value(name)
+            except Absent:
+                pass  # the evaluator says so where it matters
+        enter(scope)
+        try:
+            result = self._program.eval(_environment(self.phase).Activation(values))
+            if result.type() == _runtime().Type.ERROR:
+                raise EvaluationError(_said(str(result.value()), self.names, values))
+            return _plain(result.plain_value())
+        except RuntimeError as error:
+            raise EvaluationError(_said(str(error), self.names, values)) from error
+
+
+def compile_expression(source: str, phase: Phase, limits: PolicyLimits, world: "World") -> Expression:
+    """Compile an expression for a phase. Raises CompileError."""
+    if len(source) > limits.expression:
+        raise CompileError(f"the expression is longer than {limits.expression} characters")
+    try:
+        tree = parse_expression(source, limits.expression_depth)
+        weight = growth_of(tree, limits.growth)
+        made = rewrite(source, tree, phase)
+    except SyntaxFault as fault:
+        raise CompileError(fault.message, fault.offset) from fault
+    except TooLarge as fault:
+        raise CompileError(fault.message, fault.offset) from fault
+    known = names_of(phase)
+    for name in sorted(made.looked_up):
+        if known[name].needs == "geo" and world.geo is None:
+            raise CompileError(f"{name} needs a GeoIP database, and the service has none (geoip.path)")
+        if known[name].needs == "categories" and not world.categories:
+            raise CompileError(f"{name} needs lists of addresses by category, and the service has none")
+    try:
+        program = _environment(phase).compile(made.text)
+    except RuntimeError as error:
+        raise _refused(str(error), made) from error
+    return Expression(source, phase, program, made, weight)
+
+
+# -- the runtime
+
+
+def _runtime() -> Any:
+    from cel_expr_python import cel
+
+    return cel
+
+
+@cache
+def _environment(phase: Phase) -> Any:
+    """Return the variables and functions of a phase. About 10 ms, once."""
+    cel = _runtime()
+    variables = {name: _type(each.type) for name, each in names_of(phase).items()}
+    overloads: dict[str, list[Any]] = {}
+    for number, function in enumerate(each for each in functions() if phase in each.phases):
+        overloads.setdefault(function.name, []).extend(_overloads(function, number))
+    declared = [cel.FunctionDecl(name, each) for name, each in overloads.items()]
+    return cel.NewEnv(variables=variables, functions=declared)
+
+
+_KINDS: Final = (
+    "string", "int", "uint", "double", "bool", "bytes", "timestamp", "duration", "null_type", "list(dyn)", "map(dyn, dyn)",
+)  # fmt: skip
+
+
+def _overloads(function: Function, number: int) -> list[Any]:
+    """Declare a function; a parameter of any type takes one declaration for each."""
+    cel = _runtime()
+    kinds = _KINDS if ANY in function.parameters else (ANY,)
+    return [
+        cel.Overload(
+            f"f{number}_{index}",
+            _type(function.result),
+            [_type(kind if each == ANY else each) for each in function.parameters],
+            function.method,
+            function.call,
+        )
+        for index, kind in enumerate(kinds)
+    ]
+
+
+@cache
+def _type(text: str) -> Any:
+    """Return the runtime's type of a text such as ``map(string, list(string))``."""
+    cel = _runtime()
+    simple = {
+        "string": cel.Type.STRING, "int": cel.Type.INT, "uint": cel.Type.UINT, "double": cel.Type.DOUBLE,
+        "bool": cel.Type.BOOL, "bytes": cel.Type.BYTES, "timestamp": cel.Type.TIMESTAMP,
+        "duration": cel.Type.DURATION, "null_type": cel.Type.NULL, "dyn": cel.Type.DYN,
+    }  # fmt: skip
+    if text in simple:
+        return simple[text]
+    kind, _, inside = text.removesuffix(")").partition("(")
+    if kind == "list":
+        return cel.Type.List(_type(inside))
+    key, _, value = inside.partition(", ")
+    return cel.Type.Map(_type(key), _type(value))
+
+
+def _plain(value: object) -> object:
+    """Return a value without the runtime's own types."""
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(each) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if value is None or type(value).__module__ in {"builtins", "datetime"}:
+        return value
+    return str(value)  # a type, as of type(1)
+
+
+_PLACE: Final = re.compile(r"<input>:([0-9]+):([0-9]+): ([^\n]*)")
+_MISSING: Final = re.compile(r'No value with name "([^"]+)"')
+
+
+def _refused(said: str, made: Rewritten) -> CompileError:
+    """Return what the type checker said, at the place that was written."""
+    found = _PLACE.search(said)
+    if found is None:
+        return CompileError(said.split("[")[0].strip()[:300] or "no valid expression")
+    lines = made.text.split("\n")
+    row = min(int(found[1]), len(lines)) - 1
+    offset = sum(len(line) + 1 for line in lines[:row]) + int(found[2]) - 1
+    message = found[3].removeprefix("Syntax error: ").replace(" (in container '')", "")
+    return CompileError(message[:300], made.origin(offset))
+
+
+def _said(text: str, names: tuple[str, ...], values: Mapping[str, object]) -> str:
+    """Return what the runtime said, for people."""
+    absent = _MISSING.search(text)
+    if absent is not None:
+        return f"{absent[1]} is absent"
+    del names, values
+    return text.partition(": ")[2] or text
