@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.kit.fake_service import Arrived, FakeService, agent_of, refusing
 from tests.kit.pipes import Bell, Recorder
+from tests.kit.traffic import echo
+from tests.kit.traffic import server as upstream
 
 from portway import (
     Agent,
@@ -329,3 +331,69 @@ async def test_a_disconnect_ends_the_attempts(service: FakeService) -> None:
     assert diary.lines[-2:] == ["disconnected ts_1 SessionClosed", "disconnected ts_1 None"]
     with pytest.raises(ListenerClosed):
         await listener.accept()
+
+
+# -- an end that waits
+
+
+async def tcp_endpoint(agent: Agent, port: int) -> str:
+    """Forward a tcp endpoint to a port; return its id."""
+    return (await agent.forward(port, url="tcp://localhost:20001")).id
+
+
+@pytest.mark.row("G-042")
+async def test_a_disconnect_may_let_running_connections_finish(service: FakeService) -> None:
+    async with agent_of(service) as agent, upstream(echo) as port:
+        endpoint = await tcp_endpoint(agent, port)
+        running, late = Recorder(service.bell), Recorder(service.bell)
+        stream = service.last.visit(endpoint, running, b"one")
+        await service.until(lambda: bytes(running.data) == b"one")
+
+        async def visited_meanwhile(arrived: Arrived) -> None:
+            """A visitor that the service has sent before it answers is served still."""
+            arrived.visit(endpoint, late, b"late").end()
+            await service.until(lambda: bytes(late.data) == b"late" and late.ends > 0)
+
+        service.on_unbind = visited_meanwhile
+        ending = asyncio.create_task(agent.disconnect(drain=10))
+        await service.until(lambda: bool(late.ends))
+        assert stream.send(b" and more") == 9
+        await service.until(lambda: bytes(running.data) == b"one and more")
+        assert not ending.done()
+        assert not service.last.closed
+        stream.end()
+        await ending
+        assert (running.ends, running.resets) == (1, [])
+        await service.until(lambda: service.last.closed)
+        assert service.last.unbinds == [endpoint]
+        assert isinstance(service.last.cause, SessionClosed)
+
+
+@pytest.mark.parametrize("cut", ["limit", "cancelled"])
+async def test_what_does_not_finish_is_cut(service: FakeService, cut: str) -> None:
+    async with agent_of(service) as agent, upstream(echo) as port:
+        endpoint = await tcp_endpoint(agent, port)
+        running = Recorder(service.bell)
+        service.last.visit(endpoint, running, b"one")
+        await service.until(lambda: bytes(running.data) == b"one")
+        ending = asyncio.create_task(agent.disconnect(drain=0.05 if cut == "limit" else 60))
+        await service.until(lambda: bool(service.last.unbinds))
+        if cut == "cancelled":
+            ending.cancel()
+        await asyncio.wait([ending])
+        await service.until(lambda: bool(running.resets))
+        assert service.last.closed
+        assert agent.endpoints == []
+
+
+async def test_an_end_that_waits_needs_a_session(service: FakeService) -> None:
+    agent = agent_of(service)
+    await agent.disconnect(drain=10)
+    await agent.listen()
+    service.on_unbind = _drop
+    await agent.disconnect(drain=10)
+    assert service.last.closed
+
+
+async def _drop(arrived: Arrived) -> None:
+    arrived.drop()

@@ -160,8 +160,11 @@ class Agent:
         else:
             await self._connect_until(timeout)
 
-    async def disconnect(self) -> None:
+    async def disconnect(self, *, drain: float = 0.0) -> None:
         """End the session; all its endpoints end first. Idempotent.
+
+        With ``drain``, no more visitors are taken and running connections may finish within so many
+        seconds; what still runs then is cut, as it is when the call is cancelled.
 
         Raises `NotConnected` on another event loop than that of the session.
         """
@@ -169,7 +172,11 @@ class Agent:
         if keeper is not None and not keeper.loop.is_closed():
             _same_loop(keeper)
             self._keeper = None
-            await keeper.close()
+            try:
+                if drain > 0:
+                    await keeper.drain(drain)
+            finally:
+                await keeper.close()
 
     @property
     def session(self) -> AgentSession:

@@ -166,6 +166,11 @@ class Link:
         if answer.error:
             raise Error.parse(answer.error)
 
+    async def drain(self, timeout: float) -> None:
+        """Take no more visitors, and wait until those running have ended, or so many seconds."""
+        if self._session is not None:
+            await self._session.drain(timeout)
+
     async def close(self, *, resumed: bool = False) -> None:
         """End the session properly (GOAWAY last) and wait until its socket is gone too.
 

@@ -12,6 +12,7 @@ which it was opened; when that loop ends, so does the life.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 from collections.abc import Callable, Coroutine
@@ -261,6 +262,22 @@ class Keeper:
         if self.session is None:
             return None
         return Resumption(self._client_id, self._cookie, [bound.rebind() for bound in self.table])
+
+    async def drain(self, timeout: float) -> None:
+        """End the endpoints, and let running connections finish within so many seconds; `close` follows.
+
+        The service hears first: whom it sends until it has answered is still served. Without a session
+        there is nothing to wait for. Cancelled: the endpoints may have ended or not.
+        """
+        link = self._link
+        if link is None or not self.established:
+            return
+        with contextlib.suppress(TimeoutError, PortwayError):
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*(link.unbind(bound.id) for bound in self.table))
+                for bound in self.table.clear():
+                    bound.finish(None)
+                await link.drain(timeout)
 
     async def close(self, *, resumed: bool = False) -> None:
         """End this life by our own will: the endpoints first, then the session.

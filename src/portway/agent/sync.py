@@ -136,11 +136,11 @@ class SyncAgent:
         _agents.add(self)
         LOOP.run(self.agent.connect(timeout))
 
-    def disconnect(self) -> None:
+    def disconnect(self, *, drain: float = 0.0) -> None:
         """End the session and its endpoints; see `Agent.disconnect`."""
         _agents.discard(self)
         if LOOP.started:
-            LOOP.run(self.agent.disconnect())
+            LOOP.run(self.agent.disconnect(drain=drain))
 
     @property
     def session(self) -> AgentSession:

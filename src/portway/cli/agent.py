@@ -1,7 +1,8 @@
 """`portway http`, `portway tcp`, `portway tls`: one endpoint from the command line.
 
 On a terminal the status screen is shown; otherwise one log line per happening is written.
-Ctrl+C and SIGTERM take the endpoint offline and end with 0.
+Ctrl+C and SIGTERM take the endpoint offline, let running connections finish and end with 0; a second one
+cuts them.
 """
 
 import asyncio
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 REDRAW = 0.25
 """Seconds between two pictures of the status screen."""
+
+DRAIN = 10.0
+"""Seconds that running connections may take when the agent is told to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,7 @@ async def _run(options: Options) -> "Resumption | None":
             async with agent, _stopped_by_signals(watcher):
                 forwarder = await _online(agent, options)
                 watcher.started(options.name, str(forwarder.upstream_url), str(forwarder.url))
-                await forwarder.wait()
+                await _served(agent, forwarder)
         except asyncio.CancelledError:
             watcher.ended()
         except NotConnected:
@@ -216,6 +220,15 @@ async def _run(options: Options) -> "Resumption | None":
         if commands.asked:
             watcher.ended()
         return commands.resumption
+
+
+async def _served(agent: "Agent", forwarder: "EndpointForwarder") -> None:
+    """Wait for the endpoint's end. When a signal ends it, let running connections finish; again, cut them."""
+    try:
+        await forwarder.wait()
+    except asyncio.CancelledError:
+        await agent.disconnect(drain=DRAIN)
+        raise
 
 
 async def _redraw(screen: "Screen") -> None:
