@@ -156,3 +156,38 @@ def test_any_bytes_give_a_value_or_the_error(noise: bytes) -> None:
             parse(data)
         except ClientHelloError:
             continue
+
+
+CHROME_CIPHERS = "0a0a 1301 1302 1303 c02b c02f c02c c030 cca9 cca8 c013 c014 009c 009d 002f 0035"
+CHROME_SIGNATURES = "0403 0804 0401 0503 0805 0501 0806 0601"
+CHROME_EXTENSIONS = "3a3a 001b 0017 ff01 000a 000b 0023 0005 0012 0033 002d 4469 0015"
+CHROME_VERSIONS = bytes.fromhex("06 8a8a 0304 0303")
+
+
+def chrome(order: int = 1, alpn: bytes = b"h2") -> bytes:
+    """Return a hello with what Chrome 110 sends, the sample of the JA4 specification."""
+    extensions = [(int(each, 16), b"") for each in CHROME_EXTENSIONS.split()]
+    extensions += [(43, CHROME_VERSIONS), (13, vector(2, bytes.fromhex(CHROME_SIGNATURES)))]
+    extensions += [names(b"www.example.com"), (16, vector(2, vector(1, alpn) + vector(1, b"http/1.1")))]
+    return record(message(extensions[::order], ciphers=bytes.fromhex(CHROME_CIPHERS)))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_ja4_of_the_specifications_sample(order: int) -> None:
+    hello = parsed(chrome(order))
+    assert hello.ja4 == "t13d1516h2_8daaf6152771_e5627efa2ab1"
+    assert hello.signatures[0] == 0x0403
+
+
+def test_the_ja4_of_odd_hellos() -> None:
+    assert parsed(record(message())).ja4 == "t12i020000_62ed6f6ca7ad_000000000000"
+    assert parsed(record(message(version=0x0301, ciphers=b"\x0a\x0a"))).ja4[:10] == "t10i000000"
+    assert parsed(chrome(alpn=b"x")).ja4.startswith("t13d1516xx_")
+    assert parsed(chrome(alpn=b"\xab\x00\xcd")).ja4.startswith("t13d1516ad_")
+    assert parsed(record(message([names(b"a.test")]))).ja4.endswith("_000000000000")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\x00\x01\x04", b"\x00\x02\x04\x03\x00", b"\x00\x00"])
+def test_malformed_signature_algorithms_are_refused(data: bytes) -> None:
+    with pytest.raises(ClientHelloError):
+        parse(record(message([(13, data)])))

@@ -8,6 +8,7 @@ import pytest
 
 from portway.edge import binding
 from portway.edge.ports import EdgeConfig
+from portway.edge.tls_settings import TlsSettings
 from portway.errors import Error
 from portway.model.url import Url
 from portway.wire.messages import Bind, BindExtra
@@ -227,7 +228,6 @@ MODULES: list[dict[str, Any]] = [
     {"RequestHeaders": {"add": ["a:b"]}},
     {"Auth": "user:password"},
     {"HostHeaderRewrite": True},
-    {"MutualTLSCA": {"mutual_tls_ca": "Q0Ex"}},
     {"TrafficPolicy": '{"on_http_request":[{"actions":[{"type":"deny"}]}]}'},
     {"Policy": {"inbound": []}},
     {"UserAgentFilter": {"deny": ["x"]}},
@@ -242,9 +242,19 @@ def test_a_module_that_is_not_provided_is_refused_never_skipped(opts: dict[str, 
         binding.read_wish(bind(**opts), CONFIG)
 
 
-@pytest.mark.parametrize("opts", [{"TLSTermination": {}}, {"MutualTLSAtEdge": {"mutual_tls_ca": "Q0Ex"}}])
-def test_tls_modules_too(opts: dict[str, Any]) -> None:
-    assert code(bind("tls", **opts)) == "2201"
+def test_options_of_tls_are_read() -> None:
+    assert binding.read_wish(bind("tls", TLSTermination={}), CONFIG).tls == TlsSettings()
+    assert binding.read_wish(bind("tls"), CONFIG).tls is None
+    assert code(bind(MutualTLSCA={"mutual_tls_ca": "Q0Ex"})) == "1695"
+
+
+@pytest.mark.row("T-013")
+@pytest.mark.parametrize("proto", ["tcp", "tls"])
+def test_what_only_http_can_do_is_refused_on_raw_endpoints(proto: str) -> None:
+    for opts in MODULES:
+        if next(iter(opts)) in {"IPRestriction", "Policy", "TrafficPolicy", "HostHeaderRewrite"}:
+            continue
+        assert code(bind(proto, **opts)) == "2205"
 
 
 def test_other_refusals() -> None:

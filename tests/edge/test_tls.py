@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 from tests.kit.certificates import Authority
-from tests.kit.service import DOMAIN, FakeControl, Running, running_worker
+from tests.kit.service import DOMAIN, Running, running_worker
+from tests.kit.uploads import upload
 
 from portway.codec.client_hello import ALERT_DECODE_ERROR, ALERT_UNRECOGNIZED_NAME, alert_record
-from portway.edge.ports import CertificatePem, Limits
-from portway.edge.tls import FRESH, HELLO_RECORDS, Certificates
+from portway.edge.ports import Limits
+from portway.edge.tls import HELLO_RECORDS
 from portway.errors import Error
 from portway.model.event import TcpConnectionClosed
 from portway.model.url import parse_endpoint_url
-from portway.model.view import CertificateItem
 from portway.net.tls import TlsPump, agent_context
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -229,93 +229,6 @@ async def test_a_visitor_without_a_hello_is_closed() -> None:
     async with running_worker(limits=Limits(client_hello=0.05)) as service:
         assert await say(service) == b""
         assert await say(service, (await hello("a.test"))[:20]) == b""
-
-
-class TestCertificates:
-    """The cache of contexts, alone."""
-
-    def made(self, control: FakeControl, limit: int = 2) -> Certificates:
-        return Certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), DOMAIN, control, limit)
-
-    def test_the_own_certificate_covers_the_domain_and_one_label(self) -> None:
-        kept = self.made(FakeControl())
-        assert kept.at_hand(DOMAIN, 0.0) is kept.default
-        assert kept.at_hand(f"a.{DOMAIN}", 0.0) is kept.default
-        assert kept.at_hand(f"a.b.{DOMAIN}", 0.0) is None
-        assert kept.at_hand(f"a{DOMAIN}", 0.0) is None
-
-    async def test_who_asks_at_once_shares_one(self) -> None:
-        control = FakeControl()
-        kept = self.made(control)
-        first, second = await asyncio.gather(kept.issue("a.test", 0.0), kept.issue("a.test", 0.0))
-        assert first is second is kept.at_hand("a.test", 1.0)
-        assert control.issued == ["a.test"]
-        assert kept.at_hand("a.test", FRESH) is None
-
-    async def test_who_shares_a_refusal_hears_it_and_the_next_one_asks_again(self) -> None:
-        control = FakeControl()
-        issue, tries = control.certificate, iter(range(1))
-
-        async def once_busy(name: str) -> CertificatePem:
-            await asyncio.sleep(0)
-            for _ in tries:
-                raise Error("Try again in a moment.", 128)
-            return await issue(name)
-
-        control.certificate = once_busy  # type: ignore[method-assign]
-        kept = self.made(control)
-        results = await asyncio.gather(
-            kept.issue("a.test", 0.0), kept.issue("a.test", 0.0), return_exceptions=True
-        )
-        assert [type(result) for result in results] == [Error, Error]
-        assert await kept.issue("a.test", 0.0) is kept.at_hand("a.test", 0.0)
-
-    async def test_the_least_used_is_forgotten(self) -> None:
-        kept = self.made(FakeControl())
-        for name in ("a.test", "b.test"):
-            await kept.issue(name, 0.0)
-        kept.at_hand("a.test", 1.0)
-        await kept.issue("c.test", 1.0)
-        assert kept.at_hand("b.test", 1.0) is None
-        assert kept.at_hand("a.test", 1.0) is not None
-        assert repr(kept) == "<Certificates issued=2 uploaded=0 asked=0>"
-
-    async def test_uploaded_ones_are_kept_until_they_are_gone(self) -> None:
-        control = FakeControl()
-        kept = self.made(control, limit=1)
-        items = [upload(control, f"cert_{n}", f"{n}.test") for n in (1, 2)]
-        first = await kept.issue("1.test", 0.0)
-        assert kept.at_hand("1.test", FRESH * 9) is first
-        await kept.issue("2.test", 0.0)
-        assert kept.at_hand("1.test", 0.0) is None  # there was room for one
-        control.delete(items[1])
-        assert repr(kept) == "<Certificates issued=0 uploaded=0 asked=0>"
-        control.keys.clear()
-        with pytest.raises(Error, match="gone"):
-            await kept.issue("1.test", 0.0)
-
-    async def test_one_that_is_deleted_while_it_is_fetched_is_not_kept(self) -> None:
-        control = FakeControl()
-        kept = self.made(control)
-        item = upload(control, "cert_1", "1.test")
-        fetch = control.certificate_key
-
-        async def slow(certificate_id: str) -> CertificatePem:
-            control.delete(item)
-            return await fetch(certificate_id)
-
-        control.certificate_key = slow  # type: ignore[method-assign]
-        await kept.issue("1.test", 0.0)
-        assert repr(kept) == "<Certificates issued=0 uploaded=0 asked=0>"
-
-
-def upload(control: FakeControl, certificate_id: str, domain: str, *names: str) -> CertificateItem:
-    """Upload a certificate of an authority of its own, for a reserved domain."""
-    control.keys[certificate_id] = CertificatePem(*control.authority.issue(*(names or (domain,))))
-    item = CertificateItem(certificate_id, "ac_good", control.keys[certificate_id].chain.decode())
-    control.view.apply([item])
-    control.reserve_domain(domain, certificate_id=certificate_id)
-    return item
 
 
 async def served(service: Running, host: str, shown: Authority) -> int:

@@ -263,7 +263,9 @@ async def running_worker(
     await worker.open()
     try:
         known = control or FakeControl()
-        worker.start(known, events, secret=SECRET, context=certs.server, api=api)
+        worker.start(
+            known, events, secret=SECRET, certificate=CertificatePem(certs.chain, certs.key), api=api
+        )
         yield Running(worker, known, events, certs)
     finally:
         await worker.stop()

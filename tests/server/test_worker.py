@@ -7,6 +7,7 @@ import pytest
 from tests.kit.agent import code
 from tests.kit.service import DOMAIN, SECRET, Events, FakeControl, running_worker, service_certs, settings
 
+from portway.edge.ports import CertificatePem
 from portway.errors import ConfigError, ConnectError
 from portway.model.entities import Reservation
 from portway.server.parsers import Address
@@ -51,7 +52,7 @@ async def test_agents_that_come_before_it_is_ready_are_served_when_it_is() -> No
         for _ in range(10):
             await asyncio.sleep(0)
         assert not connecting.done()
-        worker.start(control, Events(), secret=SECRET, context=certs.server)
+        worker.start(control, Events(), secret=SECRET, certificate=CertificatePem(certs.chain, certs.key))
         await connecting
         assert (await agent.auth())["Error"] == ""
         await agent.leave()

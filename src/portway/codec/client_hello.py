@@ -7,10 +7,15 @@ without changing anything: the same bytes are then fed to the TLS pump or sent t
 A hello may be cut over several records (RFC 8446 §5.1) and over any number of reads; the caller
 keeps what it has and calls again. It is strict where laxness would let two readers of the same
 bytes disagree about the name: two server names, two equal extensions, odd lengths are refused.
+
+``ja4`` is the fingerprint of a hello by which programs are told apart: version, whether there is a name,
+how many ciphers and extensions, the first protocol, and two hashes over the ciphers and the extensions,
+each sorted, since browsers shuffle them.
 """
 
 import struct
 from dataclasses import dataclass
+from hashlib import sha256
 
 from portway.errors import PortwayError
 
@@ -21,14 +26,17 @@ ALERT_UNEXPECTED_MESSAGE = 10
 ALERT_PROTOCOL_VERSION = 70
 ALERT_DECODE_ERROR = 50
 ALERT_UNRECOGNIZED_NAME = 112
+ALERT_NO_APPLICATION_PROTOCOL = 120
 
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 _MAX_RECORD = 16_384
 _SERVER_NAME = 0
+_SIGNATURE_ALGORITHMS = 13
 _ALPN = 16
 _SUPPORTED_VERSIONS = 43
 _MAX_NAME = 253
+_JA4_VERSIONS = {0x0301: "10", 0x0302: "11", 0x0303: "12", 0x0304: "13"}
 
 _u16 = struct.Struct(">H").unpack_from
 _NAME_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-._")
@@ -57,6 +65,33 @@ class ClientHello:
     extensions: tuple[int, ...]
     size: int
     """Bytes of the records that hold the hello; what follows them is not ours to read."""
+    signatures: tuple[int, ...] = ()
+    """Signature algorithms, best first; empty when the extension is missing."""
+
+    @property
+    def ja4(self) -> str:
+        """The JA4 fingerprint, such as ``t13d1516h2_8daaf6152771_e5627efa2ab1``. Computed at each call."""
+        ciphers = sorted(f"{each:04x}" for each in self.ciphers if not is_grease(each))
+        extensions = [each for each in self.extensions if not is_grease(each)]
+        told = sorted(f"{each:04x}" for each in extensions if each not in (_SERVER_NAME, _ALPN))
+        signatures = ",".join(f"{each:04x}" for each in self.signatures if not is_grease(each))
+        first = (
+            f"t{_JA4_VERSIONS.get(self.version, '00')}{'d' if _SERVER_NAME in self.extensions else 'i'}"
+            f"{min(len(ciphers), 99):02}{min(len(extensions), 99):02}{self._ja4_protocol()}"
+        )
+        listed = ",".join(told) + (f"_{signatures}" if signatures else "")
+        return f"{first}_{_digest(','.join(ciphers))}_{_digest(listed if told else '')}"
+
+    def _ja4_protocol(self) -> str:
+        """Return the first and the last character of the first protocol, of odd ones in hexadecimal."""
+        if not self.alpn:
+            return "00"
+        first = self.alpn[0]
+        ends = bytes((first[0], first[-1]))
+        if ends.isalnum():
+            return ends.decode("ascii")
+        digits = first.hex()
+        return digits[0] + digits[-1]
 
 
 def parse(data: bytes | bytearray | memoryview) -> ClientHello | None:
@@ -71,6 +106,15 @@ def parse(data: bytes | bytearray | memoryview) -> ClientHello | None:
         return None
     message, size = found
     return _read_hello(_Reader(message), size)
+
+
+def is_grease(number: int) -> bool:
+    """Tell whether a number is of those that mean nothing (RFC 8701): 0x0a0a, 0x1a1a … 0xfafa."""
+    return number & 0x0F0F == 0x0A0A and number >> 8 == number & 0xFF
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:12] if text else "0" * 12
 
 
 def alert_record(alert: int) -> bytes:
@@ -167,6 +211,7 @@ def _read_hello(reader: _Reader, size: int) -> ClientHello:
         ciphers=ciphers,
         extensions=tuple(extensions),
         size=size,
+        signatures=_signatures(extensions.get(_SIGNATURE_ALGORITHMS)),
     )
 
 
@@ -224,9 +269,19 @@ def _alpn(data: bytes | None) -> tuple[bytes, ...]:
     return tuple(names)
 
 
+def _signatures(data: bytes | None) -> tuple[int, ...]:
+    if data is None:
+        return ()
+    outer = _Reader(data)
+    listed = outer.vector(2)
+    if outer.left:
+        raise ClientHelloError("the list of signature algorithms is malformed")
+    return _numbers(listed)
+
+
 def _version(data: bytes | None, legacy_version: int) -> int:
-    """Return the highest version offered. 0x?A?A numbers are GREASE (RFC 8701) and mean nothing."""
+    """Return the highest version offered that means anything."""
     if data is None:
         return min(legacy_version, 0x0303)
-    offered = [number for number in _numbers(_Reader(data).vector(1)) if number & 0x0F0F != 0x0A0A]
+    offered = [number for number in _numbers(_Reader(data).vector(1)) if not is_grease(number)]
     return max(offered, default=legacy_version)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from portway.edge.tls_options import MODULES, read_tls
+from portway.edge.tls_settings import TlsSettings
 from portway.errors import Error, MessageError
 from portway.model.domain import ServiceNames
 from portway.model.url import SCHEMES, Binding, Url, parse_endpoint_url
@@ -26,6 +28,9 @@ API_LABEL: Final = "api"
 _LIKE_AN_ADDRESS: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)", re.ASCII).fullmatch
 """The last label is a number, so the URL standard takes the whole host for an IPv4 address."""
 
+_ANY_PROTOCOL: Final = frozenset({"IPRestriction", "Policy"})
+"""Module options that make sense on endpoints of every protocol."""
+
 _EMPTY_POLICIES: Final = frozenset({"", "{}", "null", "[]"})
 
 
@@ -38,6 +43,8 @@ class Wish:
     pooled: bool
     returning: bool
     """It names an earlier bind, so it must prove that with a token."""
+    tls: TlsSettings | None = None
+    """How visitors' TLS is to be ended."""
 
     @property
     def random(self) -> bool:
@@ -63,7 +70,8 @@ def read_wish(bind: Bind, config: "EdgeConfig") -> Wish:
         _own_place(url, config)
     _supported(bind, view)
     check_texts(config.limits, bind.extra.name, bind.extra.description, bind.extra.metadata)
-    return Wish(url, view, bind.extra.pooling_enabled, returning=bool(bind.id))
+    tls = read_tls(bind.proto, view)
+    return Wish(url, view, bind.extra.pooling_enabled, returning=bool(bind.id), tls=tls)
 
 
 def check_texts(limits: "Limits", name: str = "", description: str = "", metadata: str = "") -> None:
@@ -153,9 +161,11 @@ def _supported(bind: Bind, view: OptsView) -> None:
     if view.policy is not None and view.traffic_policy:
         raise Error("Both policy and traffic_policy are given; use traffic_policy.", 9025)
     check_policy(view.traffic_policy)
-    modules = list(view.middleware)
-    if view.tls_termination is not None:
-        modules.append("TLSTermination")
+    modules = [name for name in view.middleware if name not in MODULES]
+    http_only = [name for name in modules if name not in _ANY_PROTOCOL]
+    if http_only and bind.proto in {"tcp", "tls"}:
+        names = ", ".join(http_only)
+        raise Error(f"Only http and https endpoints can have this: {names}.", 2205)
     if view.host_header_rewrite:
         modules.append("HostHeaderRewrite")
     if modules:

@@ -332,6 +332,8 @@ class Endpoints:
         endpoint = self.registry.at(url, owner.account_id)
         if endpoint is None:
             return
+        if endpoint.tls != wish.tls and any(each.id != bind_id for each in endpoint.pool.members):
+            raise Error(f"The endpoint {str(url)!r} is already online with other TLS options.", 334)
         holders = _agents_of(endpoint) if url.is_internal else _members_of(endpoint, owner.client_id)
         others = [each for each in holders if (each.id, each.client_id) != (bind_id, owner.client_id)]
         if others and not (wish.pooled and all(each.pooled for each in others)):
@@ -365,6 +367,7 @@ class Endpoints:
                 forwards_to=bind.forwards_to,
                 forwards_proto=bind.forwards_proto,
                 proxy_proto=wish.view.proxy_proto,
+                tls=wish.tls,
             )
             self.registry.add(endpoint)
         endpoint.pool.add(member)

@@ -172,6 +172,15 @@ class Edge:
         self.now = asyncio.get_running_loop().time
         self.wall = wall
         self.idle = IdleWatch(config.limits.idle)
+        self._logged: dict[str, float] = {}
+
+    def may_log(self, what: str, interval: float) -> bool:
+        """Tell whether it may be logged again that visitors did something: once in so many seconds."""
+        now = self.now()
+        if now - self._logged.get(what, float("-inf")) < interval:
+            return False
+        self._logged[what] = now
+        return True
 
     def __repr__(self) -> str:
         """Show what is online and who is watched."""

@@ -6,6 +6,7 @@ log; tests join them to ten-line fakes. All calls are made on the event loop's t
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from portway.edge.view import View
     from portway.model.entities import Grant, Reservation
     from portway.model.url import Url
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,8 @@ class Limits:
     """Seconds for a visitor's whole ClientHello. 0: no deadline."""
     tls_handshake: float = 60.0
     """Seconds for a visitor's TLS handshake. 0: no deadline."""
+    proxy_header: float = 3.0
+    """Seconds for the PROXY header of a load balancer. 0: no deadline."""
     head: float = 60.0
     """Seconds for a visitor's whole request head. 0: no deadline."""
     head_bytes: int = 1 << 20
@@ -198,6 +203,8 @@ class EdgeConfig:
     """``host:port`` of the gateway, as told to agents."""
     trust_forwarded: bool = True
     """Keep the X-Forwarded fields that visitors sent and append to them."""
+    proxy_from: tuple[Network, ...] = ()
+    """Load balancers: connections from there must begin with a PROXY header."""
     access_events: bool = True
     """Tell of each request and each visitor's connection. False where nobody takes these events: making
     them costs a fifth of what a small request costs."""

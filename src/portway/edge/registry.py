@@ -20,6 +20,7 @@ from portway.edge.counters import Counters, Ledger
 if TYPE_CHECKING:
     from portway.edge.counters import Key
     from portway.edge.http_sides import RequestPolicy
+    from portway.edge.policy import EndpointPolicy
     from portway.edge.pool import Pool
     from portway.edge.tls_settings import TlsSettings
     from portway.model.url import Url
@@ -46,6 +47,8 @@ class Endpoint:
     """How visitors' TLS is ended here. None: of tls and tcp not at all, of https as it is by default."""
     policy: "RequestPolicy | None" = None
     """What rules over its requests, if anything does."""
+    gates: "tuple[EndpointPolicy, ...]" = ()
+    """What rules over its visitors' connections; see ``edge/policy_pool.py``."""
     counters: Counters = field(default_factory=Counters)
     """Its own while it is online; :meth:`Registry.add` gives it those that it had before."""
 

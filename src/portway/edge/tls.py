@@ -2,148 +2,54 @@
 
 ::
 
-    ClientHello ─ SNI ─┬─ tls endpoint ─────────► passed through, hello and all
-                       ├─ https endpoint ───────► our TLS, then HTTP
-                       ├─ below our domain ─────► our TLS, so that the visitor sees the error page
-                       └─ anything else, none ──► alert unrecognized_name, closed
+    ClientHello ─ SNI ─┬─ tls endpoint ──┬───────► passed through, hello and all
+                       │                 └ ended ► our TLS, then bytes (tls_visitor.py)
+                       ├─ https endpoint ────────► our TLS, then HTTP
+                       ├─ below our domain ──────► our TLS, so that the visitor sees the error page
+                       └─ anything else, none ───► alert unrecognized_name, closed
 
-Certificates: one that was uploaded for a reserved domain comes first; its key is asked for when it is
-first needed. The service's own covers its domain and one label below it. For a deeper or a custom name
-that an endpoint has claimed, the control plane issues one on demand, for a wildcard endpoint one in all;
-names that nobody has claimed are never issued for, so visitors cannot make the authority work.
+How TLS is ended is the endpoint's to say (``tls_settings.py``), which certificate is shown is decided by
+``certificates.py``. Who visits https and speaks no version of HTTP that we do is told so by an alert.
 """
 
 import asyncio
 import logging
-import ssl
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from portway.codec import client_hello
+from portway.edge.serving import Serving
 from portway.edge.tcp import RawVisitor
-from portway.errors import Error, PortwayError
+from portway.edge.tls_facts import TlsFacts
+from portway.edge.tls_settings import PLAIN
+from portway.edge.tls_visitor import TlsVisitor
+from portway.errors import ConfigError, PortwayError
 from portway.net.buffers import buffers
 from portway.net.leg import hand_over
-from portway.net.tls import TlsPump, service_context
+from portway.net.tls import TlsPump
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from portway.edge.certificates import Certificates
+    from portway.edge.ends import Ends
     from portway.edge.listener import Edge
-    from portway.edge.ports import Control
     from portway.edge.registry import Endpoint
-    from portway.model.view import ViewItem
+    from portway.edge.tls_settings import TlsSettings
 
-T = TypeVar("T")
+    ServeHttp = Callable[[TlsPump, bytes, TlsFacts, Ends | None], asyncio.BaseProtocol]
 
 _log = logging.getLogger(__name__)
 
-FRESH: Final = 43_200.0
-"""Seconds after which an issued certificate is asked for again."""
+HTTP_ALPN: Final = ("http/1.1", "http/1.0")
+"""What visitors of https endpoints may choose, best first. HTTP/2 goes in front as soon as it is spoken."""
 
 HELLO_RECORDS: Final = 64
 """Records that a ClientHello may be cut into; honest ones need four. Each new one costs a look at all."""
 
+_HTTP_NAMES: Final = frozenset(name.encode() for name in HTTP_ALPN)
 _HEADER: Final = 5
 """Bytes of a record's header; the last two are its length (RFC 8446 §5.1)."""
 _INTERNAL_ERROR: Final = 80
-_TLS_VERSIONS: Final = {0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
-
-
-class Certificates:
-    """TLS contexts by name."""
-
-    def __init__(self, default: ssl.SSLContext, domain: str, control: "Control", limit: int) -> None:
-        """Start with the service's own, which covers ``domain`` and one label below it."""
-        self.default = default
-        self._domain = domain
-        self._control = control
-        self._view = control.view
-        self._limit = limit
-        self._issued: OrderedDict[str, tuple[ssl.SSLContext, float]] = OrderedDict()
-        self._uploaded: OrderedDict[str, ssl.SSLContext] = OrderedDict()
-        """By the identifier of the certificate, which never changes."""
-        self._asked: dict[str, asyncio.Future[ssl.SSLContext]] = {}
-        self._view.on_change(self._changed)
-
-    def __repr__(self) -> str:
-        """Show how many are kept."""
-        return (
-            f"<Certificates issued={len(self._issued)} uploaded={len(self._uploaded)} "
-            f"asked={len(self._asked)}>"
-        )
-
-    def at_hand(self, name: str, now: float) -> ssl.SSLContext | None:
-        """Return the context for a name if it needs no asking."""
-        uploaded = self._view.certificate(name)
-        if uploaded is not None:
-            return _used(self._uploaded, uploaded.id)
-        if name == self._domain or name.partition(".")[2] == self._domain:
-            return self.default
-        found = _used(self._issued, name)
-        return found[0] if found is not None and found[1] + FRESH > now else None
-
-    def is_uploaded(self, name: str) -> bool:
-        """Tell whether somebody has uploaded a certificate for a name."""
-        return self._view.certificate(name) is not None
-
-    async def issue(self, name: str, now: float) -> ssl.SSLContext:
-        """Get the certificate of a claimed name; those who ask at once share the answer.
-
-        Raises PortwayError when the control plane refuses or cannot. Cancelled: who shares it fails.
-        """
-        found = self.at_hand(name, now)
-        if found is not None:
-            return found
-        uploaded = self._view.certificate(name)
-        key = name if uploaded is None else uploaded.id
-        asked = self._asked.get(key)
-        if asked is not None:
-            return await asyncio.shield(asked)
-        asked = self._asked[key] = asyncio.get_running_loop().create_future()
-        try:
-            context = await (self._issue(name, now) if uploaded is None else self._fetch(uploaded.id))
-        except BaseException as error:
-            asked.set_exception(error if isinstance(error, PortwayError) else Error("Given up.", 128))
-            asked.exception()  # perhaps nobody shares it
-            raise
-        finally:
-            del self._asked[key]
-        asked.set_result(context)
-        return context
-
-    async def _issue(self, name: str, now: float) -> ssl.SSLContext:
-        pem = await self._control.certificate(name)
-        context = service_context(pem.chain, pem.key)
-        _keep(self._issued, name, (context, now), self._limit)
-        return context
-
-    async def _fetch(self, certificate_id: str) -> ssl.SSLContext:
-        pem = await self._control.certificate_key(certificate_id)
-        context = service_context(pem.chain, pem.key)
-        if self._view.find(certificate_id) is not None:  # else it was deleted meanwhile
-            _keep(self._uploaded, certificate_id, context, self._limit)
-        return context
-
-    def _changed(self, item: "ViewItem", _before: "ViewItem | None") -> None:
-        if item.gone:
-            self._uploaded.pop(item.id, None)
-
-
-def _used(table: "OrderedDict[str, T]", key: str) -> "T | None":
-    """Return what is kept under a key, which is then the last to be forgotten."""
-    found = table.get(key)
-    if found is not None:
-        table.move_to_end(key)
-    return found
-
-
-def _keep(table: "OrderedDict[str, T]", key: str, value: T, limit: int) -> None:
-    """Keep something, and forget what was not used for longest when there is too much."""
-    table[key] = value
-    table.move_to_end(key)
-    if len(table) > limit:
-        table.popitem(last=False)
 
 
 class TlsArrival(asyncio.BufferedProtocol):
@@ -154,6 +60,7 @@ class TlsArrival(asyncio.BufferedProtocol):
         "_certificates",
         "_clock",
         "_edge",
+        "_ends",
         "_hello",
         "_http",
         "_records",
@@ -165,11 +72,16 @@ class TlsArrival(asyncio.BufferedProtocol):
     def __init__(
         self,
         edge: "Edge",
-        certificates: Certificates,
-        http: "Callable[[TlsPump, bytes], asyncio.BaseProtocol]",
+        certificates: "Certificates",
+        http: "ServeHttp",
+        ends: "Ends | None" = None,
     ) -> None:
-        """Wait for the connection. ``http`` makes who serves it when the TLS is ours."""
+        """Wait for the connection. ``http`` makes who serves it when it is a visitor of https.
+
+        ``ends`` are known when they are not those of the socket.
+        """
         self._edge = edge
+        self._ends = ends
         self._certificates = certificates
         self._http = http
         self._hello = bytearray()
@@ -240,49 +152,91 @@ class TlsArrival(asyncio.BufferedProtocol):
             self._refuse(client_hello.ALERT_UNRECOGNIZED_NAME)
             return
         endpoint = self._edge.registry.find_sni(name)
-        if endpoint is not None and endpoint.scheme == "tls":
-            self._pass_through(endpoint, hello, name)
+        if endpoint is None or endpoint.scheme != "tls":
+            self._decide_https(hello, name, endpoint)
+        elif endpoint.tls is None:
+            self._pass_through(endpoint, hello)
+        else:
+            self._end_tls(endpoint, endpoint.tls, hello, name)
+
+    def _decide_https(self, hello: client_hello.ClientHello, name: str, endpoint: "Endpoint | None") -> None:
+        """Serve a visitor of an https endpoint, or show our page where none is online."""
+        if hello.alpn and _HTTP_NAMES.isdisjoint(hello.alpn):
+            self._refuse(client_hello.ALERT_NO_APPLICATION_PROTOCOL)
+            return
+        settings = PLAIN if endpoint is None or endpoint.tls is None else endpoint.tls
+        self._end_tls(endpoint, settings, hello, name)
+
+    def _end_tls(
+        self,
+        endpoint: "Endpoint | None",
+        settings: "TlsSettings",
+        hello: client_hello.ClientHello,
+        name: str,
+    ) -> None:
+        """End TLS here, with a certificate that is at hand, or as soon as it is there."""
+        facts = TlsFacts(hello, settings)
+        if settings.chain:
+            self._shake_hands(endpoint, facts)
             return
         if endpoint is not None and endpoint.url.is_wildcard and not self._certificates.is_uploaded(name):
             name = endpoint.url.host
-        context = self._certificates.at_hand(name, self._edge.now())
-        if context is not None:
-            self._terminate(context)
+        facts.shown = self._certificates.at_hand(name, self._edge.now())
+        if facts.shown is not None:
+            self._shake_hands(endpoint, facts)
         elif endpoint is None and not self._certificates.is_uploaded(name):
             self._refuse(client_hello.ALERT_UNRECOGNIZED_NAME)
         else:
             assert self._transport is not None
             self._transport.pause_reading()
-            self._edge.tasks.start(self._terminate_issued(name), name=f"certificate of {name}")
+            self._edge.tasks.start(self._certify(endpoint, facts, name), name=f"certificate of {name}")
 
-    def _pass_through(self, endpoint: "Endpoint", hello: client_hello.ClientHello, name: str) -> None:
-        assert self._transport is not None
-        visitor = RawVisitor(
-            self._edge,
-            lambda: endpoint,
-            first=bytes(self._hello),
-            passthrough=True,
-            server_name=name,
-            tls_version=_TLS_VERSIONS.get(hello.version, ""),
-        )
-        hand_over(self._transport, visitor)
-
-    async def _terminate_issued(self, name: str) -> None:
+    async def _certify(self, endpoint: "Endpoint | None", facts: TlsFacts, name: str) -> None:
+        """Have a certificate issued, then go on."""
         assert self._transport is not None
         try:
-            context = await self._certificates.issue(name, self._edge.now())
+            facts.shown = await self._certificates.issue(name, self._edge.now())
         except PortwayError as error:
             _log.warning("no certificate for %s: %s", name, error)
             self._refuse(_INTERNAL_ERROR)
             return
         if not self._transport.is_closing():
             self._transport.resume_reading()
-            self._terminate(context)
+            self._shake_hands(endpoint, facts)
 
-    def _terminate(self, context: ssl.SSLContext) -> None:
+    def _pass_through(self, endpoint: "Endpoint", hello: client_hello.ClientHello) -> None:
         assert self._transport is not None
+        first = bytes(self._hello)
+        serving = Serving(
+            self._edge,
+            lambda: endpoint,
+            first=first,
+            passthrough=True,
+            ends=self._ends,
+            tls=TlsFacts(hello),
+        )
+        hand_over(self._transport, RawVisitor(serving, seen=len(first)))
+
+    def _shake_hands(self, endpoint: "Endpoint | None", facts: TlsFacts) -> None:
+        """Hand the connection to whom it is for; the handshake is theirs."""
+        assert self._transport is not None
+        assert facts.settings is not None
+        raw = endpoint is not None and endpoint.scheme == "tls"
+        try:
+            context = self._certificates.contexts.get(facts.settings, facts.shown, () if raw else HTTP_ALPN)
+        except ConfigError as error:
+            _log.warning("the TLS of %s cannot be ended: %s", facts.sni, error)
+            self._refuse(_INTERNAL_ERROR)
+            return
         pump = TlsPump(context, server_side=True)
-        hand_over(self._transport, self._http(pump, bytes(self._hello)))
+        first = bytes(self._hello)
+        if raw:
+            pump.received(first)
+            serving = Serving(self._edge, lambda: endpoint, ends=self._ends, tls=facts)
+            timeout = self._edge.config.limits.tls_handshake
+            hand_over(self._transport, TlsVisitor(serving, pump, handshake_timeout=timeout))
+        else:
+            hand_over(self._transport, self._http(pump, first, facts, self._ends))
 
     def _refuse(self, alert: int) -> None:
         """Say why in TLS's own words, and close."""

@@ -1,8 +1,7 @@
 """What is known of a visitor's TLS: for policies, events and the upstream.
 
 A hello is known before it is decided whose TLS it is; what was agreed on is known after the handshake,
-and of TLS that is passed through, never. Session resumption is not told: visitors that must show a
-certificate are never resumed, and of the others it makes no difference.
+and of TLS that is passed through, never.
 
 Upstreams of mutual TLS learn who visits from four header fields, ``ngrok-mtls-…``. They are written for
 certificates that were verified, and for no others: what anybody may claim must not look like proof.

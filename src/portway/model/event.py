@@ -45,6 +45,16 @@ class HttpRequestComplete:
     tls_cipher: str = ""
     error_code: str = ""
     aborted: bool = False
+    traffic_policy_logs: tuple[object, ...] = ()
+    """What the action ``log`` said, in order."""
+    ip_policy_decision: str = ""
+    """``allow`` or ``block``; like those below empty where no policy asked."""
+    basic_auth_decision: str = ""
+    basic_auth_username: str = ""
+    circuit_breaker_decision: str = ""
+    """``allow``, ``block`` or ``allow_while_open``."""
+    compression_algorithm: str = ""
+    compression_bytes_saved: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +80,10 @@ class TcpConnectionClosed:
     bytes_in: int = 0
     bytes_out: int = 0
     tls_version: str = ""
+    ja4: str = ""
     error: str = ""
+    traffic_policy_logs: tuple[object, ...] = ()
+    ip_policy_decision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

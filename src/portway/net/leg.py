@@ -214,6 +214,20 @@ class Leg(asyncio.BufferedProtocol):
         if not self._reported:
             self.on_reset(code)
 
+    def retract(self, first: int = 0) -> bool:
+        """Forget a Pipe that was cut before a byte had passed, so that another one may be joined.
+
+        ``first`` is how many bytes `join` was given. Return False when it is too late.
+        """
+        if self.bytes_in > first or self.bytes_out or self._ended or self._finished:
+            return False
+        self._kept.clear()
+        return True
+
+    def dismiss(self) -> None:
+        """Close in order a socket that was never joined."""
+        self._close()
+
     @property
     def transport(self) -> asyncio.Transport | None:
         """The socket's transport, None before it is connected."""

@@ -25,12 +25,12 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from portway.errors import ConfigError, ConnectError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 #: OpenSSL's largest record: what one `SSL_read` gives at most.
 RECORD = 16_384
@@ -45,6 +45,22 @@ class Agreed:
     alpn: str
     server_hostname: str
     peer_certificate: bytes
+
+
+class Context(Protocol):
+    """What a pump runs under: an ``ssl.SSLContext``, or what behaves like one (`edge.lax_tls`)."""
+
+    check_hostname: bool
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+    ) -> ssl.SSLObject:
+        """Make a connection between two memory BIOs."""
+        ...
 
 
 class TlsPump:
@@ -68,9 +84,7 @@ class TlsPump:
         "truncated",
     )
 
-    def __init__(
-        self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None
-    ) -> None:
+    def __init__(self, context: Context, *, server_side: bool, server_hostname: str | None = None) -> None:
         """Make a pump. `server_hostname` (client side) is the name or IP address to verify.
 
         Raises ConnectError("tls") when it is missing or cannot be a name.
@@ -302,15 +316,20 @@ def agent_context(cas: "str | bytes | Path | None" = None) -> ssl.SSLContext:
     return context
 
 
-def service_context(chain: "Path | str | bytes", key: "Path | str | bytes") -> ssl.SSLContext:
+def service_context(
+    chain: "Path | str | bytes", key: "Path | str | bytes", *, alpn: "Sequence[str]" = ()
+) -> ssl.SSLContext:
     """Make a server's context, TLS 1.2 or newer, from PEM files (paths) or from PEM bytes.
 
-    Asks for no ALPN and no client certificate. It costs about 1 ms: make it once per certificate.
-    Raises ConfigError.
+    ``alpn`` are the protocols that it agrees on, best first; empty: none is agreed on. Asks for no client
+    certificate and takes no early data, which somebody could replay. It costs about 1 ms: make it once
+    per certificate. Raises ConfigError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION  # TLS 1.2: a handshake at the visitor's pleasure
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
     try:
         if isinstance(chain, bytes) or isinstance(key, bytes):
             _load_bytes(context, _pem(chain), _pem(key))

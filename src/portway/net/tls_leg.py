@@ -38,7 +38,7 @@ class TlsLeg(Leg):
         on_closed: Callable[[Self], None] | None = None,
         handshake_timeout: float = HANDSHAKE_TIMEOUT,
     ) -> None:
-        """Make a leg around a pump. `handshake_timeout` is in seconds."""
+        """Make a leg around a pump. `handshake_timeout` is in seconds; 0: it may take for ever."""
         super().__init__(on_closed=on_closed)
         self.pump = pump
         self._parked = False
@@ -104,7 +104,8 @@ class TlsLeg(Leg):
 
     def _ready(self) -> None:
         """The socket is connected: shake hands first."""
-        self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._too_slow)
+        if self._timeout:
+            self._deadline = asyncio.get_running_loop().call_later(self._timeout, self._too_slow)
         self._advance()
 
     def _advance(self) -> None:

@@ -16,10 +16,10 @@ import time
 from dataclasses import replace
 from typing import Final, TextIO
 
+from portway.edge.ports import CertificatePem
 from portway.errors import Error
 from portway.net.local import LocalSocket
 from portway.net.loop import run
-from portway.net.tls import service_context
 from portway.server import bootstrap, logs
 from portway.server.bootstrap import DataFolder, Ports
 from portway.server.config import ServeConfig
@@ -90,7 +90,7 @@ class _Service:
                 self._link,
                 self._log,
                 secret=self._folder.secret(),
-                context=service_context(chain, key),
+                certificate=CertificatePem(chain.read_bytes(), key.read_bytes()),
                 api=api.address,
                 live=self._directory,
             )

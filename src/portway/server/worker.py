@@ -18,7 +18,6 @@ in the kernel until the very end, so that only then their next try is due.
 import asyncio
 import logging
 import secrets
-import ssl
 import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from portway.cluster.local import LocalClaims
 from portway.cluster.table import Table
 from portway.edge.binding import API_LABEL, public_url
+from portway.edge.certificates import Certificates
 from portway.edge.cloud import CloudEndpoints
 from portway.edge.endpoints import Endpoints, Randomness
 from portway.edge.gateway import Gateway
@@ -35,18 +35,23 @@ from portway.edge.listener import Door, Edge
 from portway.edge.local_member import LocalMember
 from portway.edge.pool import Pool
 from portway.edge.ports import EdgeConfig, Limits
+from portway.edge.proxied import arrivals
 from portway.edge.registry import Endpoint, Registry
 from portway.edge.seal import Seal
 from portway.edge.tcp import TcpPorts
-from portway.edge.tls import Certificates, TlsArrival
+from portway.edge.tls import TlsArrival
 from portway.errors import ConfigError, Error, PortwayError
 from portway.model.url import parse_endpoint_url
 from portway.net.listen import Listener, listen
 from portway.net.local import LocalPipes
 from portway.net.tasks import Tasks
+from portway.net.tls import service_context
 
 if TYPE_CHECKING:
-    from portway.edge.ports import Control, EventSink
+    from portway.edge.ends import Ends
+    from portway.edge.ports import CertificatePem, Control, EventSink
+    from portway.edge.tls_facts import TlsFacts
+    from portway.net.tls import TlsPump
     from portway.server.config import EdgeConfig as Settings
 
 _log = logging.getLogger(__name__)
@@ -104,11 +109,11 @@ class Worker:
         events: "EventSink",
         *,
         secret: bytes,
-        context: ssl.SSLContext,
+        certificate: "CertificatePem",
         api: str | None = None,
         live: "EventSink | None" = None,
     ) -> None:
-        """Serve. ``context`` shows the service's own certificate, to agents and to visitors.
+        """Serve. ``certificate`` is the service's own, which agents and visitors are shown.
 
         ``api`` is the path of the Unix socket on which the API answers; None publishes none.
         ``live`` hears of sessions and endpoints in place of ``events``.
@@ -117,7 +122,9 @@ class Worker:
         claims = LocalClaims(Table(self.config.domain, self.settings.resume_grace), control)
         seal = Seal(secret)
         edge = Edge(self.config, self.registry, events, self.tasks)
-        ports = TcpPorts(edge, self.config.tcp_listen)
+        certificates = Certificates(certificate, self.config.domain, control, self.config.limits.certificates)
+        context = service_context(certificate.chain, certificate.key)
+        ports = TcpPorts(edge, self.config.tcp_listen, certificates)
         endpoints = Endpoints(
             self.config, self.registry, claims, control, ports, seal, life, wall=time.time, random=RANDOM
         )
@@ -125,20 +132,19 @@ class Worker:
         cloud = CloudEndpoints(
             self.registry, control.view, ports, claims, self.tasks, lead=endpoints.lead, below=RANDOM.below
         )
-        certificates = Certificates(context, self.config.domain, control, self.config.limits.certificates)
         self.claims, self.edge, self.ports, self.gateway, self.cloud = claims, edge, ports, gateway, cloud
         if api is not None:
             self._publish(api)
+
+        def serve_https(pump: "TlsPump", first: bytes, tls: "TlsFacts", ends: "Ends | None") -> HttpVisitor:
+            return HttpVisitor(edge, scheme="https", pump=pump, first=first, tls=tls, ends=ends)
+
         agents, plain, encrypted = self._doors
         agents.open(gateway.accept)
-        plain.open(lambda: HttpVisitor(edge, scheme="http", pump=None, first=b""))
-        encrypted.open(
-            lambda: TlsArrival(
-                edge,
-                certificates,
-                lambda pump, first: HttpVisitor(edge, scheme="https", pump=pump, first=first),
-            )
+        plain.open(
+            arrivals(edge, lambda ends: HttpVisitor(edge, scheme="http", pump=None, first=b"", ends=ends))
         )
+        encrypted.open(arrivals(edge, lambda ends: TlsArrival(edge, certificates, serve_https, ends)))
         self.tasks.start(self._restore(control, claims, ports), name="restore kept names")
         self.tasks.start(claims.run(), name="journal of names")
         self.tasks.start(edge.idle.run(), name="idle visitors")

@@ -1,0 +1,162 @@
+"""What a visitor needs whose bytes are passed on unread, whoever carries them.
+
+A :class:`Serving` finds the endpoint, opens a stream on one of its members, joins it to the visitor's leg,
+and tells at the end what the connection was. The leg is plain (``edge/tcp.py``) or ends the visitor's TLS
+first (``edge/tls_visitor.py``).
+
+::
+
+    leg connected ── arrived ── (TLS handshake) ── open ──▶ joined ──▶ finished
+                        └ no endpoint, or no member ──▶ dismissed ──────┘
+
+Whatever goes wrong, the visitor sees its connection closed and not a byte more: there is no place in its
+protocol for our errors. Operators find the reason in the event.
+"""
+
+from typing import TYPE_CHECKING
+
+from portway.edge.ends import Ends, ends_of
+from portway.edge.member import NoVerdict, Visitor
+from portway.errors import SessionClosed, StreamLimit
+from portway.model.event import TcpConnectionClosed
+from portway.net.address import split_address
+from portway.session import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portway.edge.listener import Edge
+    from portway.edge.member import Member
+    from portway.edge.registry import Endpoint
+    from portway.edge.tls_facts import TlsFacts
+    from portway.net.leg import Leg
+
+_UNKNOWN = Ends("", "")
+
+
+class Serving:
+    """One visitor of a tcp or a tls endpoint."""
+
+    __slots__ = (
+        "_edge",
+        "_ends",
+        "_failure",
+        "_find",
+        "_first",
+        "_member",
+        "_start",
+        "endpoint",
+        "passthrough",
+        "tls",
+    )
+
+    def __init__(
+        self,
+        edge: "Edge",
+        find: "Callable[[], Endpoint | None]",
+        *,
+        first: bytes = b"",
+        passthrough: bool = False,
+        ends: Ends | None = None,
+        tls: "TlsFacts | None" = None,
+    ) -> None:
+        """Serve one visitor of what ``find`` returns.
+
+        ``first`` are bytes that were read already and belong to the stream, ``passthrough`` says that they
+        are the visitor's TLS. ``ends`` are known when they are not those of the socket.
+        """
+        self._edge = edge
+        self._find = find
+        self._first = first
+        self._ends = ends
+        self._failure = ""
+        self._member: Member | None = None
+        self._start = edge.wall()
+        self.passthrough = passthrough
+        self.tls = tls
+        self.endpoint: Endpoint | None = None
+        """Whose visitor it is, once it has arrived."""
+
+    @property
+    def ends(self) -> Ends:
+        """Where the visitor came from and arrived."""
+        return self._ends or _UNKNOWN
+
+    def arrived(self, leg: "Leg") -> bool:
+        """Take note of a visitor whose socket is there; False when nobody is online for it."""
+        assert leg.transport is not None
+        if self._ends is None:
+            self._ends = ends_of(leg.transport)
+        self.endpoint = self._find()
+        if self.endpoint is None:
+            self._failure = "no endpoint is online here"
+            leg.dismiss()
+            return False
+        self.endpoint.counters.connections += 1
+        self.endpoint.counters.open += 1
+        self._edge.idle.add(leg, self._edge.now())
+        return True
+
+    def open(self, leg: "Leg") -> None:
+        """Open a stream on some member and join it, or dismiss the visitor."""
+        if not self._open(leg, ()):
+            leg.dismiss()
+
+    def again(self, leg: "Leg", code: int) -> bool:
+        """Try another member when the stream's agent was only too busy to take it; False: it is cut."""
+        member, endpoint = self._member, self.endpoint
+        if code == ErrorCode.ACCEPT_QUEUE_FULL and member and endpoint and leg.retract(len(self._first)):
+            endpoint.pool.busy(member, self._edge.now())
+            member.counters.open -= 1
+            self._member = None
+            if self._open(leg, (member,)):
+                return True
+        self._failure = self._failure or f"the agent's stream was reset with code {code}"
+        return False
+
+    def _open(self, leg: "Leg", without: "tuple[Member, ...]") -> bool:
+        """Open a stream on some member and join it; False when none can serve."""
+        assert self.endpoint is not None
+        client, server = self.ends
+        visitor = Visitor(client, server, self.endpoint.scheme, self.passthrough)
+        try:
+            self._member, pipe = self.endpoint.pool.open(visitor, leg, self._edge.now(), without)
+        except (StreamLimit, SessionClosed, NoVerdict) as error:
+            self._failure = str(error)
+            return False
+        self._member.counters.open += 1
+        leg.join(pipe, self._first)
+        return True
+
+    def finished(self, leg: "Leg") -> None:
+        """Count and tell what the connection was."""
+        self._edge.idle.discard(leg)
+        endpoint = self.endpoint
+        if endpoint is not None:
+            endpoint.counters.closed(leg.bytes_in, leg.bytes_out)
+        if self._member is not None:
+            self._member.counters.closed(leg.bytes_in, leg.bytes_out)
+        if self._edge.config.access_events:
+            self._edge.events.emit(self._event(leg))
+
+    def _event(self, leg: "Leg") -> TcpConnectionClosed:
+        endpoint, tls = self.endpoint, self.tls
+        client_ip, client_port = split_address(self.ends.client)
+        server_ip, server_port = split_address(self.ends.server)
+        return TcpConnectionClosed(
+            account_id=endpoint.account_id if endpoint else "",
+            endpoint_id=self._member.id if self._member else "",
+            url=str(endpoint.url) if endpoint else "",
+            client_ip=client_ip,
+            client_port=client_port,
+            server_ip=server_ip,
+            server_port=server_port,
+            server_name=(tls.sni if tls else "") or (endpoint.url.host if endpoint else ""),
+            start_ts=self._start,
+            end_ts=self._edge.wall(),
+            bytes_in=leg.bytes_in,
+            bytes_out=leg.bytes_out,
+            tls_version=f"TLSv{tls.version}" if tls and tls.version in ("1.2", "1.3") else "",
+            ja4=tls.ja4 if tls else "",
+            error=self._failure or (str(leg.error) if leg.error else ""),
+        )
