@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from portway.agent.info import AgentSession
     from portway.agent.options import ClientInfo
     from portway.agent.rpc import RPCRequest
+    from portway.agent.serve import serve
     from portway.agent.sync import SyncAgent, SyncConnection, SyncForwarder, SyncListener
     from portway.agent.upstream import ProxyProtocol, Upstream
     from portway.agent.url import URL
@@ -110,6 +111,7 @@ __all__ = [
     "is_tcp_diagnose_failure",
     "is_tls_diagnose_failure",
     "listen",
+    "serve",
 ]
 
 _HOME = {
@@ -140,6 +142,7 @@ _HOME = {
     "agent.info": ("AgentSession",),
     "agent.options": ("ClientInfo",),
     "agent.rpc": ("RPCRequest",),
+    "agent.serve": ("serve",),
     "agent.sync": ("SyncAgent", "SyncConnection", "SyncForwarder", "SyncListener"),
     "agent.upstream": ("ProxyProtocol", "Upstream"),
     "agent.url": ("URL",),

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from portway.net import loop as loop_module
-from portway.net.loop import LoopName, new_loop_factory, run
+from portway.net.loop import LoopName, inside_loop, new_loop_factory, run
 
 
 async def _name() -> str:
@@ -49,3 +49,11 @@ def test_what_is_left_behind_is_cancelled() -> None:
     run(main())
     assert ended == ["cancelled"]
     assert sys.exc_info() == (None, None, None)
+
+
+def test_whether_a_loop_runs_here() -> None:
+    async def within() -> bool:
+        return inside_loop()
+
+    assert not inside_loop()
+    assert run(within())

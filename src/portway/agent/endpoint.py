@@ -24,6 +24,7 @@ from portway.wire.messages import Patch, ProxyHeader
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
+    from portway.agent.serve import App, Interface
 
 BACKLOG = 128
 """Connections that may wait for `EndpointListener.accept`; the service is refused further ones."""
@@ -240,6 +241,29 @@ class EndpointListener(Endpoint):
                 raise self._reason()
             await self._wait_for_one()
         return self._ready.popleft()
+
+    async def serve(
+        self,
+        app: "App",
+        *,
+        interface: "Interface" = "auto",
+        threads: int = 16,
+        grace: float = 10.0,
+    ) -> None:
+        """Serve an application to the visitors until the endpoint ends (`portway.agent.serve`).
+
+        ``app`` is an ASGI or a WSGI application, or ``async def app(reader, writer)``, each known by its
+        arguments or by ``interface``: "asgi", "wsgi", "streams". A WSGI application answers so many
+        requests at a time as there are ``threads``. When the endpoint ends, requests under way have
+        ``grace`` seconds to finish.
+
+        Returns after `close`, raises the service's `Error` when the service ended the endpoint,
+        `ConfigError` for an application that cannot be served here, and what a failing startup raises.
+        Cancelled, it stops accepting and gives what runs its grace; the endpoint stays online.
+        """
+        from portway.agent.serve import serve_listener  # only who serves needs it
+
+        await serve_listener(self, app, interface, threads, grace)
 
     def __aiter__(self) -> Self:
         """Iterate over the visitors' connections until the endpoint is closed."""

@@ -17,7 +17,7 @@ import socket
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, Unpack
 
 from portway.agent.agent import Agent
 from portway.agent.connection import Connection
@@ -30,6 +30,9 @@ from portway.agent.upstream import Upstream
 from portway.agent.url import URL
 from portway.net.loop import new_loop_factory
 from portway.session.driver import LINGER
+
+if TYPE_CHECKING:
+    from portway.agent.serve import App, Interface
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Endpoint)
@@ -262,6 +265,10 @@ class SyncListener(SyncEndpoint[EndpointListener]):
         Raises TimeoutError after so many seconds, and what `EndpointListener.accept` raises.
         """
         return SyncConnection(LOOP.run(asyncio.wait_for(self.endpoint.accept(), timeout)))
+
+    def serve(self, app: "App", *, interface: "Interface" = "auto", threads: int = 16) -> None:
+        """Serve an application until the endpoint ends; see `EndpointListener.serve`."""
+        LOOP.run(self.endpoint.serve(app, interface=interface, threads=threads))
 
 
 class SyncConnection:

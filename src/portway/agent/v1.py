@@ -13,7 +13,6 @@ an address, or ``addr=``    to be awaited                   online when the call
 What awaiting gives is an `EndpointForwarder`; its ``url`` may be called as well.
 """
 
-import asyncio
 from collections.abc import Coroutine, Generator
 from typing import Any, TypedDict, Unpack, overload
 
@@ -24,6 +23,7 @@ from portway.agent.sync import SyncForwarder
 from portway.agent.upstream import ProxyProtocol, Upstream
 from portway.agent.url import URL
 from portway.errors import ConfigError
+from portway.net.loop import inside_loop
 
 
 class OlderKeywords(TypedDict, total=False):
@@ -130,7 +130,7 @@ def forward(
     to, rest = _translate(addr if upstream is None else upstream, options)
     if isinstance(upstream, Upstream):
         return agent_for_later(token, to, rest)
-    if _inside_loop():
+    if inside_loop():
         return Forwarding(None, agent_for(token).forward(to, **rest))
     return Forwarding(sync_agent_for(token).forward(to, **rest), None)
 
@@ -155,11 +155,3 @@ def _translate(
     url = options.get("url", "") or domain
     options["proto"], options["url"] = older_address(options.get("proto"), url, remote_addr)
     return upstream, options
-
-
-def _inside_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

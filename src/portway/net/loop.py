@@ -36,3 +36,12 @@ def run(main: Coroutine[Any, Any, T], *, loop: LoopName = "auto", debug: bool | 
     """
     with asyncio.Runner(debug=debug, loop_factory=new_loop_factory(loop)) as runner:
         return runner.run(main)
+
+
+def inside_loop() -> bool:
+    """Say whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
