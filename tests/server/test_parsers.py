@@ -88,3 +88,22 @@ def test_a_folder_knows_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_values(parse: Callable[[str], object], text: str) -> None:
     with pytest.raises(ValueError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("", []),
+        ("10.0.0.0/8", ["10.0.0.0/8"]),
+        ("192.0.2.7", ["192.0.2.7/32"]),
+        ("10.0.0.0/8, fd00::/8 ,::1", ["10.0.0.0/8", "fd00::/8", "::1/128"]),
+    ],
+)
+def test_networks(text: str, networks: list[str]) -> None:
+    assert [str(network) for network in parsers.networks(text)] == networks
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "lb.example.com", "*", "10.0.0.0-10.0.0.9"])
+def test_wrong_networks(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a network"):
+        parsers.networks(text)

@@ -9,7 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from portway.net.leg import hand_over
+from portway.net.leg import feed, hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,23 +76,9 @@ class Early(asyncio.Protocol):
         if self._transport.is_closing():
             return
         hand_over(self._transport, protocol)
-        _give(protocol, bytes(self._came))
+        feed(self._transport, bytes(self._came))
         if not self._transport.is_closing():
             self._transport.resume_reading()
-
-
-def _give(protocol: asyncio.BaseProtocol, data: bytes) -> None:
-    """Let a protocol have what was read before it came."""
-    if not isinstance(protocol, asyncio.BufferedProtocol):
-        if data:
-            cast("asyncio.Protocol", protocol).data_received(data)
-        return
-    while data:
-        view = memoryview(protocol.get_buffer(len(data)))
-        n = min(len(view), len(data))
-        view[:n] = data[:n]
-        protocol.buffer_updated(n)
-        data = data[n:]
 
 
 class Moving(Protocol):
@@ -172,6 +158,8 @@ class Edge:
         self.now = asyncio.get_running_loop().time
         self.wall = wall
         self.idle = IdleWatch(config.limits.idle)
+        self.draining = False
+        """The service ends: each HTTP connection that still comes serves one request."""
         self._logged: dict[str, float] = {}
 
     def may_log(self, what: str, interval: float) -> bool:

@@ -17,7 +17,7 @@ from portway.errors import ConfigError
 from portway.model.address import pool_host
 from portway.model.plan import Plan
 from portway.server import parsers, where, yaml_file
-from portway.server.parsers import Address, PortRange
+from portway.server.parsers import Address, Network, PortRange
 from portway.server.plan_limits import plan_limits
 
 T = TypeVar("T")
@@ -51,6 +51,8 @@ class EdgeConfig:
     """Names that may be bound without a reservation: those below the domain, any, or none."""
     access_events: bool = True
     """Make the events of requests and visitors: off when the access log, which takes them, is off."""
+    proxy_from: tuple[Network, ...] = ()
+    """Load balancers: visitors' connections from there begin with a PROXY header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,9 @@ UNRESERVED_DOMAINS = Option(
 TRUST_FORWARDED = Option(
     "trust_forwarded", BEHAVIOUR, "all|none", "all", parsers.choice("all", "none"),
     "all: append to the X-Forwarded-… headers that visitors send; none: drop those first.")  # fmt: skip
+PROXY_FROM = Option(
+    "proxy_from", BEHAVIOUR, "CIDR,…", "none", parsers.networks,
+    "Load balancers: their connections to visitors' ports must begin with a PROXY header.")  # fmt: skip
 RESUME_GRACE = Option(
     "resume_grace", BEHAVIOUR, "DURATION", "180s", parsers.duration,
     "How long a name waits for its lost agent. 0 frees it at once.")  # fmt: skip
@@ -192,7 +197,7 @@ OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, LISTEN_HTTP, LISTEN_HTTPS, TCP_PORTS,
     DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS,
-    API_RATE, API_PARALLEL,
+    API_RATE, API_PARALLEL, PROXY_FROM,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
 )  # fmt: skip
 """Every option, in the order of the help text."""
@@ -280,6 +285,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         endpoints_per_session=settings.value(ENDPOINTS_PER_SESSION),
         unreserved_domains=_unreserved(settings.value(UNRESERVED_DOMAINS)),
         access_events=settings.value(ACCESS_LOG),
+        proxy_from=settings.given(PROXY_FROM) or (),
     )
 
 

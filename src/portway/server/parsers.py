@@ -3,12 +3,15 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 
 from portway.control.store.url import is_url
 from portway.errors import Error
 from portway.model.url import normal_host
+
+Network = IPv4Network | IPv6Network
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", re.ASCII)
 _UNITS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -57,6 +60,17 @@ def address(text: str) -> Address:
     if not host.isprintable() or " " in host:
         raise ValueError(f"{text!r} is not HOST:PORT")
     return Address(host or "0.0.0.0", _port(digits, least=0))
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read networks, ``10.0.0.0/8, fd00::/8``; an address alone is a network of one. "" is none."""
+    found: list[Network] = []
+    for part in text.replace(",", " ").split():
+        try:
+            found.append(ip_network(part))
+        except ValueError as error:
+            raise ValueError(f"{part!r} is not a network such as 10.0.0.0/8: {error}") from error
+    return tuple(found)
 
 
 def port(text: str) -> int:
