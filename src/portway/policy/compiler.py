@@ -218,15 +218,15 @@ class _Document:
             self._problem(2264, node, f"a policy may have {self._limits.rules} rules, not {self._rules}")
             return ()
         rules: list[Rule] = []
-        closed = False
         for item in node.items:
-            if closed:
-                self._problem(2207, item, "this rule is never reached: an earlier one ends every request")
-                closed = False  # said once
             rule = self._rule(item)
             if rule is not None:
                 rules.append(rule)
-                closed = rule.always_ends
+        ending = next((index for index, rule in enumerate(rules[:-1]) if rule.always_ends), None)
+        if ending is not None:
+            rule = rules[ending + 1]
+            said = f"this rule is never reached: {rules[ending]} ends every request"
+            self._compiler.problem_at(2207, rule.line, rule.column, rule.path, said)
         return tuple(rules)
 
     def _rule(self, node: Node) -> Rule | None:
@@ -238,17 +238,15 @@ class _Document:
         text = "" if name is None else fields.text_of(name, "name", most=1_000_000)
         if name is not None and len(text) > self._limits.name:
             self._problem(2208, name, f"a name is at most {self._limits.name} characters long")
-        conditions = self._conditions(fields)
+        listed = fields.items("expressions")
+        conditions = self._conditions(listed)
         steps = self._steps(node, fields)
         fields.end()
-        if len(conditions) < len(
-            fields.items("expressions")
-        ):  # some are wrong: the rule is not unconditional
+        if len(conditions) < len(listed):  # some are wrong: that does not make the rule unconditional
             steps = [replace(step, ends=False) for step in steps]
-        return Rule(text, node.path, node.line, tuple(conditions), tuple(steps))
+        return Rule(text, node.path, node.line, node.column, tuple(conditions), tuple(steps))
 
-    def _conditions(self, fields: Fields) -> list[Expression]:
-        nodes = fields.items("expressions")
+    def _conditions(self, nodes: list[Node]) -> list[Expression]:
         if len(nodes) > self._limits.expressions:
             self._problem(2265, nodes[0], f"a rule may have {self._limits.expressions} expressions")
             return []
@@ -267,14 +265,14 @@ class _Document:
             return []
         steps: list[Step] = []
         for node in listed.items:
-            if steps and steps[-1].ends:
-                self._problem(
-                    2207, node, f"this action is never reached: {steps[-1].type.name} ends the request"
-                )
-                steps[-1] = replace(steps[-1], ends=False)  # said once
             step = self._step(node)
             if step is not None:
                 steps.append(step)
+        ending = next((index for index, step in enumerate(steps[:-1]) if step.ends), None)
+        if ending is not None:
+            step = steps[ending + 1]
+            said = f"this action is never reached: {steps[ending].type.name} ends the request"
+            self._compiler.problem_at(2207, step.line, step.column, step.path, said)
         return steps
 
     def _step(self, node: Node) -> Step | None:
@@ -299,7 +297,13 @@ class _Document:
             settings.end()
         sound = len(self._compiler.problems) == before
         return Step(
-            kind, action, node.path, node.line, ends=sound and kind.ends(action), guard=kind.is_guard(action)
+            kind,
+            action,
+            node.path,
+            node.line,
+            node.column,
+            ends=sound and kind.ends(action),
+            guard=kind.is_guard(action),
         )
 
     def _type(self, node: Node) -> "ActionType | None":
@@ -310,7 +314,7 @@ class _Document:
             self._problem(
                 2201,
                 node,
-                f"{name} is not supported by this service yet, and a policy is carried out whole or not at all",
+                f"{name} is not supported by this service yet, and a policy is never carried out in part",
             )
             return None
         kind = table().get(name)
@@ -332,7 +336,8 @@ class _Document:
             self._problem(
                 2235,
                 root,
-                f"not every request is ended: {phase} needs a rule without expressions that answers, closes or forwards",
+                f"not every request is ended: {phase} needs a rule without expressions "
+                "that answers, closes or forwards",
             )
 
 

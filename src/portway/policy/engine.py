@@ -59,6 +59,7 @@ class Step:
     action: "Action"
     path: str
     line: int
+    column: int
     ends: bool
     """Nothing after it can run."""
     guard: bool
@@ -72,6 +73,7 @@ class Rule:
     name: str
     path: str
     line: int
+    column: int
     conditions: tuple[Expression, ...]
     steps: tuple[Step, ...]
 
@@ -258,7 +260,7 @@ class Run:
             raise ActionFailed(INTERPOLATION_FAILED, f"A value could not be computed: {error}") from error
 
     def typed(self, template: "Template") -> object:
-        """Return the value of a template that is a single ``${…}``, else its text. Raises ActionFailed 2238."""
+        """Return the value of a single ``${…}``, else the text. Raises ActionFailed 2238."""
         try:
             return template.value(self)
         except EvaluationError as error:

@@ -12,9 +12,9 @@ from a function of ours; all of them leave as :class:`EvaluationError`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from portway.policy.functions import ANY, Function, enter, functions
 from portway.policy.growth import TooLarge, growth_of
@@ -104,17 +104,17 @@ class Expression:
         values: dict[str, object] = {}
         for name in self.names:
             try:
-                values[name] = scope.value(name)
+                values[name] = without_nul(scope.value(name))
             except Absent:
                 pass  # the evaluator says so where it matters
         enter(scope)
         try:
             result = self._program.eval(_environment(self.phase).Activation(values))
             if result.type() == _runtime().Type.ERROR:
-                raise EvaluationError(_said(str(result.value()), self.names, values))
+                raise EvaluationError(_said(str(result.value())))
             return _plain(result.plain_value())
-        except RuntimeError as error:
-            raise EvaluationError(_said(str(error), self.names, values)) from error
+        except (RuntimeError, ValueError) as error:
+            raise EvaluationError(_said(str(error))) from error
 
 
 def compile_expression(source: str, phase: Phase, limits: PolicyLimits, world: "World") -> Expression:
@@ -164,7 +164,8 @@ def _environment(phase: Phase) -> Any:
 
 
 _KINDS: Final = (
-    "string", "int", "uint", "double", "bool", "bytes", "timestamp", "duration", "null_type", "list(dyn)", "map(dyn, dyn)",
+    "string", "int", "uint", "double", "bool", "bytes", "timestamp", "duration", "null_type",
+    "list(dyn)", "map(dyn, dyn)",
 )  # fmt: skip
 
 
@@ -178,10 +179,34 @@ def _overloads(function: Function, number: int) -> list[Any]:
             _type(function.result),
             [_type(kind if each == ANY else each) for each in function.parameters],
             function.method,
-            function.call,
+            _guarded(function.call),
         )
         for index, kind in enumerate(kinds)
     ]
+
+
+def _guarded(call: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments: without_nul(call(*arguments))
+
+
+def without_nul(value: Any) -> Any:
+    """Return a value whose texts the runtime takes whole: it would cut them at a NUL, unasked.
+
+    In texts U+FFFD stands in its place, so that ``/admin%00x`` is never ``/admin``. Bytes raise ValueError.
+    """
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd") if "\0" in value else value
+        case list():
+            return [without_nul(each) for each in cast("list[Any]", value)]
+        case dict():
+            return {
+                without_nul(key): without_nul(each) for key, each in cast("dict[Any, Any]", value).items()
+            }
+        case bytes() | bytearray() if 0 in value:
+            raise ValueError("bytes with a zero among them are not supported")
+        case _:
+            return value
 
 
 @cache
@@ -204,15 +229,16 @@ def _type(text: str) -> Any:
 
 def _plain(value: object) -> object:
     """Return a value without the runtime's own types."""
-    if isinstance(value, bytearray):
-        return bytes(value)
-    if isinstance(value, list):
-        return [_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, dict):
-        return {_plain(key): _plain(each) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
-    if value is None or type(value).__module__ in {"builtins", "datetime"}:
-        return value
-    return str(value)  # a type, as of type(1)
+    match value:
+        case bytearray():
+            return bytes(value)
+        case list():
+            return [_plain(each) for each in cast("list[object]", value)]
+        case dict():
+            return {_plain(key): _plain(each) for key, each in cast("dict[object, object]", value).items()}
+        case _:
+            plain = value is None or type(value).__module__ in {"builtins", "datetime"}
+            return value if plain else str(value)  # a type, as of type(1)
 
 
 _PLACE: Final = re.compile(r"<input>:([0-9]+):([0-9]+): ([^\n]*)")
@@ -231,10 +257,9 @@ def _refused(said: str, made: Rewritten) -> CompileError:
     return CompileError(message[:300], made.origin(offset))
 
 
-def _said(text: str, names: tuple[str, ...], values: Mapping[str, object]) -> str:
+def _said(text: str) -> str:
     """Return what the runtime said, for people."""
     absent = _MISSING.search(text)
     if absent is not None:
         return f"{absent[1]} is absent"
-    del names, values
     return text.partition(": ")[2] or text

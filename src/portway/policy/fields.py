@@ -9,6 +9,7 @@ written, and quoted numbers and booleans where those are wanted. Null is an abse
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from portway.policy.document import Node
@@ -264,14 +265,7 @@ class Fields:
         """Return names (in lower case) and values of fields of HTTP. 2208–2213 for what is wrong."""
         found: list[tuple[str, Template]] = []
         for key, node in self.entries(name, least=least, most=most, code=2212):
-            line, column = self.node.entries[name].keys.get(key, (node.line, node.column))
-            lower = self.header_name(
-                key,
-                forbidden,
-                lambda code, text, at=(line, column): self._compiler.problem_at(
-                    code, *at, self.node.entries[name].path, text
-                ),
-            )
+            lower = self.header_name(key, forbidden, self._complainer(self.node.entries[name], key))
             value = self.text_of(node, f"the value of {key!r}", most=10 * HEADER_VALUE_LIMIT)
             template = self._compiler.template(node, code=2213)
             self._check_value(node, key, value, template)
@@ -281,12 +275,19 @@ class Fields:
     def header_names(self, name: str, *, least: int, most: int, forbidden: Collection[str] = ()) -> list[str]:
         """Return a list of names of fields of HTTP, in lower case. 2208–2212 for what is wrong."""
         nodes = self.items(name, least=least, most=most, code=2212)
-        return [
-            self.header_name(
-                self.text_of(node, name), forbidden, lambda code, text, at=node: self.problem(code, text, at)
-            )
-            for node in nodes
-        ]
+        names: list[str] = []
+        for node in nodes:
+            text = self.text_of(node, name)
+            names.append(self.header_name(text, forbidden, partial(self._complain, node)))
+        return names
+
+    def _complain(self, node: Node, code: int, message: str) -> None:
+        self.problem(code, message, node)
+
+    def _complainer(self, table: Node, key: str) -> Callable[[int, str], None]:
+        """Return what records problems at a key of a map."""
+        line, column = table.keys.get(key, (table.line, table.column))
+        return lambda code, message: self._compiler.problem_at(code, line, column, table.path, message)
 
     @staticmethod
     def header_name(name: str, forbidden: Collection[str], complain: Callable[[int, str], None]) -> str:

@@ -1,5 +1,6 @@
 """Regular expressions of RE2: time linear in the input, no look-around. The one module that imports re2."""
 
+import importlib
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,8 +20,7 @@ def compile_regex(pattern: str) -> Any:
 
     What was compiled lately is kept: patterns that an interpolation makes are compiled once a value.
     """
-    import re2
-
+    re2: Any = importlib.import_module("re2")
     if len(pattern) > LONGEST:
         raise RegexError(f"longer than {LONGEST} characters")
     options = re2.Options()

@@ -43,9 +43,14 @@ STANDARD: Final = {
 }  # fmt: skip
 """Functions and methods of CEL itself."""
 
+TYPES: Final = {
+    "bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint",
+}  # fmt: skip
+"""Names of types, as of ``type(x) == int``."""
+
 _MEANT: Final = {
-    "includes": "contains", "starts_with": "startsWith", "ends_with": "endsWith", "length": "size", "len": "size",
-    "toLowerCase": "lower", "toUpperCase": "upper", "existsOne": "exists_one",
+    "includes": "contains", "starts_with": "startsWith", "ends_with": "endsWith", "length": "size",
+    "len": "size", "toLowerCase": "lower", "toUpperCase": "upper", "existsOne": "exists_one",
 }  # fmt: skip
 
 
@@ -137,6 +142,9 @@ class _Rewriter:
             self._say(name, node.start)
             return
         words = node.dotted()
+        if words[0:1] and words[0] in TYPES:
+            self._around(node)
+            return
         if node.kind == "select":
             operand = node.children[0]
             if self._lenient(operand) is not None:

@@ -7,9 +7,11 @@ expression is not a deep one.
 
 ::
 
-    expression = or [ "?" or ":" expression ]              primary = name [ "(" arguments ")" ] | literal
-    or .. product = binary operators, by precedence                | "(" expression ")" | "[" … "]" | "{" … "}"
-    unary = ("!" | "-")* member                            member = primary ( "." name [ "(" … ")" ] | "[" … "]" )*
+    expression = or [ "?" or ":" expression ]
+    or … product = binary operators, by precedence, of unary
+    unary = ( "!"* | "-"* ) member
+    member = primary ( "." name [ "(" arguments ")" ] | "[" expression "]" )*
+    primary = name [ "(" arguments ")" ] | literal | "(" expression ")" | "[" … "]" | "{" … "}"
 """
 
 import re
@@ -34,6 +36,9 @@ _LEVELS: Final = (
     frozenset(("+", "-")), frozenset(("*", "/", "%")),
 )  # fmt: skip
 """Binary operators, loosest first."""
+
+_NUL: Final = re.compile(r"\0|\\(?:u0000|[xX]00|U0{8}|000)")
+"""NUL and how it is written; in a raw string too, where it is hardly meant."""
 
 _WORDS: Final = {"true", "false", "null"}
 _RESERVED: Final = {
@@ -113,6 +118,8 @@ def _tokens(text: str) -> list[_Token]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
+            if text[at] == "=":
+                raise SyntaxFault("'=' has no place in an expression; '==' compares", at)
             raise SyntaxFault(f"{text[at]!r} has no place in an expression", at)
         kind, end = match.lastgroup or "", match.end()
         if kind == "string":
@@ -120,6 +127,8 @@ def _tokens(text: str) -> list[_Token]:
             if closed is None:
                 raise SyntaxFault("a string has no end", at)
             end = closed
+            if _NUL.search(text, at, end):
+                raise SyntaxFault("a string may not hold the character NUL", at)
         if kind != "space":
             found.append(_Token(kind, text[at:end], at, end))
         at = end

@@ -90,7 +90,7 @@ def _resolved(path: str) -> str:
 
 
 def media_type(text: str) -> tuple[str, dict[str, str]]:
-    """Return the media type in lower case, and its parameters. RFC 9110 §8.3.1; what is broken is left out."""
+    """Return the media type in lower case, and its parameters. RFC 9110 §8.3.1; what is broken is dropped."""
     kind, _, rest = text.partition(";")
     found: dict[str, str] = {}
     while rest and len(found) < 50:

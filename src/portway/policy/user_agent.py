@@ -22,15 +22,18 @@ _VERSION: Final = r"/([0-9][0-9A-Za-z._-]{0,40})"
 _PROGRAMS: Final = tuple(
     (name, re.compile(pattern + _VERSION, re.IGNORECASE))
     for name, pattern in (
-        ("Edge", r"\bEdg(?:e|A|iOS)?"), ("Opera", r"\b(?:OPR|Opera)"), ("Samsung Browser", r"\bSamsungBrowser"),
+        ("Edge", r"\bEdg(?:e|A|iOS)?"), ("Opera", r"\b(?:OPR|Opera)"),
+        ("Samsung Browser", r"\bSamsungBrowser"),
         ("Vivaldi", r"\bVivaldi"), ("Yandex Browser", r"\bYaBrowser"), ("Firefox", r"\b(?:Firefox|FxiOS)"),
-        ("Headless Chrome", r"\bHeadlessChrome"), ("Chrome", r"\b(?:Chrome|CriOS)"), ("Chromium", r"\bChromium"),
+        ("Headless Chrome", r"\bHeadlessChrome"), ("Chrome", r"\b(?:Chrome|CriOS)"),
+        ("Chromium", r"\bChromium"),
     )
 )  # fmt: skip
 _SAFARI: Final = re.compile(r"\bVersion/([0-9][0-9.]*).*\bSafari/", re.IGNORECASE)
 _EXPLORER: Final = re.compile(r"\bMSIE ([0-9.]+)|\bTrident/.*rv:([0-9.]+)")
 _ROBOT: Final = re.compile(
-    r"([A-Za-z][A-Za-z0-9_ -]{0,40}?(?:bot|spider|crawler|externalhit)[A-Za-z-]{0,20})(?:/([0-9][0-9A-Za-z._-]{0,40}))?",
+    r"([A-Za-z][A-Za-z0-9_ -]{0,40}?(?:bot|spider|crawler|externalhit)[A-Za-z-]{0,20})"
+    r"(?:/([0-9][0-9A-Za-z._-]{0,40}))?",
     re.IGNORECASE,
 )
 _FIRST: Final = re.compile(r"\s*([A-Za-z][A-Za-z0-9 ._-]{0,60}?)/([0-9][0-9A-Za-z._-]{0,40})")

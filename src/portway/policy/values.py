@@ -7,7 +7,7 @@ known are "". The tables below have an entry for every name of :mod:`portway.pol
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from portway.policy.certificate import Certificate, read_certificate
 from portway.policy.expression import Absent, Scope
@@ -53,6 +53,7 @@ def getters() -> Mapping[str, Getter]:
     found |= {f"conn.tls.{name}": _of_tls(name) for name in _TLS}
     for side in ("client", "server"):
         found |= {f"conn.tls.{side}.{name}": _of_certificate(side, get) for name, get in _CERTIFICATE.items()}
+    del found["conn.tls.server.pem"]  # documented for visitors only
     found |= {f"req.url.{name}" if name else "req.url": _of_url(get) for name, get in _URL.items()}
     found |= {f"req.user_agent.{name}": _of_agent(name) for name in _AGENT}
     for prefix in ("req", "res"):
@@ -288,8 +289,9 @@ def weigh(value: Any) -> int:
         case bytes() | bytearray():
             return 50 + len(value)
         case list():
-            return 60 + sum(8 + weigh(each) for each in value)
+            return 60 + sum(8 + weigh(each) for each in cast("list[Any]", value))
         case dict():
-            return 60 + sum(16 + weigh(key) + weigh(each) for key, each in value.items())
+            entries = cast("dict[Any, Any]", value).items()
+            return 60 + sum(16 + weigh(key) + weigh(each) for key, each in entries)
         case _:
             return 32

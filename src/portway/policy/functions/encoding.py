@@ -6,12 +6,12 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
 
 from portway.policy.functions import ANY, Function, FunctionError, bounded
 from portway.policy.functions.checksums import crc64_iso, xxhash64
-from portway.policy.written import to_json
+from portway.policy.written import to_json, written
 
 _DEEPEST: Final = 32
 """Levels of nesting of a JSON text that is decoded."""
@@ -33,6 +33,14 @@ def _base64_decode(text: str) -> bytes:
 
 def _base64_encode(data: bytes) -> str:
     return bounded(base64.b64encode(data).decode())
+
+
+def _decode_text(text: str) -> str:
+    return _text(_base64_decode(text))
+
+
+def _encode_text(text: str) -> str:
+    return _base64_encode(text.encode())
 
 
 def _digest(make: Callable[[bytes], bytes]) -> Callable[..., str]:
@@ -75,9 +83,11 @@ def _checked(value: Any, depth: int) -> Any:
     if depth < 0:
         raise FunctionError("the JSON text is nested too deeply")
     if isinstance(value, list):
-        return [_checked(each, depth - 1) for each in value]
+        return [_checked(each, depth - 1) for each in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {_checked(key, 0): _checked(each, depth - 1) for key, each in value.items()}
+        return {
+            _checked(key, 0): _checked(each, depth - 1) for key, each in cast("dict[Any, Any]", value).items()
+        }
     if isinstance(value, str):
         return (
             value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -107,15 +117,9 @@ def _query_encode(values: dict[Any, Any]) -> str:
     pairs: list[str] = []
     for key in sorted(values, key=str):
         value = values[key]
-        for each in value if isinstance(value, list) else [value]:
-            pairs.append(f"{_escape(str(key))}={_escape(_scalar(each))}")
+        many: list[Any] = value if isinstance(value, list) else [value]
+        pairs += [f"{_escape(str(key))}={_escape(written(each))}" for each in many]
     return bounded("&".join(pairs))
-
-
-def _scalar(value: Any) -> str:
-    from portway.policy.written import written
-
-    return written(value)
 
 
 def _is_query(text: str) -> bool:
@@ -194,8 +198,8 @@ _LIST: Final = "list(dyn)"
 FUNCTIONS: Final = [
     Function("base64.decode", ("string",), "bytes", _base64_decode),
     Function("base64.encode", ("bytes",), "string", _base64_encode),
-    Function("decodeBase64", ("string",), "string", lambda text: _text(_base64_decode(text)), method=True),
-    Function("encodeBase64", ("string",), "string", lambda text: _base64_encode(text.encode()), method=True),
+    Function("decodeBase64", ("string",), "string", _decode_text, method=True),
+    Function("encodeBase64", ("string",), "string", _encode_text, method=True),
     Function("basic_auth.encode", ("string", "string"), "string", _basic_auth),
     *_hash_functions(),
     Function("json.decode", ("string",), "dyn", _json_decode),

@@ -1,5 +1,6 @@
 """Functions that look at the request and the response, chance, and what rewriting puts into expressions."""
 
+from functools import partial
 from typing import Any, Final
 
 from portway.policy.functions import WITH_REQUEST, WITH_RESPONSE, Function, FunctionError, scope
@@ -55,9 +56,8 @@ _STRINGS: Final = "list(string)"
 
 def _in_table(table: str, name: str, kind: str, *, has: bool) -> Function:
     phases = WITH_RESPONSE if table.startswith("res") else WITH_REQUEST
-    if has:
-        return Function(name, ("string",), "bool", lambda key: _has(table, key), phases=phases)
-    return Function(name, ("string",), kind, lambda key: _values(table, key), phases=phases)
+    call = partial(_has if has else _values, table)
+    return Function(name, ("string",), "bool" if has else kind, call, phases=phases)
 
 
 FUNCTIONS: Final = [

@@ -1,6 +1,6 @@
 """Functions on lists."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from portway.policy.functions import Function, FunctionError, bounded
 from portway.policy.written import comparable
@@ -67,13 +67,16 @@ def _distinct(values: list[Any]) -> list[Any]:
 
 def _key(value: Any) -> object:
     """Return something hashable that is equal for equal values."""
-    if isinstance(value, list):
-        return ("list", *(_key(each) for each in value))
-    if isinstance(value, dict):
-        return ("map", frozenset((_key(key), _key(each)) for key, each in value.items()))
-    if isinstance(value, bytearray):
-        return bytes(value)
-    return (isinstance(value, bool), value)
+    match value:
+        case list():
+            return ("list", *(_key(each) for each in cast("list[Any]", value)))
+        case dict():
+            entries = cast("dict[Any, Any]", value).items()
+            return ("map", frozenset((_key(key), _key(each)) for key, each in entries))
+        case bytearray():
+            return bytes(value)
+        case _:
+            return (isinstance(value, bool), value)
 
 
 def _range(count: int) -> list[int]:

@@ -12,7 +12,9 @@ from typing import Any, Final
 from portway.policy.functions import Function, FunctionError, bounded
 from portway.policy.written import written
 
-_SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
 _SPACES: Final = re.compile(f"[{_SPACE}]+")
 _ASCII_UPPER: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _ASCII_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
@@ -47,7 +49,7 @@ def _substring(text: str, start: int, end: int | None = None) -> str:
 
 
 def _split(text: str, separator: str | None = None, most: int = -1) -> list[str]:
-    """Split; with a number the rest is dropped, as ngrok's page shows it: ``'a b c'.split(' ', 1)`` is ['a']."""
+    """Split; with a number the rest is dropped, as ngrok documents: ``'a b c'.split(' ', 1)`` is ['a']."""
     if separator is None:
         parts = [part for part in _SPACES.split(text) if part]
     elif not separator:
@@ -62,6 +64,26 @@ def _replace(text: str, old: str, new: str, most: int = -1) -> str:
     if len(text) + count * max(0, len(new) - len(old)) > 1 << 20:
         raise FunctionError("the result is too large")
     return text.replace(old, new, count)
+
+
+def _trim(text: str) -> str:
+    return text.strip(_SPACE)
+
+
+def _reverse(text: str) -> str:
+    return text[::-1]
+
+
+def _lower_ascii(text: str) -> str:
+    return text.translate(_ASCII_LOWER)
+
+
+def _upper_ascii(text: str) -> str:
+    return text.translate(_ASCII_UPPER)
+
+
+def _upper(text: str) -> str:
+    return bounded(text.upper())
 
 
 def _lower(text: str) -> str:
@@ -166,12 +188,12 @@ FUNCTIONS: Final = [
     Function("replace", ("string", "string", "string", "int"), "string", _replace, method=True),
     Function("substring", ("string", "int"), "string", _substring, method=True),
     Function("substring", ("string", "int", "int"), "string", _substring, method=True),
-    Function("trim", ("string",), "string", lambda text: text.strip(_SPACE), method=True),
-    Function("reverse", ("string",), "string", lambda text: text[::-1], method=True),
-    Function("lowerAscii", ("string",), "string", lambda text: text.translate(_ASCII_LOWER), method=True),
-    Function("upperAscii", ("string",), "string", lambda text: text.translate(_ASCII_UPPER), method=True),
+    Function("trim", ("string",), "string", _trim, method=True),
+    Function("reverse", ("string",), "string", _reverse, method=True),
+    Function("lowerAscii", ("string",), "string", _lower_ascii, method=True),
+    Function("upperAscii", ("string",), "string", _upper_ascii, method=True),
     Function("lower", ("string",), "string", _lower, method=True),
-    Function("upper", ("string",), "string", lambda text: bounded(text.upper()), method=True),
+    Function("upper", ("string",), "string", _upper, method=True),
     Function("isJson", ("string",), "bool", _is_json, method=True),
     Function("strings.quote", ("string",), "string", _quote),
 ]
