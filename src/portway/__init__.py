@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
+    from portway.agent.builder import Session, SessionBuilder
     from portway.agent.connection import Connection
-    from portway.agent.default import default_agent, listen
+    from portway.agent.default import default_agent
     from portway.agent.diagnose import (
         DiagnoseFailure,
         Diagnoser,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         is_tls_diagnose_failure,
     )
     from portway.agent.dialer import Dialer
+    from portway.agent.dual import Forwarding, Listening
     from portway.agent.endpoint import Endpoint, EndpointListener
     from portway.agent.events import (
         AgentConnectSucceeded,
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from portway.agent.sync import SyncAgent, SyncConnection, SyncForwarder, SyncListener
     from portway.agent.upstream import ProxyProtocol, Upstream
     from portway.agent.url import URL
-    from portway.agent.v1 import forward
+    from portway.agent.v1 import forward, listen, listen_and_forward
     from portway.errors import (
         AlreadyConnected,
         ConfigError,
@@ -91,12 +93,16 @@ __all__ = [
     "Error",
     "Event",
     "EventType",
+    "Forwarding",
     "HTTPRequestComplete",
     "ListenerClosed",
+    "Listening",
     "NotConnected",
     "PortwayError",
     "ProxyProtocol",
     "RPCRequest",
+    "Session",
+    "SessionBuilder",
     "SessionClosed",
     "StreamReset",
     "SyncAgent",
@@ -111,13 +117,15 @@ __all__ = [
     "is_tcp_diagnose_failure",
     "is_tls_diagnose_failure",
     "listen",
+    "listen_and_forward",
     "serve",
 ]
 
 _HOME = {
     "agent.agent": ("Agent",),
+    "agent.builder": ("Session", "SessionBuilder"),
     "agent.connection": ("Connection",),
-    "agent.default": ("default_agent", "listen"),
+    "agent.default": ("default_agent",),
     "agent.diagnose": (
         "Diagnoser",
         "DiagnoseFailure",
@@ -127,6 +135,7 @@ _HOME = {
         "is_tls_diagnose_failure",
     ),
     "agent.dialer": ("Dialer",),
+    "agent.dual": ("Forwarding", "Listening"),
     "agent.endpoint": ("Endpoint", "EndpointListener"),
     "agent.events": (
         "AgentConnectSucceeded",
@@ -146,7 +155,7 @@ _HOME = {
     "agent.sync": ("SyncAgent", "SyncConnection", "SyncForwarder", "SyncListener"),
     "agent.upstream": ("ProxyProtocol", "Upstream"),
     "agent.url": ("URL",),
-    "agent.v1": ("forward",),
+    "agent.v1": ("forward", "listen", "listen_and_forward"),
     "errors": (
         "AlreadyConnected",
         "ConfigError",

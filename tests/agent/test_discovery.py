@@ -169,3 +169,18 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 def test_a_service_shows_no_login() -> None:
     options = AgentOptions(connect_url="a.example:1", proxy_url="http://ann:secret@theirs.test")
     assert "secret" not in f"{options} {discover(options, {}, NOWHERE)!r}"
+
+
+@pytest.mark.row("T-034")
+@pytest.mark.parametrize(
+    ("host", "region", "expected"),
+    [
+        ("connect.example.com", "eu", "connect.eu.example.com"),
+        ("connect.example.com", "", "connect.example.com"),
+        ("localhost", "eu", "localhost"),
+        ("127.0.0.1", "eu", "127.0.0.1"),
+    ],
+)
+def test_the_address_of_a_region(host: str, region: str, expected: str, tmp_path: Path) -> None:
+    options = AgentOptions(connect_url=f"{host}:443", region=region)
+    assert discover(options, {}, tmp_path / "none").host == expected

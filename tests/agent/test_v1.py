@@ -188,3 +188,60 @@ async def test_one_that_is_never_awaited_says_so() -> None:
     pending = portway.forward(80)
     with pytest.warns(RuntimeWarning, match="never awaited"):
         del pending
+
+
+@pytest.mark.row("T-023", "T-064")
+async def test_listen_with_the_older_words(known: FakeService) -> None:
+    pending = portway.listen(proto="tcp", authtoken="t", proxy_proto="1", metadata="m")
+    assert "to be awaited" in repr(pending)
+    listener = await pending
+    assert listener.url() == "tcp://localhost:20001"
+    assert listener.proxy_protocol is portway.ProxyProtocol.V1
+    other = await portway.listen(proto="tls", authtoken="t", domain="a.example")
+    assert known.last.binds[1].opts["URL"] == "tls://a.example"
+    assert other.agent is listener.agent
+    await listener.agent.disconnect()
+
+
+@pytest.mark.row("T-034")
+async def test_a_region_is_an_agent_of_its_own(known: FakeService) -> None:
+    eu = await portway.listen(proto="tcp", authtoken="t", region="eu", remote_addr="localhost:20123")
+    here = await portway.listen(proto="tcp", authtoken="t")
+    assert eu.url == "tcp://localhost:20123"
+    assert eu.agent is not here.agent
+    assert eu.agent.options.region == "eu"
+    await eu.agent.disconnect()
+    await here.agent.disconnect()
+
+
+@pytest.mark.row("T-053", "T-054")
+async def test_listen_and_forward_takes_a_url(known: FakeService) -> None:
+    made = [
+        await portway.listen_and_forward("tcp://192.168.1.2:5432", authtoken="t"),
+        await portway.listen_and_forward("tls://192.168.1.2:5432", authtoken="t", proto="tcp"),
+        await portway.listen_and_forward("http://192.168.1.2", authtoken="t"),
+        await portway.forward(addr="192.168.1.2:5432", authtoken="t", proto="tcp"),
+    ]
+    assert [forwarder.protocol for forwarder in made] == ["tcp", "tcp", "https", "tcp"]
+    assert [str(forwarder.upstream_url) for forwarder in made] == [
+        "tcp://192.168.1.2:5432",
+        "tls://192.168.1.2:5432",
+        "http://192.168.1.2:80",
+        "tcp://192.168.1.2:5432",
+    ]
+    await made[0].agent.disconnect()
+
+
+@pytest.mark.row("T-023", "T-054")
+def test_listen_in_a_plain_script(edge: ServiceThread) -> None:
+    listening = portway.listen(proto="tcp", authtoken="good")
+    with socket.create_connection(("127.0.0.1", listening.url.port or 0)) as visitor:
+        visitor.sendall(b"hello")
+        with listening.accept(timeout=20) as connection:
+            assert connection.recv(100) == b"hello"
+            connection.sendall(b"you too")
+            assert visitor.recv(100) == b"you too"
+    assert isinstance(listening.endpoint, portway.EndpointListener)
+    listening.close()
+    with pytest.raises(portway.ListenerClosed):
+        listening.accept()

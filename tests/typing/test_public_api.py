@@ -5,7 +5,9 @@ sure that what type checkers see and what runs are the same names.
 """
 
 import ast
-from collections.abc import AsyncIterator, Coroutine
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -20,19 +22,23 @@ from portway import (
     AgentSession,
     Connection,
     ConnectionClosed,
+    Diagnoser,
+    Dialer,
     Endpoint,
     EndpointForwarder,
     EndpointListener,
     Error,
     Event,
+    Forwarding,
     HTTPRequestComplete,
+    Session,
+    SessionBuilder,
     SyncAgent,
     SyncConnection,
     SyncForwarder,
     SyncListener,
     Upstream,
 )
-from portway.agent.v1 import Forwarding
 
 
 async def agent() -> None:
@@ -67,6 +73,47 @@ async def default() -> None:
     assert_type(portway.forward(addr=8080, authtoken_from_env=True, proto="tcp"), Forwarding)
     assert_type(await portway.forward(8080), EndpointForwarder)
     assert_type(portway.forward(8080).url(), str)
+    assert_type(await portway.listen_and_forward("tcp://10.0.0.1:22", proxy_proto=2), EndpointForwarder)
+    assert_type(portway.listen("tcp://").accept(), SyncConnection)
+
+
+async def builder() -> None:
+    made = portway.Session.builder()
+    assert_type(made, SessionBuilder)
+    session = await made.authtoken_from_env().metadata("m").connect()
+    assert_type(session, Session)
+    assert_type(await session.tcp_endpoint().remote_addr("h:1").proxy_proto(2).listen(), EndpointListener)
+    assert_type(await session.http_endpoint().domain("d").listen_and_forward(80), EndpointForwarder)
+    assert_type(await session.close(), None)
+
+
+async def everything_else(made: Agent, endpoint: EndpointForwarder, listening: EndpointListener) -> None:
+    found = await made.diagnose(timeout=1)
+    assert_type(found.peer_certificates, tuple[bytes, ...])
+    assert_type(await endpoint.update(metadata="m"), None)
+    assert_type(endpoint.update_upstream("localhost:1"), None)
+    assert_type(await listening.serve(wsgi), None)
+    assert_type(await listening.serve(asgi), None)
+    assert_type(await listening.serve(streams), None)
+    dialer: Dialer = Dials()
+    assert_type(Upstream(80, dialer=dialer), Upstream)
+    diagnoser: Diagnoser = made
+    assert diagnoser is made
+
+
+class Dials:
+    async def dial(self, network: str, address: str) -> socket.socket:
+        return socket.create_connection(("localhost", 1))
+
+
+def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    return [b""]
+
+
+async def asgi(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+async def streams(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None: ...
 
 
 def sync() -> None:

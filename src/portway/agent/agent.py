@@ -75,6 +75,7 @@ class Agent:
         dialer: Dialer | None = None,
         tls_config: TLSConfig | None = None,
         multi_leg: bool = False,
+        region: str = "",
     ) -> None:
         """Take the options; no network activity.
 
@@ -100,8 +101,9 @@ class Agent:
         ``dialer`` makes every connection to the service, or to its proxy (`portway.agent.dialer`).
         ``tls_config`` is called with the `ssl.SSLContext` for the service before each connection, and may
         change it or return another. ``multi_leg`` opens a session to every address that the service
-        names, so that the loss of one leaves the others serving (`portway.agent.further`). Records go to
-        ``logger``, "portway.agent" unless said otherwise.
+        names, so that the loss of one leaves the others serving (`portway.agent.further`). ``region`` is
+        the older way to choose an address of the service: "eu" makes ``connect.eu.example.com`` of
+        ``connect.example.com``. Records go to ``logger``, "portway.agent" unless said otherwise.
 
         Raises `ConfigError` for a value that no service could accept or that is of a wrong type.
         """
@@ -126,6 +128,7 @@ class Agent:
             dialer=dialer,
             tls_config=tls_config,
             multi_leg=multi_leg,
+            region=region,
         )
         self.logger = logger or logging.getLogger("portway.agent")
         self._emitter = Emitter(self, handlers, self.logger)

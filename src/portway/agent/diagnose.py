@@ -18,6 +18,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, Protocol, cast, runtime_checkable
 
 from portway.agent.discovery import Service
@@ -133,10 +134,9 @@ class _Probe:
         async with asyncio.timeout(AUTH_TIMEOUT):
             await self.session.ready()
         self._step = "muxado"
-        clock = asyncio.get_running_loop().time
-        began = clock()
+        began = perf_counter()  # a loop's own clock may count whole milliseconds
         body = await self.session.call(StreamType.SRV_INFO, encode(SrvInfo()), timeout=AUTH_TIMEOUT)
-        latency = clock() - began
+        latency = perf_counter() - began
         return replace(self._found(), region=decode(SrvInfoResp, body).region, latency=latency)
 
     def failure(self, message: str) -> DiagnoseFailure:

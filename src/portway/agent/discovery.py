@@ -72,6 +72,7 @@ def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path,
             f", or start one on this machine with `portway serve` (it would leave {bootstrap})"
         )
     host, port = _split(address)
+    host = regional(host, options.region)
     own = "connect_url" in known and _same(_split(known["connect_url"]), (host, port))
     token = options.authtoken
     if token is None:
@@ -81,6 +82,14 @@ def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path,
     cas = options.connect_cas or environ.get("PORTWAY_CONNECT_CAS") or (known.get("ca_cert") if own else None)
     proxy = find_proxy(options, environ, host)
     return Service(host, port, (token or "").strip(), None if cas == SYSTEM_CAS else cas, proxy, name)
+
+
+def regional(host: str, region: str) -> str:
+    """Return the service's host in a region: ``connect.eu.example.com`` for ``connect.example.com``.
+
+    Other hosts, an address or localhost, name one machine and stay.
+    """
+    return f"connect.{region}.{host[8:]}" if region and host.startswith("connect.") else host
 
 
 def find_proxy(options: AgentOptions, environ: Mapping[str, str], host: str) -> Proxy | None:

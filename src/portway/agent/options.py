@@ -114,10 +114,11 @@ class AgentOptions:
     dialer: Dialer | None = field(default=None, repr=False)
     tls_config: TLSConfig | None = field(default=None, repr=False)
     multi_leg: bool = False
+    region: str = ""
 
     def __post_init__(self) -> None:
         """Check what has a wrong type. Raises `ConfigError`, naming it."""
-        for name in ("authtoken", "connect_url", "proxy_url", "metadata", "description"):
+        for name in ("authtoken", "connect_url", "proxy_url", "metadata", "description", "region"):
             expect(getattr(self, name), str, name)
         expect(self.connect_cas, str | bytes | Path | ssl.SSLContext, "connect_cas")
         for name in ("auto_connect", "multi_leg"):
@@ -304,6 +305,7 @@ class AgentKeywords(TypedDict, total=False):
     dialer: Dialer | None
     tls_config: TLSConfig | None
     multi_leg: bool
+    region: str
 
 
 def app_address() -> str:

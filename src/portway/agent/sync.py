@@ -285,7 +285,7 @@ class SyncConnection:
 
     def recv(self, size: int) -> bytes:
         """Return up to ``size`` bytes as soon as there are any, b"" at the visitor's end."""
-        return LOOP.run(self.connection.reader.read(size))
+        return LOOP.run(self._read(size))
 
     def sendall(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of it; returns when most of it is under way."""
@@ -311,6 +311,9 @@ class SyncConnection:
     ) -> None:
         """Close it."""
         self.close()
+
+    async def _read(self, size: int) -> bytes:
+        return await self.connection.reader.read(size)
 
     async def _send(self, data: bytes | bytearray | memoryview) -> None:
         self.connection.writer.write(data)

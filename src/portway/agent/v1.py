@@ -1,4 +1,4 @@
-"""The call forms of the older SDKs: ``forward`` with an address, with or without ``await``.
+"""The call forms of the older SDKs: ``forward`` and ``listen``, with or without ``await``.
 
 ``portway.forward`` serves two worlds, told apart by its first argument and by the running loop:
 
@@ -10,20 +10,31 @@ an address, or ``addr=``    to be awaited                   online when the call
                                                             in the background
 ==========================  ==============================  =====================================
 
-What awaiting gives is an `EndpointForwarder`; its ``url`` may be called as well.
+What awaiting gives is an `EndpointForwarder`; its ``url`` may be called as well. ``portway.listen`` and
+``portway.listen_and_forward`` are always of the second kind.
+
+The words of the older SDKs are understood beside those of `Agent.listen` and `Agent.forward`:
+
+======================  ========================================================================
+``authtoken``           another agent than the default one, of this token
+``authtoken_from_env``  likewise, of the environment's token and no other
+``region``              the service's address in that region; see `regional`
+``proto``               "http" (an https URL), "tcp" or "tls"
+``remote_addr``         the ``host:port`` of a TCP endpoint
+``domain``              the host of the others
+``proxy_proto``         1 or 2, as number, text or `ProxyProtocol`
+======================  ========================================================================
 """
 
-from collections.abc import Coroutine, Generator
-from typing import Any, TypedDict, Unpack, overload
+from collections.abc import Coroutine
+from typing import Any, TypedDict, Unpack, cast, overload
 
 from portway.agent.default import agent_for, older_address, said_token, sync_agent_for
+from portway.agent.dual import Forwarding, Listening
 from portway.agent.forwarder import EndpointForwarder
-from portway.agent.options import EndpointKeywords
-from portway.agent.sync import SyncForwarder
+from portway.agent.options import EndpointKeywords, ListenKeywords
 from portway.agent.upstream import ProxyProtocol, Upstream
-from portway.agent.url import URL
 from portway.errors import ConfigError
-from portway.net.loop import inside_loop
 
 
 class OlderKeywords(TypedDict, total=False):
@@ -31,6 +42,7 @@ class OlderKeywords(TypedDict, total=False):
 
     authtoken: str | None
     authtoken_from_env: bool
+    region: str
     remote_addr: str
     domain: str
     proxy_proto: ProxyProtocol | str | int | None
@@ -40,62 +52,8 @@ class ForwardKeywords(EndpointKeywords, OlderKeywords, total=False):
     """All keyword options of `portway.forward`."""
 
 
-class Forwarding:
-    """What ``forward`` of an address returns.
-
-    In a plain script it is online already: ``url()``, ``wait()``, ``close()``. Inside a running event
-    loop it must be awaited, and nothing else can be done with it.
-    """
-
-    def __init__(
-        self, online: SyncForwarder | None, pending: Coroutine[Any, Any, EndpointForwarder] | None
-    ) -> None:
-        """Made by `portway.forward` only."""
-        self._sync = online
-        self._pending = pending
-
-    def __await__(self) -> Generator[Any, Any, EndpointForwarder]:
-        """Bring it online. Raises what `Agent.forward` raises."""
-        if self._pending is None:
-            raise RuntimeError("this forwarder is online already: it was made outside an event loop")
-        return self._pending.__await__()
-
-    def __repr__(self) -> str:
-        """Show the endpoint."""
-        return f"<Forwarding {self._sync!r}>" if self._sync else "<Forwarding: to be awaited>"
-
-    @property
-    def endpoint(self) -> EndpointForwarder:
-        """Return the forwarder itself."""
-        return self._online.endpoint
-
-    @property
-    def url(self) -> URL:
-        """Return where visitors reach it; may be called, ``url()``."""
-        return self._online.url
-
-    @property
-    def id(self) -> str:
-        """Return the service's name for it."""
-        return self._online.id
-
-    def done(self) -> bool:
-        """Return whether it has ended."""
-        return self._online.done()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has ended, at most ``timeout`` seconds; return whether it has."""
-        return self._online.wait(timeout)
-
-    def close(self) -> None:
-        """Take it offline."""
-        self._online.close()
-
-    @property
-    def _online(self) -> SyncForwarder:
-        if self._sync is None:
-            raise RuntimeError("inside an event loop: await portway.forward(…) first")
-        return self._sync
+class ListenAnyKeywords(ListenKeywords, OlderKeywords, total=False):
+    """All keyword options of `portway.listen` beside the URL."""
 
 
 @overload
@@ -117,29 +75,57 @@ def forward(
     With an `Upstream` the result is a coroutine. With an address (or ``addr=``) it is a `Forwarding`:
     online at once in a plain script, to be awaited inside a running event loop.
 
-    The words of the older SDKs are understood: ``authtoken`` and ``authtoken_from_env`` (the
-    environment's, and no other) choose another agent than the default one; ``proto`` is "http" (an
-    https URL), "tcp" or "tls"; ``remote_addr`` is the ``host:port`` of a TCP endpoint, ``domain`` the
-    host of the others; ``proxy_proto`` is 1 or 2.
+    The words of the older SDKs are understood (`portway.agent.v1`).
 
     Raises `ConfigError` when the upstream is missing or given twice; else as `Agent.forward`.
     """
     if (upstream is None) == (addr is None):
         raise ConfigError("forward() needs an upstream: give its address, once")
-    token = said_token(options.pop("authtoken", None), options.pop("authtoken_from_env", False))
+    who = _who(options)
     to, rest = _translate(addr if upstream is None else upstream, options)
     if isinstance(upstream, Upstream):
-        return agent_for_later(token, to, rest)
-    if inside_loop():
-        return Forwarding(None, agent_for(token).forward(to, **rest))
-    return Forwarding(sync_agent_for(token).forward(to, **rest), None)
+        return _forward(who, to, rest)
+    return Forwarding(lambda: _forward(who, to, rest), lambda: sync_agent_for(*who).forward(to, **rest))
 
 
-async def agent_for_later(
-    token: str | None, upstream: Upstream, options: EndpointKeywords
-) -> EndpointForwarder:
+def listen(url: str = "", **options: Unpack[ListenAnyKeywords]) -> Listening:
+    """Make an endpoint on the default agent; see `Agent.listen`.
+
+    To be awaited inside a running event loop, which gives an `EndpointListener`; online at once in a plain
+    script. The words of the older SDKs are understood (`portway.agent.v1`).
+    """
+    who = _who(options)
+    url = _address(url, options)
+    proxy_proto = options.pop("proxy_proto", None)
+    if proxy_proto is not None:
+        options["proxy_protocol"] = proxy_proto
+    rest = cast("ListenKeywords", options)
+    return Listening(
+        lambda: agent_for(*who).listen(url, **rest), lambda: sync_agent_for(*who).listen(url, **rest)
+    )
+
+
+def listen_and_forward(to: str, **options: Unpack[ForwardKeywords]) -> Forwarding:
+    """Forward an endpoint to the upstream at a URL such as ``tcp://192.168.1.2:5432``.
+
+    The same as `forward` with an address, but that a tcp or tls URL makes an endpoint of that kind unless
+    the options say another.
+    """
+    scheme = str(to).partition("://")[0]
+    if scheme in ("tcp", "tls") and not (options.get("proto") or options.get("url")):
+        options["proto"] = cast("Any", scheme)
+    return forward(to, **options)
+
+
+async def _forward(who: tuple[str | None, str], to: Upstream, options: EndpointKeywords) -> EndpointForwarder:
     """Forward on the agent of this token, chosen when a loop runs."""
-    return await agent_for(token).forward(upstream, **options)
+    return await agent_for(*who).forward(to, **options)
+
+
+def _who(options: OlderKeywords) -> tuple[str | None, str]:
+    """Take out which agent is meant: its token, and its region."""
+    token = said_token(options.pop("authtoken", None), options.pop("authtoken_from_env", False))
+    return token, options.pop("region", "")
 
 
 def _translate(
@@ -147,11 +133,16 @@ def _translate(
 ) -> tuple[Upstream, EndpointKeywords]:
     """Turn older words into today's."""
     proxy_proto = options.pop("proxy_proto", None)
-    remote_addr, domain = options.pop("remote_addr", ""), options.pop("domain", "")
     if not isinstance(upstream, Upstream):
-        upstream = Upstream(upstream or "", proxy_protocol=proxy_proto)
+        upstream = Upstream("" if upstream is None else upstream, proxy_protocol=proxy_proto)
     elif proxy_proto is not None:
         raise ConfigError("proxy_proto belongs to the Upstream: Upstream(…, proxy_protocol=…)")
-    url = options.get("url", "") or domain
-    options["proto"], options["url"] = older_address(options.get("proto"), url, remote_addr)
+    options["url"] = _address(options.get("url", ""), options)
     return upstream, options
+
+
+def _address(url: str, options: ForwardKeywords | ListenAnyKeywords) -> str:
+    """Take out what says where the endpoint shall be; return it as a URL."""
+    remote_addr, domain = options.pop("remote_addr", ""), options.pop("domain", "")
+    options["proto"], url = older_address(options.get("proto"), url or domain, remote_addr)
+    return url
