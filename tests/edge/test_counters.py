@@ -2,13 +2,20 @@
 
 from dataclasses import astuple
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.kit.http_edge import stand
+from tests.kit.pipes import spin_until
+from tests.kit.service import running_worker
+from tests.kit.traffic import a_hello, visitor
 
 from portway.edge.counters import Counted, Counters, Ledger, snapshot
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint, Registry
 from portway.model.url import Url
+from portway.net.leg import reset
+from portway.session import StreamType
 
 
 def busy(n: int) -> Counters:
@@ -33,7 +40,7 @@ def test_a_request_is_under_way_until_it_is_answered() -> None:
     assert counters.counted() == Counted(open=2, requests=2)
     counters.answered(404, 3, 40)
     counters.answered(0, 5, 0)
-    assert counters.counted() == Counted(0, 0, 2, 8, 40, (1, 0, 0, 0, 1, 0))
+    assert counters.counted() == Counted(0, 0, 2, 8, 40, (1, 0, 0, 0, 1) + (0,) * 5)
     assert "requests=2" in repr(counters)
 
 
@@ -68,7 +75,7 @@ def test_what_is_forgotten_stays_in_the_sum() -> None:
     running.open += 1
     for key in (("tcp", "d"), ("http", "a"), ("http", "b"), ("http", "c")):
         ledger.give_back(key)
-    assert ledger.offline() == {"tcp": Counted(open=1), "http": Counted(0, 0, 3, 3, 30, (0, 0, 3, 0, 0, 0))}
+    assert ledger.offline() == {"tcp": Counted(open=1), "http": Counted(0, 0, 3, 3, 30, (0, 0, 3) + (0,) * 7)}
     assert ledger.take(("tcp", "d")) is running, "what still counts is forgotten last"
     assert ledger.take(("http", "a")).requests == 0
 
@@ -109,3 +116,102 @@ def test_a_snapshot_is_of_everybody_but_the_service_itself() -> None:
     again = online(registry, "x.internal")
     assert again.counters.requests == 2
     assert theirs.counters.requests == 0
+
+
+# -- what visitors add
+
+
+async def test_requests_count_with_their_endpoint_and_their_member() -> None:
+    async with stand() as made:
+        endpoint, member = made.endpoint.counters, made.agent.counters
+        client = await made.visit()
+        client.send("POST / HTTP/1.1", "Content-Length: 3", body=b"abc")
+        stream = await made.agent.stream()
+        await stream.until(b"abc")
+        assert (endpoint.open, member.open, endpoint.requests) == (1, 1, 1)
+        stream.ok(b"hello")
+        await client.answer()
+        client.get()
+        await stream.until(b"GET")
+        stream.pipe.end()  # over a stream that was used before: it is sent once more
+        again = await made.agent.stream(1)
+        await again.heads()
+        again.pipe.end()
+        assert (await client.answer())[0] == 502
+        client.get()
+        await (await made.agent.stream(2)).heads()
+        reset(client.transport)
+        await made.until(lambda: endpoint.open == 0)
+        assert endpoint.counted() == Counted(1, 0, 3, 3, 5, (1, 0, 1, 0, 0, 1) + (0,) * 4)
+        assert member.counted() == Counted(0, 0, 4, 3, 5, (2, 0, 1, 0, 0, 1) + (0,) * 4)
+
+
+async def test_what_no_member_takes_counts_with_the_endpoint_alone() -> None:
+    async with stand() as made:
+        made.agent.full = True
+        client = await made.visit()
+        client.get()
+        assert (await client.answer())[0] == 502
+        assert made.endpoint.counters.answers[5] == 1
+        assert made.agent.counters.counted() == Counted()
+
+
+async def test_an_upgraded_request_is_under_way_until_both_ends_have_ended() -> None:
+    async with stand() as made:
+        client = await made.visit()
+        client.get("/", "Connection: Upgrade", "Upgrade: websocket")
+        stream = await made.agent.stream()
+        await stream.heads()
+        stream.say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await client.head()
+        client.writer.write(b"ping")
+        await stream.until(b"ping")
+        assert made.endpoint.counters.open == made.agent.counters.open == 1
+        client.writer.write_eof()
+        stream.say(b"pong")
+        stream.pipe.end()
+        assert await client.rest() == b"pong"
+        await made.until(lambda: made.endpoint.counters.open == 0)
+        assert made.agent.counters.answers[1] == 1
+
+
+@pytest.mark.parametrize("proto", ["tcp", "tls"])
+async def test_connections_count_until_they_are_closed(proto: str) -> None:
+    async with running_worker() as service, service.connected() as agent:
+        bound = await agent.bind(proto)
+        [endpoint] = service.worker.registry.all()
+        [member] = endpoint.pool.members
+        door = endpoint.url.port if proto == "tcp" else service.https_port
+        first = a_hello(endpoint.url.host) if proto == "tls" else b"hello"
+        async with visitor(door) as (reader, writer):
+            writer.write(first)
+            taken = await agent.visitor()
+            assert await taken.read(len(first)) == first
+            assert (endpoint.counters.connections, endpoint.counters.open) == (1, 1)
+            assert (member.counters.connections, member.counters.open) == (1, 1)
+            taken.finish(b"welcome")
+            writer.write_eof()
+            assert await reader.read() == b"welcome"
+        await spin_until(lambda: endpoint.counters.open == 0)
+        counted = Counted(connections=1, bytes_in=len(first), bytes_out=7)
+        assert (endpoint.counters.counted(), member.counters.counted()) == (counted, counted)
+        await agent.call(StreamType.UNBIND, {"Id": bound["Id"]})
+        assert snapshot(service.worker.registry).total(proto) == counted
+
+
+async def test_a_reconnect_goes_on_counting() -> None:
+    async with running_worker() as service:
+        agent = service.agent()
+        await agent.connect()
+        await agent.auth()
+        bound = await agent.bind("http")
+        [endpoint] = service.worker.registry.all()
+        endpoint.counters.add(busy(2))
+        endpoint.pool.members[0].counters.add(busy(1))
+        await agent.vanish()
+        await service.offline()
+        await agent.reconnect()
+        await agent.rebind("http", bound)
+        [taken] = snapshot(service.worker.registry).endpoints
+        assert (taken.id, taken.counted.requests, taken.members[bound["Id"]].requests) == (bound["Id"], 2, 1)
+        await agent.leave()

@@ -1,12 +1,10 @@
 """The slow clock: everybody once a second, nobody after, no timer when idle."""
 
+import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from portway.edge.http_watch import SLOTS, TICK, Watch, watch
-
-if TYPE_CHECKING:
-    import asyncio
 
 
 class _Loop:
@@ -33,6 +31,7 @@ class _Visitor:
     def __init__(self) -> None:
         self.ticks = 0
         self.drained = 0
+        self.arriving = False
 
     def drain(self) -> None:
         self.drained += 1
@@ -64,6 +63,23 @@ def test_everybody_is_ticked_once_a_second_until_discarded() -> None:
     clock.add(first)
     loop.second()
     assert first.ticks == 3
+
+
+async def test_the_end_waits_for_those_who_arrive_but_not_for_ever() -> None:
+    clock = Watch(asyncio.get_running_loop())
+    first, second = _Visitor(), _Visitor()
+    slots = [(each, clock.add(each)) for each in (first, second)]
+    async with asyncio.timeout(10):
+        await clock.arrived(60)
+        second.arriving = True
+        await clock.arrived(0.05)
+        waiting = asyncio.create_task(clock.arrived(60))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        second.arriving = False
+        await waiting
+    for each, slot in slots:
+        clock.discard(each, slot)
 
 
 async def test_a_loop_has_one_watch() -> None:

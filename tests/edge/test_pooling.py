@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections import Counter
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from tests.kit.agent import Agent, Taken, code
 from tests.kit.pipes import spin_until
 from tests.kit.service import DOMAIN, running_worker
-from tests.kit.traffic import get, visitor
+from tests.kit.traffic import a_hello, get, visitor
 
 from portway.model.event import EndpointUpdated
 from portway.net.tasks import Tasks
@@ -152,12 +151,3 @@ async def test_connections_are_spread_and_stay_where_they_are(proto: str) -> Non
         await visit()
         assert await (await two.visitor()).read(len(hello)) == hello
         await two.leave()
-
-
-def a_hello(name: str) -> bytes:
-    """Return the ClientHello of an ordinary client."""
-    come, go = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = ssl.create_default_context().wrap_bio(come, go, server_hostname=name)
-    with contextlib.suppress(ssl.SSLWantReadError):
-        client.do_handshake()
-    return go.read()

@@ -123,6 +123,7 @@ class HandEdge:
     registry: Registry = field(default_factory=Registry)
     told: list[object] = field(default_factory=list[object])
     clock: float = 1000.0
+    draining: bool = False
     bell: Bell = field(default_factory=Bell)
     visitors: list[HttpVisitor] = field(default_factory=list[HttpVisitor])
 

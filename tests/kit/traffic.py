@@ -163,3 +163,12 @@ async def exchange(
     received, _ = await asyncio.wait_for(asyncio.gather(receive(), send()), WAIT * 4)
     ended = half_close and reader.at_eof()
     return Exchange(size, out.hexdigest(), received, back.hexdigest(), ended)
+
+
+def a_hello(name: str) -> bytes:
+    """Return the ClientHello of an ordinary client."""
+    come, go = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(come, go, server_hostname=name)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return go.read()

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 KEPT: Final = 4096
 """Counters of what is offline that are kept."""
 
-_CLASSES: Final = 6
+_CLASSES: Final = 10
+"""What stands in front of two digits: an upstream may answer with any three."""
 
 Key = tuple[str, str]
 """Scheme, and a name that is unique within it."""

@@ -54,6 +54,9 @@ if TYPE_CHECKING:
     from portway.edge.tls_facts import TlsFacts
     from portway.net.tls import TlsPump
 
+DRAIN_HEAD: Final = 2
+"""Seconds that a visitor has for its head once the service ends."""
+
 TURN: Final = 32
 """Requests of one connection that are served before others have their turn."""
 
@@ -123,6 +126,7 @@ class HttpVisitor(VisitorEnds):
         )
         self._forwarding = Forwarding(client_ip, self._scheme, trusted=self._edge.config.trust_forwarded)
         self._slot = watch().add(self)
+        self.draining = self._edge.draining
 
     def _secured(self, pump: "TlsPump") -> bool:
         agreed = pump.agreed
@@ -164,10 +168,19 @@ class HttpVisitor(VisitorEnds):
             )
 
     def drain(self) -> None:
-        """End behind the running request, or now if there is none. Upgraded connections go on."""
+        """End behind the running request, or now if there is none. Upgraded connections go on.
+
+        Who has just come, or begun a head, is still served: it was accepted before the end began.
+        """
         self.draining = True
-        if self._phase is _HEAD and not self._partial and not self._held:
+        self.ticks = 0
+        if self.arriving and self._endpoint is not None and not self._partial:
             self._finish(linger=False)
+
+    @property
+    def arriving(self) -> bool:
+        """It has still to say what it wants, or the rest of that."""
+        return self._phase is _HEAD and not self._held
 
     # -- time
 
@@ -197,6 +210,8 @@ class HttpVisitor(VisitorEnds):
             limit = limits.head
         else:
             limit = limits.idle
+        if self.draining:
+            limit = min(limit or DRAIN_HEAD, DRAIN_HEAD)
         if not limit or self.ticks < limit:
             return
         if self._partial:
@@ -311,8 +326,7 @@ class HttpVisitor(VisitorEnds):
                 return tail
             self._endpoint = endpoint
             endpoint.counters.connections += 1
-        endpoint.counters.requests += 1
-        exchange.endpoint = endpoint
+        exchange.asks(endpoint)
         if endpoint.policy is not None or endpoint.pool.http2:
             self._pass(exchange, endpoint, tail)
             return tail if head.framing is NO_BODY else b""
@@ -361,6 +375,8 @@ class HttpVisitor(VisitorEnds):
             self._upstream = upstream
             self._join(pipe)
         exchange.reused = upstream.served > 0
+        assert upstream.member is not None
+        exchange.given_to(upstream.member)
         upstream.expect(exchange)
         self._send(raw)
         return True

@@ -98,9 +98,7 @@ class VisitorEnds(RequestRelay):
     def _told(self, exchange: "Exchange") -> None:
         """Count a finished request and tell of it."""
         self._exchange = None
-        if exchange.endpoint is not None:
-            exchange.endpoint.counters.bytes_in += exchange.bytes_in
-            exchange.endpoint.counters.bytes_out += exchange.bytes_out
+        exchange.count()
         if self._edge.config.access_events:
             self._edge.events.emit(exchange.event(self._facts, self._edge.wall()))
 

@@ -8,6 +8,8 @@ from portway.model.event import HttpRequestComplete, TcpConnectionClosed
 
 if TYPE_CHECKING:
     from portway.codec.http1 import RequestHead
+    from portway.edge.member import Member
+    from portway.edge.policy_connect import Gate
     from portway.edge.registry import Endpoint
 
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
@@ -36,6 +38,40 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     continued: bool = False
     """The visitor was told to go on with the body that it announced."""
     aborted: bool = False
+    told: dict[str, object] | None = None
+    """Further fields of the event, where a policy ran."""
+
+    member: "Member | None" = None
+    """Who was given the request last."""
+    inner: "list[Endpoint] | None" = None
+    """The endpoints that it was forwarded to by policies."""
+
+    def asks(self, endpoint: "Endpoint") -> None:
+        """The request is for this endpoint, or is forwarded to this one by a policy: count it there."""
+        endpoint.counters.asked()
+        if self.endpoint is None:
+            self.endpoint = endpoint
+        elif self.inner is None:
+            self.inner = [endpoint]
+        else:
+            self.inner.append(endpoint)
+
+    def given_to(self, member: "Member") -> None:
+        """A member gets the request; who had it before has not answered."""
+        if self.member is not None:
+            self.member.counters.answered(0, 0, 0)
+        self.member = member
+        member.counters.asked()
+
+    def count(self) -> None:
+        """The request is over: count that with all who had it."""
+        status, bytes_in, bytes_out = self.status, self.bytes_in, self.bytes_out
+        if self.endpoint is not None:
+            self.endpoint.counters.answered(status, bytes_in, bytes_out)
+        if self.member is not None:
+            self.member.counters.answered(status, bytes_in, bytes_out)
+        for endpoint in self.inner or ():
+            endpoint.counters.answered(status, bytes_in, bytes_out)
 
     def event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
         """Make the event of the finished request."""

@@ -185,6 +185,7 @@ class Passage:
             self._unreached(*pages.unserved(error))
             return
         self._upstream = upstream
+        self.exchange.given_to(upstream.member)
         self._sent_end = False
         raw = request_tail(self.head, self.upstreams.forwarding, for_service=endpoint.own)
         upstream.begin(self.head, self.head.method + b" " + self.head.target + raw)
@@ -404,9 +405,7 @@ class Passage:
         self.caught_up()  # what is held now is bounded by the visitor's own limits
         self._unsent.clear()
         exchange, upstreams = self.exchange, self.upstreams
-        if exchange.endpoint is not None:
-            exchange.endpoint.counters.bytes_in += exchange.bytes_in
-            exchange.endpoint.counters.bytes_out += exchange.bytes_out
+        exchange.count()
         if upstreams.edge.config.access_events:
             upstreams.edge.events.emit(exchange.event(upstreams.facts, upstreams.edge.wall()))
         for hooks in self._hooks:

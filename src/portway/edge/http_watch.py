@@ -15,9 +15,17 @@ TICK: Final = 1.0
 
 SLOTS: Final = 10
 
+LOOK: Final = 0.02
+"""Seconds between two looks at who is still arriving, once the service ends."""
+
 
 class Watched(Protocol):
     """Who is ticked."""
+
+    @property
+    def arriving(self) -> bool:
+        """It has still to say what it wants, or the rest of that."""
+        ...
 
     def tick(self) -> None:
         """Note that another second has passed."""
@@ -65,6 +73,12 @@ class Watch:
         for slot in self._slots:
             for visitor in list(slot):
                 visitor.drain()
+
+    async def arrived(self, patience: float) -> None:
+        """Wait until nobody is arriving any more, at most so many seconds."""
+        deadline = self._loop.time() + patience
+        while self._loop.time() < deadline and any(each.arriving for slot in self._slots for each in slot):
+            await asyncio.sleep(LOOK)
 
     def _advance(self) -> None:
         self._turn = (self._turn + 1) % SLOTS

@@ -231,6 +231,11 @@ class HttpEdge(Protocol):
         """Names, ports and limits."""
         ...
 
+    @property
+    def draining(self) -> bool:
+        """The service ends: each connection that still comes serves one request."""
+        ...
+
     def now(self) -> float:
         """Return monotonic seconds: the loop's clock."""
         ...

@@ -107,8 +107,6 @@ class Serving:
         member, endpoint = self._member, self.endpoint
         if code == ErrorCode.ACCEPT_QUEUE_FULL and member and endpoint and leg.retract(len(self._first)):
             endpoint.pool.busy(member, self._edge.now())
-            member.counters.open -= 1
-            self._member = None
             if self._open(leg, (member,)):
                 return True
         self._failure = self._failure or f"the agent's stream was reset with code {code}"
@@ -120,11 +118,14 @@ class Serving:
         client, server = self.ends
         visitor = Visitor(client, server, self.endpoint.scheme, self.passthrough)
         try:
-            self._member, pipe = self.endpoint.pool.open(visitor, leg, self._edge.now(), without)
+            member, pipe = self.endpoint.pool.open(visitor, leg, self._edge.now(), without)
         except (StreamLimit, SessionClosed, NoVerdict) as error:
             self._failure = str(error)
             return False
-        self._member.counters.open += 1
+        if self._member is not None:
+            self._member.counters.open -= 1  # it was too busy
+        self._member = member
+        member.counters.open += 1
         leg.join(pipe, self._first)
         return True
 

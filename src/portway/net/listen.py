@@ -84,6 +84,12 @@ class Listener:
         self._pause()
         self._resting = True
 
+    def finish(self) -> None:
+        """Accept those who are connected already, for whom `close` would be a reset, then close."""
+        for sock in list(self._sockets):
+            self._ready(sock, sock.family)
+        self.close()
+
     def close(self) -> None:
         """Accept no more. Connections that were accepted live on. Idempotent."""
         self._pause()

@@ -59,6 +59,9 @@ _log = logging.getLogger(__name__)
 RESTORE_RETRY: Final = 0.5
 """Seconds until the controller is asked again for the names that stand."""
 
+ARRIVING: Final = 3.0
+"""Seconds that visitors who were accepted at the end may take for their request's head."""
+
 _ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})
 
 RANDOM: Final = Randomness(secrets.token_bytes, secrets.randbelow)
@@ -152,10 +155,19 @@ class Worker:
     async def drain(self) -> None:
         """Accept nobody, let running streams finish, write names down. Agents stay connected.
 
+        Whoever was accepted is served: agents take no more streams only when every visitor has said what
+        it wants, or has had its time for that.
+
         Cancelled: the drain is given up; ``close`` cuts what is left.
         """
+        if self.edge is not None:
+            self.edge.draining = True
+        for listener in self.listeners[1:]:
+            listener.finish()
         self._close_listeners()
         watch().drain()
+        await asyncio.sleep(0)  # those who were accepted last become visitors
+        await watch().arrived(min(self.config.limits.drain, ARRIVING))
         draining = [self.gateway.drain()] if self.gateway is not None else []
         if self.api is not None:
             draining.append(self.api.drain(self.config.limits.drain))
