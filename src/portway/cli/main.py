@@ -19,6 +19,7 @@ COMMANDS = {
     "tcp": ("portway.cli.agent:tcp", "Put a local TCP service on a public address."),
     "tls": ("portway.cli.agent:tls", "Put a local TLS service on a public name, untouched."),
     "serve": ("portway.cli.serve:serve", "Run the service that agents and visitors connect to."),
+    "policy": ("portway.cli.policy:policy", "Check traffic policies, and try what they would do."),
     "api": ("portway.cli.api:api", "Call the control API of a service."),
     "admin": ("portway.cli.admin:admin", "Manage the accounts of a service and what they have."),
     "version": ("portway.cli.main:version", "Print the version."),

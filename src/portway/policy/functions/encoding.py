@@ -117,7 +117,7 @@ def _query_encode(values: dict[Any, Any]) -> str:
     pairs: list[str] = []
     for key in sorted(values, key=str):
         value = values[key]
-        many: list[Any] = value if isinstance(value, list) else [value]
+        many = cast("list[Any]", value) if isinstance(value, list) else [value]
         pairs += [f"{_escape(str(key))}={_escape(written(each))}" for each in many]
     return bounded("&".join(pairs))
 

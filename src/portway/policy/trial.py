@@ -1,0 +1,233 @@
+"""A policy tried on an imagined request: which rules match, why the others do not, what would happen.
+
+Phases run in their order: the connection, the request, and the response of an upstream that is imagined too.
+Nothing is asked of any network: a request that is forwarded ends there. Everything that happens to be
+counted (``rate-limit``) is counted from nothing, over as many requests as are tried.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from portway.policy.engine import Diagnostic, Policy, Run
+from portway.policy.facts import Facts, Response
+from portway.policy.phase import Phase
+from portway.policy.verdict import Close, Continue, Fetch, Forward, Respond, Verdict
+
+if TYPE_CHECKING:
+    from portway.policy.geo import GeoLookup
+
+ORDER: Final = (Phase.TCP_CONNECT, Phase.HTTP_REQUEST, Phase.HTTP_RESPONSE)
+
+MATCHED: Final = "matched"
+NO_MATCH: Final = "no match"
+ERROR: Final = "error"
+NOT_REACHED: Final = "not reached"
+
+
+@dataclass(slots=True)
+class RuleTrial:
+    """What came of one rule."""
+
+    path: str
+    name: str
+    result: str = NOT_REACHED
+    detail: str = ""
+    """The expression that was not true, or the error."""
+    actions: list[str] = field(default_factory=list[str])
+    """The actions that ran, in order."""
+
+
+@dataclass(slots=True)
+class PhaseTrial:
+    """What came of one phase."""
+
+    phase: Phase
+    rules: list[RuleTrial]
+    verdict: Verdict
+    problems: list[Diagnostic]
+    logs: list[dict[str, object]]
+    vars: dict[str, object]
+
+
+@dataclass(slots=True)
+class Trial:
+    """What came of a whole request, in the end of the last one that was tried."""
+
+    phases: list[PhaseTrial]
+    facts: Facts
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that ended it, or CONTINUE."""
+        decided = [each.verdict for each in self.phases if not isinstance(each.verdict, Continue)]
+        return decided[-1] if decided else Continue()
+
+    @property
+    def answer(self) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
+        """What the visitor gets: status, fields and body; None if it is no answer of HTTP."""
+        verdict, response = self.verdict, self.facts.response
+        if isinstance(verdict, Close | Fetch) or self.facts.request is None:
+            return None
+        if isinstance(verdict, Respond):
+            early = self.phases[-1].verdict is verdict
+            if early or response is None:
+                return verdict.status, list(verdict.headers), verdict.body
+            return response.status, response.fields, verdict.body
+        return None if response is None else (response.status, response.fields, b"")
+
+
+def attempt(
+    policy: Policy,
+    facts: Callable[[], Facts],
+    response: Callable[[], Response],
+    *,
+    now: float,
+    times: int = 1,
+    random: Random | None = None,
+    geo: "GeoLookup | None" = None,
+) -> Trial:
+    """Try a policy on ``times`` equal requests; return what came of the last."""
+    state: dict[str, object] = {}
+    chance = random or Random(0)
+    for _ in range(max(1, times) - 1):
+        _once(policy, facts(), response, state, now, chance, geo)
+    return _once(policy, facts(), response, state, now, chance, geo)
+
+
+def _once(
+    policy: Policy,
+    facts: Facts,
+    response: Callable[[], Response],
+    state: dict[str, object],
+    now: float,
+    random: Random,
+    geo: "GeoLookup | None",
+) -> Trial:
+    phases: list[PhaseTrial] = []
+    phases_now = ORDER if facts.request is not None else ORDER[:1]
+    for phase in phases_now:
+        if phase is Phase.HTTP_RESPONSE and facts.response is None:
+            facts.response = response()
+        if not policy.has(phase):
+            continue
+        run = policy.begin(phase, facts, state, now=now, monotonic=now, random=random, geo=geo, trace=True)
+        phases.append(_phase(policy, phase, run, run.step()))
+        decided = phases[-1].verdict
+        if isinstance(decided, Respond) and not decided.final and phase is Phase.HTTP_REQUEST:
+            facts.response = Response(decided.status, list(decided.headers))
+        elif not isinstance(decided, Continue | Forward):
+            break
+    return Trial(phases, facts)
+
+
+def _phase(policy: Policy, phase: Phase, run: Run, verdict: Verdict) -> PhaseTrial:
+    rules = [RuleTrial(rule.path, rule.name) for rule in policy.rules(phase)]
+    by_name = {str(rule): trial for rule, trial in zip(policy.rules(phase), rules, strict=True)}
+    problems: list[Diagnostic] = []
+    for each in run.diagnostics:
+        trial = by_name.get(each.rule)
+        if each.code:
+            problems.append(each)
+        if trial is None:
+            continue
+        match each.what:
+            case "matched" | "no match":
+                trial.result, trial.detail = each.what, each.detail
+            case "expression error":
+                trial.result, trial.detail = ERROR, each.detail
+            case "action":
+                trial.actions.append(each.detail)
+            case "failed":
+                trial.detail = each.detail
+            case _:
+                pass
+    return PhaseTrial(phase, rules, verdict, problems, run.logs, run.vars)
+
+
+def told(verdict: Verdict) -> str:
+    """Return what a verdict means, as a sentence without its subject."""
+    match verdict:
+        case Continue():
+            return "goes on"
+        case Respond():
+            code = f" (ERR_NGROK_{verdict.code})" if verdict.code else ""
+            body = f" with {len(verdict.body)} bytes" if verdict.body else ""
+            return f"is answered {verdict.status}{code}{body}"
+        case Close():
+            return "is closed" + (f" (ERR_NGROK_{verdict.code})" if verdict.code else "")
+        case Forward():
+            return f"is forwarded to {verdict.url}"
+        case Fetch():
+            return f"waits for {verdict.what}"
+
+
+def as_json(trial: Trial) -> dict[str, object]:
+    """Return a trial as plain values for a program."""
+    request = trial.facts.request
+    return {
+        "outcome": told(trial.verdict),
+        "verdict": _verdict(trial.verdict),
+        "answer": _answer(trial),
+        "phases": [_phase_json(each) for each in trial.phases],
+        "request": None
+        if request is None
+        else {"method": request.method, "url": request.url, "headers": _headers(request.fields)},
+        "results": dict(trial.facts.results),
+    }
+
+
+def _answer(trial: Trial) -> dict[str, object] | None:
+    if trial.answer is None:
+        return None
+    status, fields, body = trial.answer
+    return {"status": status, "headers": _headers(fields), "body": body.decode("utf-8", "replace")}
+
+
+def _phase_json(phase: PhaseTrial) -> dict[str, object]:
+    return {
+        "phase": str(phase.phase),
+        "verdict": _verdict(phase.verdict),
+        "rules": [
+            {
+                "rule": rule.path,
+                "name": rule.name,
+                "result": rule.result,
+                "detail": rule.detail,
+                "actions": rule.actions,
+            }
+            for rule in phase.rules
+        ],
+        "problems": [
+            {"rule": each.rule, "code": f"ERR_NGROK_{each.code}", "detail": each.detail}
+            for each in phase.problems
+        ],
+        "logs": phase.logs,
+        "vars": phase.vars,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, object]:
+    match verdict:
+        case Respond():
+            return {
+                "kind": "respond",
+                "status": verdict.status,
+                "code": f"ERR_NGROK_{verdict.code}" if verdict.code else "",
+                "message": verdict.message,
+                "headers": _headers(verdict.headers),
+                "body": verdict.body.decode("utf-8", "replace"),
+            }
+        case Close():
+            return {"kind": "close", "code": f"ERR_NGROK_{verdict.code}" if verdict.code else ""}
+        case Forward():
+            return {"kind": "forward", "url": verdict.url}
+        case Fetch():
+            return {"kind": "fetch", "what": verdict.what}
+        case Continue():
+            return {"kind": "continue"}
+
+
+def _headers(fields: "Sequence[tuple[bytes, bytes]]") -> list[list[str]]:
+    return [[name.decode("latin-1"), value.decode("utf-8", "replace")] for name, value in fields]
