@@ -5,6 +5,7 @@ import hashlib
 import random
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -487,3 +488,34 @@ async def test_an_endpoint_is_changed_in_place(edge: Running, agent: Agent) -> N
         await listener.update(metadata="x" * 4097)
     assert caught.value.code
     assert listener.metadata == "m"
+
+
+# -- several sessions ------------------------------------------------------------------------------
+
+
+@pytest.mark.row("G-062")
+async def test_one_agent_over_two_sessions(edge: Running, heard: Heard) -> None:
+    gateway = edge.worker.gateway
+    assert gateway is not None
+    here = f"127.0.0.1:{edge.agent_port}"
+    gateway.config = replace(gateway.config, connect_addresses=(here, here))
+    agent = Agent(
+        authtoken="good", connect_url=here, connect_cas=edge.certs.ca, multi_leg=True, event_handlers=[heard]
+    )
+    async with agent, upstream(echo) as server:
+        forwarder = await agent.forward(f"127.0.0.1:{server.port}", url="tcp://")
+        assert sorted(number for _, _, number in gateway.legs) == [0, 1]
+        for number in (1, 0):
+            leg = next(leg for key, leg in gateway.legs.items() if key[2] == number)
+            assert leg.session is not None
+            leg.session.abort(SessionClosed("lost in the test"))
+            visitor = await Visitor.at(forwarder.url.port)
+            visitor.writer.write(b"over the other")
+            visitor.writer.write_eof()
+            assert await visitor.rest() == b"over the other"
+            await visitor.close()
+            await heard.until(AgentConnectSucceeded, 3 - number)
+        assert not forwarder.done()
+    assert gateway.legs == {}
+    await edge.settled()
+    assert edge.control.names == {}

@@ -181,6 +181,7 @@ class FakeService:
             plan_name="free",
             banner="hello",
             deprecation_warning=self.extra.deprecation_warning,
+            connect_addresses=self.extra.connect_addresses,
             agent_session_id=f"ts_{number}",
         )
         return AuthResp(client_id=arrived.auth.client_id or f"client{number}", extra=extra)

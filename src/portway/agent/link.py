@@ -103,9 +103,11 @@ class Link:
         self._closed: asyncio.Future[PortwayError | None] = loop.create_future()
 
     async def open(
-        self, service: Service, options: AgentOptions, *, client_id: str = "", cookie: str = ""
+        self, service: Service, options: AgentOptions, *, client_id: str = "", cookie: str = "", leg: int = 0
     ) -> AuthResp:
         """Connect and authenticate; id and cookie are those of the session to resume.
+
+        ``leg`` is the number of this session among those of the same agent.
 
         Raises ConnectError for what the network, a proxy or TLS did, Error for a refusal by the service and
         ConfigError for authorities that cannot be read. In these cases, and when cancelled, nothing
@@ -115,7 +117,7 @@ class Link:
         self._session = session
         try:
             return await authenticate(
-                session, options.auth(service.authtoken, client_id, cookie), AUTH_TIMEOUT
+                session, options.auth(service.authtoken, client_id, cookie, leg), AUTH_TIMEOUT
             )
         except SessionClosed as error:
             raise ConnectError(

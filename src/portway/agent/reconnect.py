@@ -23,9 +23,11 @@ from portway.agent.bound import Bound
 from portway.agent.discovery import Service, discover
 from portway.agent.emitter import Emitter
 from portway.agent.endpoint import Endpoint
+from portway.agent.further import Further
 from portway.agent.info import AgentSession, session_info
 from portway.agent.link import Link
 from portway.agent.options import PROTOS, AgentOptions, EndpointOptions
+from portway.agent.rebind import Rebinder
 from portway.agent.resume import Resumption
 from portway.agent.rpc import obey
 from portway.agent.table import Table
@@ -43,7 +45,15 @@ from portway.net.tasks import Tasks
 from portway.paths import bootstrap_file, default_data_dir
 from portway.pipe import Pipe, Sink
 from portway.session import StreamType
-from portway.wire.messages import Bind, BindResp, CommandResp, Patch, ProxyHeader, StopTunnel
+from portway.wire.messages import (
+    Bind,
+    BindResp,
+    CommandResp,
+    ConnectAddress,
+    Patch,
+    ProxyHeader,
+    StopTunnel,
+)
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
@@ -97,11 +107,34 @@ class Keeper:
         self._client_id = self._resume.client_id if self._resume else ""
         self._cookie = self._resume.cookie if self._resume else ""
         self._log = emitter.logger
+        self._rebinder = Rebinder(self.table, self._tasks, lambda: self.backoff(), self._log)
+        self._addresses: tuple[ConnectAddress, ...] = ()
+        self._further: list[Further] = []
 
     @property
     def connected(self) -> bool:
         """Whether a session stands right now."""
         return self._link is not None
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Return client id and cookie: what a further session of this agent shows."""
+        return self._client_id, self._cookie
+
+    @property
+    def emitter(self) -> Emitter:
+        """Return where this agent's happenings become events."""
+        return self._emitter
+
+    @property
+    def service(self) -> Service:
+        """Return the service as it was known last."""
+        return self._find()
+
+    @staticmethod
+    def is_final(error: Exception) -> bool:
+        """Return whether trying again cannot help."""
+        return is_final(error)
 
     @property
     def established(self) -> bool:
@@ -137,19 +170,47 @@ class Keeper:
         """Return what went wrong: several may wait for it, and none of them need be left."""
         try:
             link, session = await self._open()
+            further = await self._open_further(link) if self._options.multi_leg else []
         except PortwayError as error:
             self._emitter.disconnected(None, error)
             return error
         self._adopt(link, session)
         self._emitter.connected(session)
         self._tasks.start(self._keep(link), name="agent session")
+        for each in further:
+            self._further.append(each)
+            self._tasks.start(each.keep(), name=f"agent session {each.number}")
         return None
+
+    async def _open_further(self, first: Link) -> list[Further]:
+        """Open a session to each further address that the service named, or none at all."""
+        made: list[Further] = []
+        try:
+            for number, address in enumerate(self._addresses[1:], 1):
+                further = Further(
+                    self,
+                    self._options,
+                    number,
+                    address.server_addr,
+                    self._rebinder,
+                    lambda: self.backoff(),
+                    self._log,
+                )
+                made.append(further)
+                await further.open(tell=False)
+        except BaseException:
+            for link in (first, *(each.link for each in made)):
+                if link is not None:
+                    link.abort()
+            raise
+        return made
 
     async def _open(self) -> tuple[Link, AgentSession]:
         """Open one session. Raises PortwayError; leaves nothing open then."""
         link = Link(self)
         answer = await link.open(self._find(), self._options, client_id=self._client_id, cookie=self._cookie)
         self._client_id, self._cookie = answer.client_id, answer.extra.cookie
+        self._addresses = answer.extra.connect_addresses or ()
         return link, session_info(self.agent, answer, datetime.now(UTC))
 
     def _find(self) -> Service:
@@ -210,7 +271,7 @@ class Keeper:
                     self._log.error("the service refuses this agent for good: %s", error)
                     return error
                 continue
-            if await self._restore(link):
+            if await self._rebinder.restore(link):
                 self._adopt(link, session)
                 self._emitter.connected(session)
                 return link
@@ -220,42 +281,6 @@ class Keeper:
         session = self.session.id if self.session else ""
         self._log.warning("session lost: %s", error, extra={"session": session})
         self._emitter.disconnected(self.session, error)
-
-    async def _restore(self, link: Link) -> bool:
-        """Bind every endpoint again; False when the link broke over it."""
-        try:
-            refused = [bound for bound in self.table if not await self._rebind(link, bound)]
-        except BaseException as error:
-            link.abort()
-            if isinstance(error, SessionClosed):
-                return False
-            raise
-        if refused:
-            self._tasks.start(self._insist(link, refused), name="agent rebind")
-        return True
-
-    async def _rebind(self, link: Link, bound: Bound) -> bool:
-        """Bind one endpoint again; False when the service refuses. Raises SessionClosed."""
-        if bound.over.is_set():
-            return True
-        try:
-            await link.bind(bound.rebind())
-        except Error as error:
-            self._log.warning("%s cannot be bound again yet: %s", bound.answer.url, error)
-            return False
-        if bound.over.is_set():  # closed in the meantime
-            await link.unbind(bound.id)
-        return True
-
-    async def _insist(self, link: Link, refused: list[Bound]) -> None:
-        """Repeat refused binds for as long as the session stands."""
-        backoff = self.backoff()
-        try:
-            while refused:
-                await asyncio.sleep(backoff.next(self.loop.time(), random.random()))
-                refused = [bound for bound in refused if not await self._rebind(link, bound)]
-        except SessionClosed:
-            pass  # the next session begins with all of them
 
     def resumption(self) -> Resumption | None:
         """Return what another process needs to continue this life; None before it is established."""
@@ -269,15 +294,20 @@ class Keeper:
         The service hears first: whom it sends until it has answered is still served. Without a session
         there is nothing to wait for. Cancelled: the endpoints may have ended or not.
         """
-        link = self._link
-        if link is None or not self.established:
+        links = self._links()
+        if not links or not self.established:
             return
         with contextlib.suppress(TimeoutError, PortwayError):
             async with asyncio.timeout(timeout):
-                await asyncio.gather(*(link.unbind(bound.id) for bound in self.table))
+                await asyncio.gather(*(link.unbind(bound.id) for link in links for bound in self.table))
                 for bound in self.table.clear():
                     bound.finish(None)
-                await link.drain(timeout)
+                await asyncio.gather(*(link.drain(timeout) for link in links))
+
+    def _links(self) -> list[Link]:
+        """Return the links that stand, the first session's first."""
+        links = [self._link, *(each.link for each in self._further)]
+        return [link for link in links if link is not None]
 
     async def close(self, *, resumed: bool = False) -> None:
         """End this life by our own will: the endpoints first, then the session.
@@ -288,7 +318,8 @@ class Keeper:
         if self._farewell is not None and self._farewell is not asyncio.current_task():
             await asyncio.wait({self._farewell})
             return
-        link, self._link = self._link, None
+        links, self._link = self._links(), None
+        further, self._further = self._further, []
         established = self.established
         self._end(None)
         if established:
@@ -296,9 +327,10 @@ class Keeper:
                 self.session, SessionClosed("not reconnecting, session closed by the agent")
             )
             self._emitter.disconnected(self.session, None)
+            for each in further:
+                self._emitter.disconnected(each.session, None)
         await self._tasks.close()
-        if link is not None:
-            await link.close(resumed=resumed)
+        await asyncio.gather(*(link.close(resumed=resumed) for link in links))
 
     def _end(self, error: Exception | None) -> None:
         """Finish, once, all that hangs on this life."""
@@ -308,9 +340,9 @@ class Keeper:
         self._up.set()  # whoever waits for a session shall look again
         for bound in self.table.clear():
             bound.finish(error)
-        if self._link is not None:
-            self._link.abort()
-            self._link = None
+        for link in self._links():
+            link.abort()
+        self._link = None
 
     # -- endpoints
 
@@ -357,6 +389,8 @@ class Keeper:
             )
             endpoint = make(bound)
             self.table.add(bound)
+        for each in self._further:
+            await each.bind(bound)
         self._log.info("endpoint online", extra={"url": str(endpoint.url), "id": endpoint.id})
         return endpoint
 
@@ -386,8 +420,13 @@ class Keeper:
 
     async def _unbind(self, bound: Bound) -> None:
         """Tell the service that an endpoint is closed. Without a session there is nobody to tell."""
-        if self.table.remove(bound) and self._link is not None:
-            await self._link.unbind(bound.id)
+        if not self.table.remove(bound):
+            return
+        elsewhere = [each.unbind(bound) for each in self._further]
+        if self._link is not None:
+            await asyncio.gather(self._link.unbind(bound.id), *elsewhere)
+        else:
+            await asyncio.gather(*elsewhere)
 
     async def _patch(self, bound: Bound, change: Patch) -> None:
         """Change an endpoint on the session, or on the next one while there is none."""
