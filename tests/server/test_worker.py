@@ -1,15 +1,20 @@
 """The data plane put together: opened, restored, drained; in this process, over real sockets."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
 import pytest
-from tests.kit.agent import code
+from tests.kit.agent import Agent, Taken, code
+from tests.kit.pipes import spin_until
 from tests.kit.service import DOMAIN, SECRET, Events, FakeControl, running_worker, service_certs, settings
+from tests.kit.traffic import visitor
 
+from portway.edge.http_watch import watch
 from portway.edge.ports import CertificatePem
 from portway.errors import ConfigError, ConnectError
 from portway.model.entities import Reservation
+from portway.net.tasks import Tasks
 from portway.server.parsers import Address
 from portway.server.worker import Worker, connect_address
 
@@ -104,3 +109,63 @@ async def test_settings_reach_the_edge() -> None:
         assert list(edge.tcp_ports) == list(range(config.tcp_ports.low, config.tcp_ports.high + 1))
         assert edge.version.startswith("portway/")
         assert edge.limits.drain == config.drain_timeout
+
+
+async def answer_all(agent: Agent, tasks: Tasks) -> None:
+    """Answer each request of an agent's visitors."""
+
+    async def serve(taken: Taken) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await taken.reader.readuntil(b"\r\n\r\n"):
+                taken.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+    while True:
+        tasks.start(serve(await agent.visitors.get()), name="visitor's answer")
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
+    """Send a request, or the rest of one; return the answer's head."""
+    writer.write(request)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    assert await asyncio.wait_for(reader.readexactly(5), 10) == b"hello"
+    return head
+
+
+async def test_whoever_was_accepted_before_the_end_is_served() -> None:
+    """Forty visitors that connect anew for each request are refused at the end or served, never lost."""
+    request = f"GET / HTTP/1.1\r\nHost: web.{DOMAIN}\r\n\r\n".encode()
+    async with running_worker() as service, Tasks() as tasks:
+        agent = service.agent()
+        await agent.connect()
+        await agent.auth()
+        await agent.bind("http", {"URL": f"http://web.{DOMAIN}"})
+        tasks.start(answer_all(agent, tasks), name="agent")
+        port, served, refused = service.http_port, 0, 0
+
+        async def visit_until_refused() -> None:
+            nonlocal served, refused
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                except ConnectionRefusedError:
+                    refused += 1
+                    return
+                await ask(reader, writer, request)
+                served += 1
+                writer.close()
+
+        visits = [tasks.start(visit_until_refused(), name="visitor") for _ in range(40)]
+        await spin_until(lambda: served > 200)
+        async with visitor(port) as begun, visitor(port) as silent, visitor(port) as resting:
+            begun[1].write(request[:20])
+            assert b"connection: close" not in (await ask(*resting, request)).lower()
+            await spin_until(lambda: len(watch()) >= 3)
+            stopping = tasks.start(service.worker.stop(), name="stop")
+            await asyncio.gather(*visits)
+            assert refused == 40
+            assert await resting[0].read() == b""
+            for reader, writer, rest in ((*begun, request[20:]), (*silent, request)):
+                assert b"connection: close" in (await ask(reader, writer, rest)).lower()
+                assert await reader.read() == b""
+        await stopping
+        await agent.gone()

@@ -77,8 +77,11 @@ class Watch:
     async def arrived(self, patience: float) -> None:
         """Wait until nobody is arriving any more, at most so many seconds."""
         deadline = self._loop.time() + patience
-        while self._loop.time() < deadline and any(each.arriving for slot in self._slots for each in slot):
+        while self._loop.time() < deadline and self._anybody_arrives():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(LOOK)
+
+    def _anybody_arrives(self) -> bool:
+        return any(each.arriving for slot in self._slots for each in slot)
 
     def _advance(self) -> None:
         self._turn = (self._turn + 1) % SLOTS
