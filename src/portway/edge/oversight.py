@@ -8,7 +8,7 @@ stopped at once, and the agent is told with the code that a bind would be refuse
 from typing import TYPE_CHECKING
 
 from portway.errors import Error
-from portway.model.view import AddressItem, CredentialItem, DomainItem
+from portway.model.view import AddressItem, CredentialItem, DomainItem, SshKeyItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def _keys(bound: "Bound") -> "Iterator[Key]":
 
 def _named(item: "ViewItem") -> "Iterator[Key]":
     """Say where the binds are filed that a row concerns. Revoked credentials end their sessions elsewhere."""
-    if isinstance(item, CredentialItem) and not item.gone:
+    if isinstance(item, CredentialItem | SshKeyItem) and not item.gone:
         yield ("credential", item.id)
     elif isinstance(item, AddressItem) and item.port:
         yield ("port", item.port)

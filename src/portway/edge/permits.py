@@ -71,8 +71,8 @@ class Permits:
         if self._acl(owner).allows_random(scheme, self._config.domain):
             return
         if scheme == "tcp":
-            raise Error("The access rules of this authtoken do not allow random TCP addresses.", 356)
-        raise Error("The access rules of this authtoken do not allow random names.", 316)
+            raise Error("The access rules of this credential do not allow random TCP addresses.", 356)
+        raise Error("The access rules of this credential do not allow random names.", 316)
 
     def named(self, url: "Url", owner: Owner, *, drawn: bool = False) -> Permit:
         """Judge a bind of this address; ``drawn`` says that the service has chosen it for this account.
@@ -81,8 +81,8 @@ class Permits:
         """
         if not self._acl(owner).allows_url(url):
             if url.scheme == "tcp":
-                raise Error(f"The access rules of this authtoken do not allow {url.hostport}.", 308)
-            raise Error(f"The access rules of this authtoken do not allow {url.host}.", 316)
+                raise Error(f"The access rules of this credential do not allow {url.hostport}.", 308)
+            raise Error(f"The access rules of this credential do not allow {url.host}.", 316)
         if url.is_internal:
             return FREE
         judge = self._address if url.scheme == "tcp" else self._name

@@ -24,6 +24,7 @@ from portway.model.view import (
     CertificateItem,
     CredentialItem,
     DomainItem,
+    SshKeyItem,
     ViewItem,
 )
 
@@ -110,9 +111,9 @@ class View:
         return list(self._items.values())
 
     def acl(self, credential_id: str) -> Acl | None:
-        """Return what a credential may bind; None when it is not known here."""
+        """Return what an authtoken or an SSH key may bind; None when it is not known here."""
         item = self._items.get(credential_id)
-        if not isinstance(item, CredentialItem):
+        if not isinstance(item, CredentialItem | SshKeyItem):
             return None
         found = self._acls.get(credential_id)
         if found is None:

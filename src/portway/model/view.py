@@ -20,6 +20,15 @@ class CredentialItem(msgspec.Struct, frozen=True, tag_field="kind", tag="credent
     gone: bool = False
 
 
+class SshKeyItem(msgspec.Struct, frozen=True, tag_field="kind", tag="ssh_key"):
+    """A public key with which OpenSSH may connect. ``acl`` are rules as those of an authtoken."""
+
+    id: str
+    account_id: str
+    acl: tuple[str, ...] = ()
+    gone: bool = False
+
+
 class AddressItem(msgspec.Struct, frozen=True, tag_field="kind", tag="address"):
     """A reserved TCP address."""
 
@@ -72,5 +81,13 @@ class CloudEndpointItem(msgspec.Struct, frozen=True, tag_field="kind", tag="clou
     gone: bool = False
 
 
-ViewItem = CredentialItem | AddressItem | DomainItem | CertificateItem | AuthorityItem | CloudEndpointItem
+ViewItem = (
+    CredentialItem
+    | SshKeyItem
+    | AddressItem
+    | DomainItem
+    | CertificateItem
+    | AuthorityItem
+    | CloudEndpointItem
+)
 """Any of them."""

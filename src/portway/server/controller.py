@@ -25,7 +25,7 @@ import msgspec
 from portway.control.certificates import local_ca
 from portway.control.certificates.seal import KEY_FILE, Seal
 from portway.control.live import LiveDirectory
-from portway.control.service import credentials, first_start, reservations, tls_certificates
+from portway.control.service import credentials, first_start, reservations, ssh_credentials, tls_certificates
 from portway.control.service.context import Context
 from portway.control.service.settings import Settings
 from portway.control.service.view import Follower
@@ -67,6 +67,13 @@ class Authenticate(msgspec.Struct):
     """An authtoken as presented, and from where."""
 
     token: str
+    source: str
+
+
+class AuthenticateKey(msgspec.Struct):
+    """A public key by its fingerprint, and from where it is offered."""
+
+    fingerprint: str
     source: str
 
 
@@ -119,6 +126,7 @@ class Controller:
             "caught_up": self._caught_up,
             "bootstrap": self._bootstrap,
             "authenticate": self._authenticate,
+            "authenticate_key": self._authenticate_key,
             "reserve": self._reserve,
             "hold": self._hold,
             "release": self._release,
@@ -164,6 +172,9 @@ class Controller:
 
     async def _authenticate(self, args: msgspec.Raw) -> object:
         return await credentials.authenticate(self._context, arguments(args, Authenticate).token)
+
+    async def _authenticate_key(self, args: msgspec.Raw) -> object:
+        return await ssh_credentials.authenticate(self._context, arguments(args, AuthenticateKey).fingerprint)
 
     async def _reserve(self, args: msgspec.Raw) -> object:
         asked = arguments(args, Reserve)

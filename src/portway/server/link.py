@@ -25,7 +25,7 @@ from portway.edge.view import View
 from portway.errors import ConfigError, Error, PortwayError
 from portway.model.domain import ServiceNames
 from portway.model.entities import Grant, Reservation
-from portway.model.view import CredentialItem, ViewItem
+from portway.model.view import CredentialItem, SshKeyItem, ViewItem
 from portway.net.tasks import Tasks
 from portway.server import facts, where
 from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, away
@@ -149,6 +149,21 @@ class ControllerLink:
         self.view.learn(CredentialItem(grant.credential_id, grant.account_id, grant.acl))
         return grant
 
+    async def authenticate_key(self, fingerprint: str, source: str) -> Grant:
+        """Find the owner of an SSH key. Raises Error 1102, 1103 or 128."""
+        self._asking += 1
+        try:
+            args = {"fingerprint": fingerprint, "source": source}
+            grant = await self._call("authenticate_key", args, Grant)
+            if grant.credential_id in self._gone:  # a note came between the answer and us
+                raise Error("No account of this service has this SSH key any more.", 1102)
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._gone.clear()
+        self.view.learn(SshKeyItem(grant.credential_id, grant.account_id, grant.acl))
+        return grant
+
     async def reserve(self, url: str, account_id: str, session_key: str) -> None:
         """Write down that a name is online. Raises Error."""
         await self._do("reserve", {"url": url, "account_id": account_id, "session_key": session_key})
@@ -222,7 +237,7 @@ class ControllerLink:
 
     def _told(self, item: ViewItem, _before: ViewItem | None) -> None:
         """Hear of a row that changed: a credential that is gone was revoked."""
-        if item.gone and isinstance(item, CredentialItem):
+        if item.gone and isinstance(item, CredentialItem | SshKeyItem):
             if self._asking:
                 self._gone.add(item.id)
             for callback in self._callbacks:

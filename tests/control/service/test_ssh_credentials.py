@@ -1,5 +1,6 @@
 """SSH public keys of accounts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from portway.control.service.keys import Texts
 from portway.control.store import changes
 from portway.control.store.rows import Page
 from portway.errors import Error, NotFound
+from portway.model.entities import Grant
+from portway.model.plan import Plan
+from portway.model.ssh_key import parse_ssh_key
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFHOWSJ4rRQrZg5jqbbmzvVOGSQBX6gPzX2CqGiL6oJp"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGHOWSJ4rRQrZg5jqbbmzvVOGSQBX6gPzX2CqGiL6oJp"
@@ -73,3 +77,29 @@ async def test_an_update_of_nothing(tmp_path: Path) -> None:
         with pytest.raises(Error) as raised:
             await ssh_credentials.update(context, mine, made.id, Texts())
     assert raised.value.code == "ERR_NGROK_606"
+
+
+async def test_a_login_is_told_whose_key_it_is(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context:
+        mine = await accounts.add(context, "mine")
+        fingerprint = parse_ssh_key(KEY).fingerprint
+        with pytest.raises(Error) as unknown:
+            await ssh_credentials.authenticate(context, fingerprint)
+        assert unknown.value.code == "ERR_NGROK_1102"
+        made = await ssh_credentials.create(context, mine.id, KEY, Texts(acl=("bind:a.b",)))
+        grant = await ssh_credentials.authenticate(context, fingerprint)
+        assert grant == Grant(mine.id, "mine", mine.plan, made.id, ("bind:a.b",))
+        await ssh_credentials.delete(context, mine.id, made.id)
+        with pytest.raises(Error) as gone:
+            await ssh_credentials.authenticate(context, fingerprint)
+        assert gone.value.code == "ERR_NGROK_1102"
+
+
+async def test_a_plan_without_ssh_keys_refuses_those_that_were_registered_before(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context:
+        mine = await accounts.add(context, "mine")
+        await ssh_credentials.create(context, mine.id, KEY, Texts())
+        without = replace(context, settings=replace(context.settings, plans={mine.plan: Plan(ssh_keys=0)}))
+        with pytest.raises(Error) as refused:
+            await ssh_credentials.authenticate(without, parse_ssh_key(KEY).fingerprint)
+        assert refused.value.code == "ERR_NGROK_1103"

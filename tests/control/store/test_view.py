@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from sqlalchemy import delete, insert, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.kit.store import opened
 
 from portway.control.store import accounts, changes, tables, view
+from portway.control.store.core import AsyncConnection
 from portway.model import view as items
 from portway.model.entities import Account
 
@@ -48,6 +48,11 @@ ROWS = {
         tables.credentials,
         {"id": "cr_1", "token_hash": bytes(32), "acl": '["bind:*.example.com"]'},
         items.CredentialItem("cr_1", "ac_1", ("bind:*.example.com",)),
+    ),
+    changes.SSH_CREDENTIAL: (
+        tables.ssh_credentials,
+        {"id": "sshcr_1", "public_key": "ssh-ed25519 A", "fingerprint": "SHA256:a", "acl": '["bind:a.b"]'},
+        items.SshKeyItem("sshcr_1", "ac_1", ("bind:a.b",)),
     ),
 }  # fmt: skip
 """One row of each kind, and the item that it is."""

@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from portway.control.service import plans
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
-from portway.control.store import changes, nouns, rows
+from portway.control.store import accounts, changes, nouns, rows
 from portway.control.store.keys import read_acl
 from portway.control.store.rows import Page
 from portway.control.store.tables import ssh_credentials
 from portway.errors import Error, NotFound
-from portway.model.entities import SshCredential
+from portway.model.entities import Grant, SshCredential
 from portway.model.ids import new_id
 from portway.model.ssh_key import SshKey, parse_ssh_key
 
@@ -81,6 +81,25 @@ async def delete(context: Context, account_id: str, key_id: str) -> None:
         if not await nouns.remove(connection, ssh_credentials, account_id, key_id):
             raise NotFound
         await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, context.now())
+
+
+# What an SSH client does.
+
+
+async def authenticate(context: Context, fingerprint: str) -> Grant:
+    """Find whose key has this fingerprint ("SHA256:…"), which a client has proved or is about to prove.
+
+    Raises Error 1102 when nobody has it, 1103 when the account's plan has no SSH keys any more.
+    """
+    query = select(ssh_credentials).where(ssh_credentials.c.fingerprint == fingerprint)
+    async with context.database.read() as connection:
+        row = (await connection.execute(query)).one_or_none()
+        account = await accounts.find(connection, row.account_id) if row is not None else None
+        if row is None or account is None:
+            raise Error("No account of this service has this SSH key.", 1102)
+        if (await plans.plan_of(context, connection, account.id)).ssh_keys == 0:
+            raise Error("The plan of this account does not include connecting by SSH.", 1103)
+    return Grant(account.id, account.name, account.plan, row.id, read_acl(row.acl))
 
 
 async def _check_new(connection: AsyncConnection, account_id: str, key: SshKey) -> None:

@@ -43,6 +43,10 @@ def _credential(row: AnyRow) -> ViewItem:
     return view.CredentialItem(row[0], row[1], tuple(json.loads(row[2])))
 
 
+def _ssh_key(row: AnyRow) -> ViewItem:
+    return view.SshKeyItem(row[0], row[1], tuple(json.loads(row[2])))
+
+
 def _domain(row: AnyRow) -> ViewItem:
     return view.DomainItem(row[0], row[1], row[2], row[3] or "")
 
@@ -97,6 +101,13 @@ SOURCES: Final[dict[str, Source]] = {
         _MANY,
         read=_credential,
         alive=tables.credentials.c.revoked_at.is_(None),
+    ),
+    changes.SSH_CREDENTIAL: Source(
+        tables.ssh_credentials,
+        (tables.ssh_credentials.c.acl,),
+        view.SshKeyItem,
+        _MANY,
+        read=_ssh_key,
     ),
 }
 """Kinds of change that the data plane hears of. In this order a snapshot tells them: what others refer
