@@ -87,7 +87,7 @@ async def test_options_are_echoed_whole_with_the_address_where_the_agent_keeps_i
 async def test_refusals_leave_nothing_behind() -> None:
     async with running_worker() as service, service.connected() as agent:
         assert code(await agent.bind("https", {"URL": "https://invalid@domain.com"})) == "9037"
-        assert code(await agent.bind("https", {"TrafficPolicy": "on_http_request: []"})) == "2201"
+        assert code(await agent.bind("https", {"TrafficPolicy": "on_http_request: []"})) == "2206"
         assert code(await agent.call(StreamType.BIND, b'{"Proto":7}')) == "301"
         assert code(await agent.bind("tcp", {"URL": "tcp://localhost:1"})) == "307"
         assert service.control.names == {}
@@ -207,7 +207,7 @@ async def test_patch_changes_texts_and_refuses_what_is_not_provided() -> None:
         assert (event.endpoint_id, event.description, event.metadata) == (bound["Id"], "after", "m")
         assert await agent.call(StreamType.PATCH, tunnel | {"Metadata": ""}) == {"Error": ""}
         assert (endpoint.description, endpoint.metadata) == ("after", "")
-        assert code(await agent.call(StreamType.PATCH, tunnel | {"TrafficPolicy": "a: b"})) == "2201"
+        assert code(await agent.call(StreamType.PATCH, tunnel | {"TrafficPolicy": "a: b"})) == "2203"
         assert code(await agent.call(StreamType.PATCH, tunnel | {"Metadata": "x" * 5000})) == "18013"
         assert code(await agent.call(StreamType.PATCH, {"TunnelId": bound["Id"]})) == "333"
         assert endpoint.metadata == ""

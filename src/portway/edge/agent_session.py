@@ -116,7 +116,7 @@ class AgentSession:
         if kind == StreamType.UNBIND:
             return self._unbind(decode(Unbind, body))
         if kind == StreamType.PATCH:
-            return self._patch(decode(Patch, body))
+            return await self._patch(decode(Patch, body))
         if kind == StreamType.BIND_LABELS:
             raise Error("Edges and labels are not provided by this version of the service.", 358)
         raise Error(f"The request type {kind} is unknown.", 800)
@@ -338,11 +338,11 @@ class AgentSession:
             self.gateway.endpoints.unbind(bound, "closed by the agent")
         return encode(UnbindResp())
 
-    def _patch(self, request: Patch) -> bytes:
+    async def _patch(self, request: Patch) -> bytes:
         bound = next((each for each in self._bounds.values() if each.tunnel_id == request.tunnel_id), None)
         if bound is None:
             raise Error(f"No endpoint of this session has the tunnel id {request.tunnel_id!r}.", 333)
-        self.gateway.endpoints.patch(bound, request)
+        await self.gateway.endpoints.patch(bound, request)
         return encode(PatchResp())
 
     def _admitted(self) -> Owner:

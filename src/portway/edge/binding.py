@@ -9,7 +9,9 @@ is not enforced would be an open door.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from portway.edge.tls_options import MODULES, read_tls
 from portway.edge.tls_settings import TlsSettings
@@ -20,6 +22,7 @@ from portway.wire.messages import Bind, Opts, OptsView, answer_opts
 
 if TYPE_CHECKING:
     from portway.edge.ports import EdgeConfig, Limits
+    from portway.policy.document import Node
 
 BINDINGS: Final[tuple[Binding, ...]] = ("public", "internal", "kubernetes")
 API_LABEL: Final = "api"
@@ -28,10 +31,36 @@ API_LABEL: Final = "api"
 _LIKE_AN_ADDRESS: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)", re.ASCII).fullmatch
 """The last label is a number, so the URL standard takes the whole host for an IPv4 address."""
 
+_POLICY_MODULES: Final = {
+    "Auth": "auth",
+    "Compression": "compression",
+    "CircuitBreaker": "circuit_breaker",
+    "IPRestriction": "ip_restriction",
+    "BasicAuth": "basic_auth",
+    "OAuth": "oauth",
+    "OIDC": "oidc",
+    "WebhookVerification": "webhook_verification",
+    "RequestHeaders": "request_headers",
+    "ResponseHeaders": "response_headers",
+    "WebsocketTCPConverter": "websocket_tcp_converter",
+    "UserAgentFilter": "user_agent_filter",
+    "Policy": "policy",
+}
+"""Options that are rules of a policy, and where they are read."""
+
 _ANY_PROTOCOL: Final = frozenset({"IPRestriction", "Policy"})
 """Module options that make sense on endpoints of every protocol."""
 
-_EMPTY_POLICIES: Final = frozenset({"", "{}", "null", "[]"})
+
+class PolicyText(NamedTuple):
+    """A policy as it was asked for."""
+
+    source: "str | Node"
+    """A document, read or unread; "" for none."""
+    identity: str
+    """The same for the same policy."""
+    size: int = 0
+    """About how many characters it was written in, where the document was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +74,8 @@ class Wish:
     """It names an earlier bind, so it must prove that with a token."""
     tls: TlsSettings | None = None
     """How visitors' TLS is to be ended."""
+    policy: PolicyText = PolicyText("", "")  # noqa: RUF009 - it cannot be changed
+    """The rules that it asks for."""
 
     @property
     def random(self) -> bool:
@@ -71,7 +102,8 @@ def read_wish(bind: Bind, config: "EdgeConfig") -> Wish:
     _supported(bind, view)
     check_texts(config.limits, bind.extra.name, bind.extra.description, bind.extra.metadata)
     tls = read_tls(bind.proto, view)
-    return Wish(url, view, bind.extra.pooling_enabled, returning=bool(bind.id), tls=tls)
+    policy = read_policy(view, bind.proto)
+    return Wish(url, view, bind.extra.pooling_enabled, returning=bool(bind.id), tls=tls, policy=policy)
 
 
 def check_texts(limits: "Limits", name: str = "", description: str = "", metadata: str = "") -> None:
@@ -83,10 +115,20 @@ def check_texts(limits: "Limits", name: str = "", description: str = "", metadat
         raise Error(f"The metadata is longer than {limits.metadata} bytes.", 18013)
 
 
-def check_policy(text: str) -> None:
-    """Refuse a traffic policy that says anything. Raises Error 2201."""
-    if text.strip() not in _EMPTY_POLICIES:
-        raise Error("Traffic policies are not provided by this version of the service.", 2201)
+def read_policy(view: OptsView, proto: str) -> PolicyText:
+    """Read what policy a bind asks for: its text, and the modules of older agents. Raises Error."""
+    modules = {
+        name: msgspec.to_builtins(getattr(view, attribute), builtin_types=(bytes,))
+        for name, attribute in _POLICY_MODULES.items()
+        if getattr(view, attribute) not in (None, "")
+    }
+    if not modules:
+        return PolicyText(view.traffic_policy, view.traffic_policy)
+    from portway.policy.legacy import document_of
+
+    source = document_of(modules, view.traffic_policy, proto)
+    size = len(view.traffic_policy) + len(str(modules))
+    return PolicyText(source, f"{modules}\n{view.traffic_policy}", size)
 
 
 def random_host(config: "EdgeConfig", random: Callable[[int], bytes]) -> str:
@@ -160,17 +202,13 @@ def _supported(bind: Bind, view: OptsView) -> None:
     """Refuse what this version does not provide."""
     if view.policy is not None and view.traffic_policy:
         raise Error("Both policy and traffic_policy are given; use traffic_policy.", 9025)
-    check_policy(view.traffic_policy)
     modules = [name for name in view.middleware if name not in MODULES]
     http_only = [name for name in modules if name not in _ANY_PROTOCOL]
     if http_only and bind.proto in {"tcp", "tls"}:
         names = ", ".join(http_only)
         raise Error(f"Only http and https endpoints can have this: {names}.", 2205)
     if view.host_header_rewrite:
-        modules.append("HostHeaderRewrite")
-    if modules:
-        names = ", ".join(modules)
-        raise Error(f"Not provided by this version of the service: {names}.", 2201)
+        raise Error("Not provided by this version of the service: HostHeaderRewrite.", 2201)
     if bind.extra.ip_policy_ref:
         raise Error(f"The IP policy {bind.extra.ip_policy_ref!r} does not exist.", 341)
     if view.proxy_proto not in {0, 1, 2}:

@@ -1,9 +1,10 @@
 """Cloud endpoints: those that the service answers itself, put online as the view has them.
 
 Their members stand in the same pools as those of agents, so a URL may be shared by both. What a cloud
-endpoint says to a visitor is decided by its traffic policy. This version carries out none, so every
-visitor gets the error of a policy that gives no answer: a page of an http or https endpoint, the end of
-the connection of any other. Internal ones are found by policies of their account alone.
+endpoint says to a visitor is decided by its traffic policy, which is compiled off the event loop when a row
+brings it; a changed one takes the place of the old one when it is ready. A visitor whom the policy lets
+through comes to nobody: to a page of an http or https endpoint, the end of the connection of any other.
+Internal ones are found by policies of their account alone.
 
 The control plane has made sure that a URL is free or shared by all. An agent may have been quicker all the
 same: then the cloud endpoint waits until the URL is free.
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from portway.edge.counters import Counters
 from portway.edge.member import NoVerdict
+from portway.edge.policy_pool import rule
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint
 from portway.errors import ConfigError, PortwayError, SessionClosed
@@ -24,6 +26,7 @@ from portway.model.view import CloudEndpointItem
 if TYPE_CHECKING:
     from portway.edge.endpoints import Ports
     from portway.edge.member import Visitor
+    from portway.edge.policy import EndpointPolicy, Policies
     from portway.edge.ports import Claims
     from portway.edge.registry import Registry
     from portway.edge.view import View
@@ -38,13 +41,15 @@ _log = logging.getLogger(__name__)
 class CloudMember:
     """A cloud endpoint in a pool."""
 
-    __slots__ = ("counters", "forwards_proto", "item", "retired")
+    __slots__ = ("counters", "forwards_proto", "item", "policy", "retired")
 
     def __init__(self, item: CloudEndpointItem) -> None:
         """Serve as this row says."""
         self.item = item
         self.counters = Counters()
         self.forwards_proto = ""
+        self.policy: EndpointPolicy | None = None
+        """Its Traffic Policy; None while it has none that can be carried out."""
         self.retired = False
 
     def __repr__(self) -> str:
@@ -67,7 +72,7 @@ class CloudMember:
         return not self.retired
 
     def open(self, visitor: "Visitor", sink: "Sink") -> "Pipe":
-        """Raise NoVerdict: no policy is carried out; SessionClosed when it is gone."""
+        """Raise NoVerdict: its policy let the visitor through, to nobody; SessionClosed when it is gone."""
         if self.retired:
             raise SessionClosed("the cloud endpoint is gone")
         raise NoVerdict("the traffic policy of a cloud endpoint gave no answer")
@@ -101,6 +106,7 @@ class CloudEndpoints:
         *,
         lead: Callable[[Endpoint], None],
         below: Callable[[int], int],
+        policies: "Policies",
     ) -> None:
         """Follow the view. ``lead`` lets an endpoint go by its oldest member."""
         self._registry = registry
@@ -109,6 +115,7 @@ class CloudEndpoints:
         self._tasks = tasks
         self._lead = lead
         self._below = below
+        self._policies = policies
         self._online: dict[str, tuple[CloudMember, Endpoint]] = {}
         self._waiting: dict[str, CloudEndpointItem] = {}
         view.on_change(self._changed)
@@ -130,6 +137,7 @@ class CloudEndpoints:
                 member.item = item  # changed in place: visitors notice nothing but the change
                 if endpoint.id == item.id:
                     member.lead(endpoint)
+                self._start_rule(member, endpoint)
                 return
             self._take_off(member, endpoint)
         if not item.gone:
@@ -171,6 +179,7 @@ class CloudEndpoints:
         member.counters = self._registry.members.take((url.scheme, item.id))
         endpoint.pool.add(member)
         self._online[item.id] = member, endpoint
+        self._start_rule(member, endpoint)
         if url.scheme == "tcp" and not url.is_internal:
             self._tasks.start(self._open(url), name=f"port of {item.id}")
 
@@ -180,6 +189,26 @@ class CloudEndpoints:
         except ConfigError as error:
             _log.warning("the port of a cloud endpoint cannot be opened: %s", error)
 
+    def _start_rule(self, member: CloudMember, endpoint: Endpoint) -> None:
+        """Let the policy that a row brings rule, as soon as it is compiled."""
+        if member.policy is None or member.policy.text != member.item.traffic_policy:
+            self._tasks.start(self._rule(member, endpoint), name=f"policy of {member.id}")
+        else:
+            rule(endpoint)
+
+    async def _rule(self, member: CloudMember, endpoint: Endpoint) -> None:
+        text, account = member.item.traffic_policy, member.item.account_id
+        try:
+            compiled = await self._policies.compile(text, endpoint.url, account, cloud=True)
+        except PortwayError as error:
+            _log.error("the policy of cloud endpoint %s cannot be used: %s", member.id, error)
+            compiled = None
+        if member.retired or member.item.traffic_policy != text:
+            return  # another change came meanwhile
+        place = self._policies.place
+        member.policy = None if compiled is None else place(compiled, endpoint.url, account, text)
+        rule(endpoint)
+
     def _take_off(self, member: CloudMember, endpoint: Endpoint) -> None:
         member.retired = True
         del self._online[member.id]
@@ -188,6 +217,7 @@ class CloudEndpoints:
         if endpoint.pool.members:
             if endpoint.id == member.id:
                 self._lead(endpoint)
+            rule(endpoint)
             return
         self._registry.remove(endpoint)
         public_tcp = endpoint.scheme == "tcp" and not endpoint.url.is_internal

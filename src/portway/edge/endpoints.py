@@ -19,6 +19,7 @@ from portway.edge.cloud import CloudMember, refuses
 from portway.edge.member import Member, SessionMember
 from portway.edge.oversight import Oversight
 from portway.edge.permits import FREE, Owner, Permit, Permits
+from portway.edge.policy_pool import rule
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint, Registry
 from portway.errors import ConfigError, Error, PortwayError, SessionClosed
@@ -29,8 +30,10 @@ from portway.net.listen import is_full
 from portway.wire.messages import UNSET, Bind, BindResp, BindRespExtra, Patch
 
 if TYPE_CHECKING:
+    from portway.edge.policy import Policies
     from portway.edge.ports import Claims, Control, EdgeConfig, EventSink
     from portway.edge.seal import Seal
+    from portway.policy.engine import Policy
     from portway.session.session import Session
 
 _log = logging.getLogger(__name__)
@@ -106,6 +109,7 @@ class Endpoints:
         *,
         wall: Callable[[], float],
         random: Randomness,
+        policies: "Policies",
     ) -> None:
         """Join the parts. ``wall`` gives Unix seconds."""
         self.config = config
@@ -120,6 +124,7 @@ class Endpoints:
         self._events = events
         self._wall = wall
         self._random = random
+        self._policies = policies
         self._bounds: dict[Member, Bound] = {}
         self._used_up_until = 0.0
         claims.on_freed(self._freed)
@@ -127,6 +132,8 @@ class Endpoints:
     async def bind(self, owner: Owner, session: "Session", bind: Bind) -> tuple[Bound, BindResp]:
         """Grant a bind, or raise Error. Cancelled or failed, nothing stays claimed."""
         wish = binding.read_wish(bind, self.config)
+        policy = wish.policy
+        compiled = await self._policies.compile(policy.source, wish.url, owner.account_id, size=policy.size)
         drawn = self._was_drawn(wish.url, owner, bind) if wish.returning else wish.random
         await self._permitted(wish, owner, drawn=drawn)
         if wish.random:
@@ -146,9 +153,18 @@ class Endpoints:
             raise
         bound = self._register(owner, session, bind, wish, url)
         bound.permit, bound.drawn = permit, drawn
+        self._rule(bound, compiled, policy.identity)
         self._oversight.add(bound)
         self._tell_online(bound, wish)
         return bound, self._answer(bound)
+
+    def _rule(self, bound: Bound, compiled: "Policy | None", identity: str) -> None:
+        """Let a policy rule over what comes to a bind."""
+        account = bound.owner.account_id
+        bound.member.policy = (
+            None if compiled is None else self._policies.place(compiled, bound.url, account, identity)
+        )
+        rule(bound.endpoint)
 
     async def _permitted(self, wish: binding.Wish, owner: Owner, *, drawn: bool) -> None:
         """Judge a bind. Raises Error, but not for want of what was changed a moment ago."""
@@ -186,8 +202,10 @@ class Endpoints:
         endpoint.pool.remove(bound.member)
         if not endpoint.pool.members:
             self.registry.remove(endpoint)
-        elif endpoint.id == bound.id:
-            self.lead(endpoint)
+        else:
+            if endpoint.id == bound.id:
+                self.lead(endpoint)
+            rule(endpoint)
         self._give_up(bound.url, bound.owner, keep=keep)
         self._events.emit(
             EndpointOffline(
@@ -202,10 +220,16 @@ class Endpoints:
             )
         )
 
-    def patch(self, bound: Bound, patch: Patch) -> None:
-        """Change the texts and the pooling of a bind. Raises Error; then nothing is changed."""
-        if patch.traffic_policy is not UNSET:
-            binding.check_policy(patch.traffic_policy)
+    async def patch(self, bound: Bound, patch: Patch) -> None:
+        """Change the texts, the pooling and the policy of a bind. Raises Error; then nothing is changed.
+
+        Visitors who are being served notice nothing: their next request is judged by the new policy.
+        """
+        text, compiled = patch.traffic_policy, None
+        if text is not UNSET:
+            compiled = await self._policies.compile(text, bound.url, bound.owner.account_id)
+            if bound.member.retired:
+                raise SessionClosed("the endpoint was given up while it was changed")
         name = bound.name if patch.name is UNSET else patch.name
         description = bound.description if patch.description is UNSET else patch.description
         metadata = bound.metadata if patch.metadata is UNSET else patch.metadata
@@ -217,6 +241,8 @@ class Endpoints:
             self._lead(bound.endpoint, bound)
         if pooled != bound.member.pooled:
             self._set_pooling(bound, pooled=pooled)
+        if text is not UNSET:
+            self._rule(bound, compiled, text)
         self._events.emit(
             EndpointUpdated(
                 endpoint_id=bound.id,

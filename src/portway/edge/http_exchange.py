@@ -1,6 +1,7 @@
 """One request and its answer: what is remembered while they pass, and the event made of them."""
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from portway.edge.member import Member
     from portway.edge.policy_connect import Gate
     from portway.edge.registry import Endpoint
+    from portway.edge.tls_facts import TlsFacts
 
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """Methods that may be sent twice (RFC 9110 §9.2.2)."""
@@ -75,6 +77,10 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
 
     def event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
         """Make the event of the finished request."""
+        made = self._event(connection, ended)
+        return made if self.told is None else replace(made, **cast("dict[str, Any]", self.told))
+
+    def _event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
         endpoint = self.endpoint
         head = self.head
         return HttpRequestComplete(
@@ -119,6 +125,10 @@ class ConnectionFacts(msgspec.Struct, eq=False):
     tls_cipher: str = ""
     version: str = ""
     """Of HTTP, where all its requests have one and their heads do not say it."""
+    tls: "TlsFacts | None" = None
+    """All of its TLS, where that is known here."""
+    gate: "Gate | None" = None
+    """What a policy decided of the connection."""
 
     def event(self, endpoint: "Endpoint", ended: float, bytes_in: int, bytes_out: int) -> TcpConnectionClosed:
         """Make the event of the closed connection; ``endpoint`` is the last one it asked for."""

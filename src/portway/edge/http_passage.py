@@ -25,13 +25,15 @@ that is complete before its request is leaves the rest of the request unread: it
 from typing import TYPE_CHECKING, Final
 
 from portway.codec.headers import request_tail
-from portway.codec.http1 import CHUNKED, NO_BODY, Framing, Kind, RequestHead, ResponseHead
+from portway.codec.http1 import NO_BODY, RequestHead, ResponseHead
 from portway.edge import pages
 from portway.edge.http_exchange import IDEMPOTENT
+from portway.edge.http_heads import CONTINUE, answer_of_unknown_length, own_head, request_of_unknown_length
 from portway.edge.member import NoVerdict
 from portway.errors import HttpError, SessionClosed, StreamLimit
 
 if TYPE_CHECKING:
+    from portway.codec.headers import Forwarding
     from portway.edge.http_exchange import Exchange
     from portway.edge.http_sides import Filter, Lines, RequestHooks, UpstreamSide, VisitorSide
     from portway.edge.http_upstreams import Upstreams
@@ -45,9 +47,10 @@ class Passage:
     """One request on its way."""
 
     __slots__ = (
-        "_answer_ended", "_forwards", "_held", "_held_end", "_hooks", "_judging", "_owed", "_passed",
-        "_repeated", "_request_filters", "_response_filters", "_sent_end", "_shut", "_side", "_trailers",
-        "_unsent", "_upstream", "endpoint", "exchange", "head", "over", "upstreams",
+        "_answer_ended", "_forwards", "_gathering", "_held", "_held_end", "_hooks", "_judging", "_owed",
+        "_passed", "_repeated", "_request_filters", "_response_filters", "_sent_end", "_shut", "_side",
+        "_trailers", "_unsent", "_upstream", "begun", "endpoint", "exchange", "forwarding", "head", "over",
+        "upstreams", "visited",
     )  # fmt: skip
 
     def __init__(self, upstreams: "Upstreams", side: "VisitorSide", exchange: "Exchange") -> None:
@@ -62,6 +65,12 @@ class Passage:
         """Who serves it now: not the one that was named, once it was forwarded."""
         self.over = False
         """Nothing more is passed on."""
+        self.forwarding: Forwarding | None = upstreams.forwarding
+        """What is added to the head for the upstream; None once a policy has written all of it."""
+        self.begun = False
+        """Some of the request's body has gone to an upstream: no other can have it."""
+        self.visited: list[Endpoint] = []
+        """The endpoints that had the request, the first first."""
         self._side = side
         self._upstream: UpstreamSide | None = None
         self._unsent = bytearray()
@@ -77,6 +86,7 @@ class Passage:
         self._passed = False  # the answer's head went to the visitor
         self._held: list[bytes] = []
         self._held_end: Lines | None = None
+        self._gathering: Filter | None = None  # takes the whole answer before its head goes on
         self._request_filters: list[Filter] = []
         self._response_filters: list[Filter] = []
 
@@ -92,6 +102,9 @@ class Passage:
     def begin(self, endpoint: "Endpoint") -> None:
         """Let the policy judge the request, then forward it to a member of this endpoint."""
         self.endpoint = endpoint
+        if self.visited:
+            self.exchange.asks(endpoint)
+        self.visited.append(endpoint)
         policy = endpoint.policy
         if policy is None:
             self.go_on()
@@ -151,11 +164,6 @@ class Passage:
         else:
             self.fail(error.status, pages.GENERAL, error.reason)
 
-    @property
-    def complete(self) -> bool:
-        """The whole request has been read."""
-        return self._trailers is not None
-
     # -- for a policy
 
     def filter_request(self, each: "Filter") -> None:
@@ -168,6 +176,32 @@ class Passage:
     def filter_response(self, each: "Filter") -> None:
         """Change the answer's body by this too. Only before ``pass_on``."""
         self._response_filters.append(each)
+
+    def gather_request(self, each: "Filter") -> None:
+        """Give the request's body to this, which calls ``go_on_with`` at its end."""
+        self.filter_request(each)
+        if self.head.expect_continue and not self.exchange.continued and not self.exchange.bytes_in:
+            self.on_interim(CONTINUE)
+
+    def go_on_with(self, head: RequestHead, body: bytes) -> None:
+        """Forward this request, whose body was gathered and is whole."""
+        self._request_filters = []
+        self._unsent = bytearray(body)
+        self._trailers = []
+        self.go_on(head)
+
+    def hooks_before(self, hooks: "RequestHooks") -> "RequestHooks | None":
+        """Return the policy that has forwarded the request to the endpoint of this one."""
+        place = self._hooks.index(hooks)
+        return self._hooks[place - 1] if place else None
+
+    def back_to(self, hooks: "RequestHooks", endpoint: "Endpoint") -> None:
+        """The endpoint that a policy has forwarded to cannot serve: let that policy rule on."""
+        place = self._hooks.index(hooks) + 1
+        gone, self._hooks[place:] = self._hooks[place:], []
+        self.endpoint = endpoint
+        for each in gone:
+            each.on_over()
 
     def go_on(self, head: RequestHead | None = None) -> None:
         """Forward the request, or this one in its place, to a member of the endpoint."""
@@ -187,7 +221,7 @@ class Passage:
         self._upstream = upstream
         self.exchange.given_to(upstream.member)
         self._sent_end = False
-        raw = request_tail(self.head, self.upstreams.forwarding, for_service=endpoint.own)
+        raw = request_tail(self.head, self.forwarding, for_service=endpoint.own)
         upstream.begin(self.head, self.head.method + b" " + self.head.target + raw)
         self.on_room()
 
@@ -234,18 +268,55 @@ class Passage:
             self._response_filters = []
         self._passed = True
         self.exchange.status = head.status
+        self._shut = self._shut and head.status != 101
+        self._side.head(head)
         if head.status == 101:
-            self._shut = False
-            self._side.head(head)
             self.on_room()
-        else:
-            self._side.head(head)
         held, self._held = self._held, []
         for data in held:
             self._owed -= len(data)
             self.on_body(data)
         if self._held_end is not None:
             self.on_end(self._held_end)
+
+    def substitute(self, head: ResponseHead, body: bytes, *, judged: bool) -> None:
+        """Answer in the upstream's place with what response phases still judge.
+
+        ``judged``: a policy gives it in ``on_response``, so only those before it are asked.
+        """
+        if self.over:
+            return
+        self._let_go()
+        self._held, self._held_end, self._owed, self._gathering = [], None, 0, None
+        self._response_filters = []
+        if not judged:
+            self._judging = len(self._hooks)
+        self._repeated = True
+        self._sent_end = True
+        self.pass_on(head)
+        self.on_body(b"" if self.exchange.head.method == b"HEAD" else body)
+        self.on_end([])
+
+    def take_filters(self) -> "list[Filter]":
+        """Return the filters that the answer's body has by now, for who puts others around them."""
+        taken, self._response_filters = self._response_filters, []
+        return taken
+
+    def gather_response(self, each: "Filter") -> None:
+        """Give the answer's body to this, which calls ``pass_on_with`` at its end."""
+        self._gathering = each
+        held, self._held = self._held, []
+        for data in held:
+            self._owed -= len(data)
+            self.on_body(data)
+        if self._held_end is not None and not self.over:
+            trailers, self._held_end = self._held_end, None
+            self.on_end(trailers)
+
+    def pass_on_with(self, head: ResponseHead, body: bytes) -> None:
+        """Let an answer go on whose body was gathered and is whole."""
+        self.pass_on(head)
+        self.on_body(body)
 
     def cut(self) -> None:
         """Break the visitor's connection, of HTTP/2 its stream, off."""
@@ -284,6 +355,11 @@ class Passage:
         if self.over:
             return
         n = len(data)
+        if self._gathering is not None:
+            self._gathering.feed(data)
+            if self._upstream is not None:
+                self._upstream.consume(n)
+            return
         if not self._passed:
             self._held.append(data)
             self._owed += n
@@ -304,6 +380,12 @@ class Passage:
         """The answer is complete; of an upgraded request, what the upstream writes."""
         if self.over:
             return
+        while self._gathering is not None:  # that of an outer policy behind that of an inner one
+            gathering, self._gathering = self._gathering, None
+            self._let_go()
+            gathering.end()
+            if self.over:
+                return
         if not self._passed:
             self._held_end = trailers
             return
@@ -355,6 +437,7 @@ class Passage:
         if self._upstream is None or self._unsent or self._shut:
             self._unsent += data
             return False
+        self.begun = True
         took = self._upstream.send(data)
         if took == len(data):
             return True
@@ -364,6 +447,7 @@ class Passage:
     def _send_waiting(self) -> None:
         """Send what waited, and the end if that has come."""
         if self._unsent and self._upstream is not None and not self._shut:
+            self.begun = True
             waiting, self._unsent = bytes(self._unsent), bytearray()
             took = self._upstream.send(waiting)
             self._unsent += waiting[took:]
@@ -406,30 +490,7 @@ class Passage:
         self._unsent.clear()
         exchange, upstreams = self.exchange, self.upstreams
         exchange.count()
-        if upstreams.edge.config.access_events:
-            upstreams.edge.events.emit(exchange.event(upstreams.facts, upstreams.edge.wall()))
         for hooks in self._hooks:
             hooks.on_over()
-
-
-def own_head(status: int, lines: "Lines", length: int) -> ResponseHead:
-    """Return the head of an answer of ours, of HTTP/1.1 and with a body of this length."""
-    framing = Framing(Kind.LENGTH, length) if length else NO_BODY
-    special = {b"content-length": [b"%d" % length]}
-    return ResponseHead(status, pages.phrase(status).encode(), 1, framing, True, special, lines, 0, None)
-
-
-def request_of_unknown_length(head: RequestHead) -> RequestHead:
-    """Return a head that says nothing of its body's length."""
-    if head.framing is NO_BODY:
-        return head
-    special = {name: values for name, values in head.special.items() if name != b"content-length"}
-    special[b"transfer-encoding"] = [b"chunked"]
-    return head._replace(framing=CHUNKED, special=special)
-
-
-def answer_of_unknown_length(head: ResponseHead) -> ResponseHead:
-    """Return a head that says nothing of its body's length."""
-    special = {name: values for name, values in head.special.items() if name != b"content-length"}
-    special[b"transfer-encoding"] = [b"chunked"]
-    return head._replace(framing=CHUNKED, special=special)
+        if upstreams.edge.config.access_events:
+            upstreams.edge.events.emit(exchange.event(upstreams.facts, upstreams.edge.wall()))

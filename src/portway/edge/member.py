@@ -14,6 +14,7 @@ from portway.errors import PortwayError, SessionClosed
 from portway.wire.messages import ProxyHeader
 
 if TYPE_CHECKING:
+    from portway.edge.policy import EndpointPolicy
     from portway.pipe import Pipe, Sink
     from portway.session.session import Session
 
@@ -75,6 +76,7 @@ class SessionMember:
         "counters",
         "forwards_proto",
         "id",
+        "policy",
         "pooled",
         "proxy_proto",
         "retired",
@@ -101,6 +103,8 @@ class SessionMember:
         self.counters = counters or Counters()
         self.retired = False
         """Set when the bind is given up: nothing new may be opened."""
+        self.policy: EndpointPolicy | None = None
+        """Its Traffic Policy."""
 
     def __repr__(self) -> str:
         """Show the bind and whether it can serve."""

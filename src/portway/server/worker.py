@@ -19,6 +19,7 @@ import asyncio
 import logging
 import secrets
 import time
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,7 @@ from portway.edge.http import HttpVisitor
 from portway.edge.http_watch import watch
 from portway.edge.listener import Door, Edge
 from portway.edge.local_member import LocalMember
+from portway.edge.policy import Policies, world_of
 from portway.edge.pool import Pool
 from portway.edge.ports import EdgeConfig, Limits
 from portway.edge.proxied import arrivals
@@ -128,12 +130,29 @@ class Worker:
         certificates = Certificates(certificate, self.config.domain, control, self.config.limits.certificates)
         context = service_context(certificate.chain, certificate.key)
         ports = TcpPorts(edge, self.config.tcp_listen, certificates)
+        policies = Policies(self.registry, edge.now, edge.wall, partial(world_of, control.view))
         endpoints = Endpoints(
-            self.config, self.registry, claims, control, ports, seal, life, wall=time.time, random=RANDOM
+            self.config,
+            self.registry,
+            claims,
+            control,
+            ports,
+            seal,
+            life,
+            wall=time.time,
+            random=RANDOM,
+            policies=policies,
         )
         gateway = Gateway(endpoints, control, seal, life, lambda: context, wall=time.time, random=RANDOM)
         cloud = CloudEndpoints(
-            self.registry, control.view, ports, claims, self.tasks, lead=endpoints.lead, below=RANDOM.below
+            self.registry,
+            control.view,
+            ports,
+            claims,
+            self.tasks,
+            lead=endpoints.lead,
+            below=RANDOM.below,
+            policies=policies,
         )
         self.claims, self.edge, self.ports, self.gateway, self.cloud = claims, edge, ports, gateway, cloud
         if api is not None:
@@ -254,6 +273,7 @@ class Worker:
             connect_addresses=(connect_address(settings, self.agent_port),),
             trust_forwarded=settings.trust_forwarded,
             access_events=settings.access_events,
+            proxy_from=settings.proxy_from,
             unreserved_domains=settings.unreserved_domains,
             version=_version(),
             limits=limits,

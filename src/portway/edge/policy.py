@@ -1,0 +1,147 @@
+"""A Traffic Policy at work on an endpoint of this edge: compiled, with what it counts and what it may ask.
+
+:class:`Policies` compiles documents for endpoints, off the event loop when they are large, and keeps what
+rate limits and circuit breakers count: under the account and the URL, so that a new version of a policy and
+an agent that comes back find it again. The endpoints that were not used for longest are forgotten once there
+are too many. :class:`EndpointPolicy` is one compiled document on one endpoint.
+"""
+
+import asyncio
+import sys
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from random import Random, SystemRandom
+from typing import TYPE_CHECKING, Final
+
+from portway.edge.policy_request import PolicyHooks
+from portway.model.view import AuthorityItem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portway.edge.http_passage import Passage
+    from portway.edge.http_sides import RequestHooks
+    from portway.edge.registry import Registry
+    from portway.edge.view import View
+    from portway.model.url import Url
+    from portway.policy.compiler import World
+    from portway.policy.document import Node
+    from portway.policy.engine import Policy, Run
+    from portway.policy.facts import Facts
+    from portway.policy.phase import Phase
+
+STATES: Final = 10_000
+"""Endpoints whose counts are kept. They are small; what they count is bounded by itself."""
+
+AT_ONCE: Final = 2048
+"""Characters of a document that is compiled at once; a longer one does not hold the event loop up."""
+
+State = dict[str, object]
+
+
+class EndpointPolicy:
+    """A compiled policy on an endpoint."""
+
+    __slots__ = ("_policies", "compiled", "state", "text")
+
+    def __init__(self, policies: "Policies", compiled: "Policy", state: State, text: str) -> None:
+        """Rule with this policy; count in ``state``."""
+        self._policies = policies
+        self.compiled = compiled
+        self.state = state
+        self.text = text
+
+    def __repr__(self) -> str:
+        """Show the policy and how much it counts."""
+        return f"<EndpointPolicy {self.compiled!r} counts={len(self.state)}>"
+
+    @property
+    def registry(self) -> "Registry":
+        """Where other endpoints are found."""
+        return self._policies.registry
+
+    def begin(self, passage: "Passage") -> "RequestHooks":
+        """Make what rules over one request."""
+        return PolicyHooks(self, passage)
+
+    def begin_run(self, phase: "Phase", facts: "Facts") -> "Run":
+        """Begin one phase of one request or connection."""
+        policies = self._policies
+        start = policies.now()
+        return self.compiled.begin(
+            phase,
+            facts,
+            self.state,
+            now=policies.wall(),
+            monotonic=start,
+            random=policies.random,
+            elapsed=lambda: policies.now() - start,
+            geo=policies.geo,
+        )
+
+
+@dataclass(slots=True)
+class Policies:
+    """All that policies of this edge share."""
+
+    registry: "Registry"
+    now: "Callable[[], float]"
+    wall: "Callable[[], float]"
+    world: "Callable[[str], World]"
+    """Account → what its policies may ask."""
+    geo: "Callable[[str], object] | None" = None
+    random: Random = field(default_factory=SystemRandom)
+    _states: "OrderedDict[tuple[str, str], State]" = field(
+        default_factory=lambda: OrderedDict[tuple[str, str], State]()
+    )
+
+    async def compile(
+        self, text: "str | Node", url: "Url", account_id: str, *, cloud: bool = False, size: int = 0
+    ) -> "Policy | None":
+        """Compile a document; None when it says nothing. Raises PolicyError. Cancelled: nothing is kept."""
+        if isinstance(text, str):
+            if is_empty(text):
+                return None
+            size = len(text)
+        if size <= AT_ONCE and "portway.policy.compiler" in sys.modules:
+            return self._compile(text, url, account_id, cloud=cloud)
+        # The first one loads what policies need, which takes longer than most of them.
+        return await asyncio.to_thread(self._compile, text, url, account_id, cloud=cloud)
+
+    def _compile(self, text: "str | Node", url: "Url", account_id: str, *, cloud: bool) -> "Policy":
+        from portway.policy.compiler import Target, compile_policy
+
+        target = Target(url.scheme, internal=url.is_internal, cloud=cloud)
+        return compile_policy(text, target, world=self.world(account_id))
+
+    def place(self, compiled: "Policy", url: "Url", account_id: str, text: str) -> EndpointPolicy:
+        """Put a policy on an endpoint; what an earlier one counted goes on where both count the same."""
+        key = (account_id, str(url))
+        state = self._states.setdefault(key, {})
+        self._states.move_to_end(key)
+        kept = compiled.state_keys
+        for name in [name for name in state if name not in kept]:
+            del state[name]
+        while len(self._states) > STATES:
+            self._states.popitem(last=False)
+        return EndpointPolicy(self, compiled, state, text)
+
+
+def world_of(view: "View", account_id: str) -> "World":
+    """Return what the policies of an account may ask of the rows that the edge knows."""
+    from portway.policy.compiler import World
+
+    def authority(row: str) -> bytes | None:
+        item = view.find(row)
+        own = isinstance(item, AuthorityItem) and item.account_id == account_id
+        return item.pem.encode() if own else None
+
+    return World(authority=authority)
+
+
+def is_empty(text: str) -> bool:
+    """Tell whether a document says nothing, so that there is no policy."""
+    return text.strip() in _EMPTY
+
+
+_EMPTY: Final = frozenset(("", "{}", "null", "[]", "---"))

@@ -1,0 +1,163 @@
+"""Between the heads of HTTP and what a Traffic Policy sees and changes of them.
+
+A policy sees a request as its upstream would get it: with the ``X-Forwarded`` fields already written, without
+the fields that only the service may set and those that ``Connection`` names. What it has changed is written
+back into a head; how a message is framed is never a policy's to say, so those fields stay as they were.
+"""
+
+from typing import TYPE_CHECKING, Final, cast
+
+from portway.codec.headers import answer_lines, upstream_lines
+from portway.policy.facts import Connection, Endpoint, Request, Response, Tls
+
+if TYPE_CHECKING:
+    from portway.codec.headers import Forwarding
+    from portway.codec.http1 import RequestHead, ResponseHead
+    from portway.edge.registry import Endpoint as Online
+    from portway.edge.tls_facts import TlsFacts
+    from portway.policy.facts import Fields
+
+_FRAMING: Final = frozenset((
+    b"connection", b"content-length", b"expect", b"http2-settings", b"keep-alive", b"proxy-authorization",
+    b"proxy-connection", b"te", b"transfer-encoding", b"upgrade",
+))  # fmt: skip
+"""Fields of a head that say how it is framed, or that end at this hop."""
+_KEPT: Final = (b"content-length", b"transfer-encoding", b"te", b"upgrade", b"expect")
+"""Those of them that the next head is made with."""
+
+
+def connection_of(
+    ends: tuple[str, int, str, int], region: str, started: float, tls: "TlsFacts | None"
+) -> Connection:
+    """Return what a policy sees of a connection. ``ends`` are the visitor's IP and port, then ours."""
+    client_ip, client_port, server_ip, server_port = ends
+    return Connection(
+        client_ip,
+        client_port,
+        server_ip,
+        server_port,
+        region,
+        started,
+        tls=None if tls is None else tls_of(tls),
+    )
+
+
+def tls_of(tls: "TlsFacts") -> Tls:
+    """Return what a policy sees of a visitor's TLS: after the handshake, all of it."""
+    if tls.agreed is None:
+        return Tls(tls.sni, tls.ja4)
+    return Tls(
+        tls.sni,
+        tls.ja4,
+        tls.version,
+        tls.cipher_suite,
+        tls.alpn,
+        tls.peer_certificate,
+        _first_certificate(tls.server_chain),
+    )
+
+
+def _first_certificate(chain: bytes) -> bytes:
+    """Return the DER of the first certificate of a PEM chain; b"" if there is none."""
+    from ssl import PEM_cert_to_DER_cert
+
+    end = b"-----END CERTIFICATE-----"
+    begin = chain.find(b"-----BEGIN CERTIFICATE-----")
+    if begin < 0:
+        return b""
+    first = chain[begin : chain.find(end, begin) + len(end)]
+    return PEM_cert_to_DER_cert(first.decode("ascii", "ignore"))
+
+
+def endpoint_of(endpoint: "Online") -> Endpoint:
+    """Return what a policy sees of its endpoint."""
+    url = endpoint.url
+    return Endpoint(endpoint.id, str(url), url.scheme, url.host, url.port)
+
+
+def request_of(head: "RequestHead", scheme: str, forwarding: "Forwarding | None", received: float) -> Request:
+    """Return what a policy sees of a request. ``forwarding`` None: the head holds what it adds."""
+    fields: Fields = [(b"host", head.authority)]
+    for name, values in head.special.items():
+        if name in _FRAMING:
+            fields += [(name, value) for value in values]
+    fields += _pairs(upstream_lines(head, forwarding))
+    request = Request(
+        head.method.decode("ascii"),
+        scheme,
+        head.authority.decode("ascii"),
+        head.target.decode("ascii"),
+        head.version,
+        fields,
+        received=received,
+    )
+    request.accept_encoding = b", ".join(request.get(b"accept-encoding"))
+    return request
+
+
+def write_request(request: Request, head: "RequestHead") -> "RequestHead":
+    """Return the head that goes on: nothing is to be added to it by a Forwarding."""
+    authority = next((value for name, value in request.fields if name.lower() == b"host"), head.authority)
+    special = {b"host": [authority]}
+    special.update({name: head.special[name] for name in _KEPT if name in head.special})
+    return head._replace(
+        target=request.target.encode("ascii"),
+        authority=authority,
+        special=special,
+        plain=_lines(request.fields, b"host"),
+        suspect=False,
+    )
+
+
+def response_of(head: "ResponseHead") -> Response:
+    """Return what a policy sees of an answer."""
+    fields: Fields = []
+    if b"content-length" in head.special:
+        fields.append((b"content-length", head.special[b"content-length"][0]))
+    return Response(head.status, fields + _pairs(answer_lines(head)))
+
+
+def write_response(response: Response, head: "ResponseHead") -> "ResponseHead":
+    """Return the head that goes on."""
+    special = {name: values for name, values in head.special.items() if name != b"connection"}
+    return head._replace(plain=_lines(response.fields), special=special)
+
+
+def is_event_stream(response: Response) -> bool:
+    """Tell whether an answer is an event stream that is not coded."""
+    kind = response.get(b"content-type")
+    coded = [value for value in response.get(b"content-encoding") if value.strip().lower() != b"identity"]
+    return bool(kind) and kind[0].split(b";")[0].strip().lower() == b"text/event-stream" and not coded
+
+
+def mapped_back(location: bytes, asked: bytes, upstream: bytes, scheme: str) -> bytes:
+    """Return a Location that names the upstream's host as one that names the visitor's.
+
+    ``asked`` is the Host that the visitor sent, ``upstream`` the one that the policy put in its place.
+    """
+    kind, mark, rest = location.partition(b"://")
+    if not mark or kind.lower() not in (b"http", b"https"):
+        return location
+    end = min((at for at in map(rest.find, (b"/", b"?", b"#")) if at >= 0), default=len(rest))
+    if rest[:end].lower() != upstream.lower():
+        return location
+    return scheme.encode("ascii") + b"://" + asked + rest[end:]
+
+
+def lines_of(fields: "Fields | tuple[tuple[bytes, bytes], ...]") -> list[bytes]:
+    """Write fields as lines."""
+    return [name + b": " + value for name, value in fields]
+
+
+def _pairs(lines: list[bytes]) -> "Fields":
+    pairs = (line.partition(b":") for line in lines)
+    return [(name, value.strip(b" \t")) for name, _, value in pairs]
+
+
+def _lines(fields: "Fields", *without: bytes) -> list[bytes]:
+    gone = _FRAMING.union(without)
+    return [
+        name + b": " + value
+        for name, value in cast("list[tuple[bytes, bytes]]", fields)
+        if name.lower() not in gone
+    ]
