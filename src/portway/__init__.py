@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from portway.agent.rpc import RPCRequest
     from portway.agent.serve import serve
     from portway.agent.sync import SyncAgent, SyncConnection, SyncForwarder, SyncListener
+    from portway.agent.termination import TLSTermination
     from portway.agent.upstream import ProxyProtocol, Upstream
     from portway.agent.url import URL
     from portway.agent.v1 import forward, listen, listen_and_forward
@@ -109,6 +110,7 @@ __all__ = [
     "SyncConnection",
     "SyncForwarder",
     "SyncListener",
+    "TLSTermination",
     "Upstream",
     "__version__",
     "default_agent",
@@ -153,6 +155,7 @@ _HOME = {
     "agent.rpc": ("RPCRequest",),
     "agent.serve": ("serve",),
     "agent.sync": ("SyncAgent", "SyncConnection", "SyncForwarder", "SyncListener"),
+    "agent.termination": ("TLSTermination",),
     "agent.upstream": ("ProxyProtocol", "Upstream"),
     "agent.url": ("URL",),
     "agent.v1": ("forward", "listen", "listen_and_forward"),

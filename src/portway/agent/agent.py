@@ -45,6 +45,7 @@ from portway.agent.options import (
 from portway.agent.reconnect import Keeper, is_final
 from portway.agent.resume import Resumption
 from portway.agent.rpc import RPCHandler, RPCMethod
+from portway.agent.termination import TLSTermination
 from portway.agent.upstream import ProxyProtocol, Upstream, read_proxy_protocol, resolve, spec_of
 from portway.errors import AlreadyConnected, ConfigError, ConnectError, Error, NotConnected, PortwayError
 from portway.net.backoff import Backoff
@@ -253,6 +254,7 @@ class Agent:
         pooling_enabled: bool = False,
         traffic_policy: str = "",
         proxy_protocol: ProxyProtocol | str | int | None = None,
+        agent_tls_termination: ssl.SSLContext | TLSTermination | None = None,
     ) -> EndpointListener:
         """Make an endpoint whose connections are taken with `EndpointListener.accept`.
 
@@ -260,6 +262,8 @@ class Agent:
         host (https) or a whole URL; ``proto`` says the scheme where the URL has none. ``bindings`` is
         "public", "internal" or "kubernetes". ``traffic_policy`` is YAML or JSON text. With
         ``proxy_protocol`` the first bytes of each connection are a PROXY header.
+        ``agent_tls_termination`` ends visitors' TLS here, on tls and tcp endpoints: a server's
+        ``ssl.SSLContext``, or a `TLSTermination` of PEM files; the service sees ciphertext alone.
 
         Raises what `connect` raises, `Error` when the service refuses the endpoint, `NotConnected`
         when there is no session and ``auto_connect`` is off. When cancelled, no endpoint is left.
@@ -274,6 +278,7 @@ class Agent:
             pooling_enabled=pooling_enabled,
             traffic_policy=traffic_policy,
             proxy_protocol=read_proxy_protocol(proxy_protocol),
+            agent_tls_termination=agent_tls_termination,
         )
         keeper = await self._ready()
         return await keeper.bind(EndpointListener, options, options.bind(app_address()))
@@ -290,6 +295,7 @@ class Agent:
         bindings: str | Sequence[str] = (),
         pooling_enabled: bool = False,
         traffic_policy: str = "",
+        agent_tls_termination: ssl.SSLContext | TLSTermination | None = None,
     ) -> EndpointForwarder:
         """Make an endpoint that forwards each connection to ``upstream`` until it is closed.
 
@@ -308,6 +314,7 @@ class Agent:
             pooling_enabled=pooling_enabled,
             traffic_policy=traffic_policy,
             proxy_protocol=spec_of(to).proxy_protocol,
+            agent_tls_termination=agent_tls_termination,
         )
         target = resolve(to, options.scheme)
         context = tls_context(target)

@@ -8,6 +8,8 @@ import msgspec
 
 from portway.agent.emitter import Emitter
 from portway.agent.options import EndpointOptions
+from portway.agent.termination import terminate
+from portway.errors import ConnectError
 from portway.pipe import Pipe, Sink
 from portway.wire.messages import Bind, BindResp, Patch, ProxyHeader
 
@@ -64,7 +66,19 @@ class Bound:
 
     def take(self, header: ProxyHeader, pipe: Pipe) -> Sink | None:
         """Hand over a visitor's connection; None refuses it. Never blocks."""
+        context = self.options.agent_tls_termination
+        if context is None or self._take is None or self.over.is_set():
+            return self._hand_over(header, pipe)
+        preceded = self.options.proxy_protocol is not None
+        return terminate(
+            context, header, pipe, self._hand_over, preceded=preceded, on_failed=self._not_secured
+        )
+
+    def _hand_over(self, header: ProxyHeader, pipe: Pipe) -> Sink | None:
         return self._take(header, pipe) if self._take is not None and not self.over.is_set() else None
+
+    def _not_secured(self, error: ConnectError) -> None:
+        self.emitter.logger.debug("a visitor of %s: %s", self.answer.url, error)
 
     def finish(self, error: Exception | None) -> None:
         """End it on our side, once; ``error`` is None for an end of our own."""

@@ -4,6 +4,8 @@ import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from portway.net.tls import Agreed
+from portway.net.tls_filter import TlsFilter
 from portway.net.transport import StreamTransport
 from portway.pipe import Pipe, Sink
 from portway.wire.messages import ProxyHeader
@@ -24,11 +26,12 @@ class Connection:
     the visitor is held back by the credit that it does not get.
     """
 
-    __slots__ = ("_header", "_streams", "_waiting", "endpoint", "transport")
+    __slots__ = ("_header", "_streams", "_tls", "_waiting", "endpoint", "transport")
 
-    def __init__(self, endpoint: "EndpointListener", header: ProxyHeader) -> None:
+    def __init__(self, endpoint: "EndpointListener", header: ProxyHeader, tls: Agreed | None = None) -> None:
         """Made by `EndpointListener.accept` only."""
         self.endpoint = endpoint
+        self._tls = tls
         self._header = header
         self._waiting: _Waiting | None = _Waiting()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -71,6 +74,11 @@ class Connection:
     def protocol(self) -> str:
         """Return what the bytes are: http, https, tcp or tls."""
         return self._header.proto
+
+    @property
+    def tls(self) -> Agreed | None:
+        """Return what the visitor's TLS handshake has settled, its certificate too, if it was with us."""
+        return self._tls
 
     @property
     def passthrough_tls(self) -> bool:
@@ -140,7 +148,7 @@ class _Waiting(asyncio.Protocol):
 
 def open_connection(endpoint: "EndpointListener", header: ProxyHeader, pipe: Pipe) -> tuple[Connection, Sink]:
     """Make a connection over a pipe, and the Sink that the pipe needs."""
-    connection = Connection(endpoint, header)
+    connection = Connection(endpoint, header, pipe.agreed if isinstance(pipe, TlsFilter) else None)
     connection.transport.join(pipe)
     return connection, connection.transport
 

@@ -7,6 +7,7 @@ service (StopTunnel) or when the agent may not connect any more; from then on ``
 """
 
 import asyncio
+import ssl
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -98,6 +99,11 @@ class Endpoint:
     def proxy_protocol(self) -> ProxyProtocol | None:
         """Return the version of the PROXY header ahead of every connection's bytes, None for none."""
         return self._bound.options.proxy_protocol
+
+    @property
+    def agent_tls_termination(self) -> ssl.SSLContext | None:
+        """Return the TLS context with which this agent ends visitors' TLS, None if it does not."""
+        return self._bound.options.agent_tls_termination
 
     @property
     def created_at(self) -> datetime:

@@ -22,6 +22,7 @@ from portway.agent.dialer import Dialer
 from portway.agent.events import EventHandler
 from portway.agent.resume import Resumption
 from portway.agent.rpc import RPCHandler, RPCMethod
+from portway.agent.termination import TLSTermination, read_termination
 from portway.agent.upstream import ProxyProtocol
 from portway.errors import ConfigError, Error
 from portway.wire.messages import NO_CALLBACK, SECOND, Auth, AuthExtra, Bind, BindExtra, new_opts
@@ -176,6 +177,7 @@ class EndpointOptions:
     pooling_enabled: bool = False
     traffic_policy: str = ""
     proxy_protocol: ProxyProtocol | None = None
+    agent_tls_termination: ssl.SSLContext | None = None
 
     def bind(self, forwards_to: str, forwards_proto: str = "") -> Bind:
         """Return the request for a new endpoint."""
@@ -212,6 +214,7 @@ def endpoint_options(
     pooling_enabled: bool = False,
     traffic_policy: str = "",
     proxy_protocol: ProxyProtocol | None = None,
+    agent_tls_termination: ssl.SSLContext | TLSTermination | None = None,
 ) -> EndpointOptions:
     """Read the options of an endpoint.
 
@@ -244,6 +247,7 @@ def endpoint_options(
         pooling_enabled=pooling_enabled,
         traffic_policy=traffic_policy,
         proxy_protocol=proxy_protocol,
+        agent_tls_termination=read_termination(agent_tls_termination, scheme),
     )
 
 
@@ -258,6 +262,7 @@ class EndpointKeywords(TypedDict, total=False):
     bindings: str | Sequence[str]
     pooling_enabled: bool
     traffic_policy: str
+    agent_tls_termination: ssl.SSLContext | TLSTermination | None
 
 
 class ListenKeywords(TypedDict, total=False):
@@ -271,6 +276,7 @@ class ListenKeywords(TypedDict, total=False):
     pooling_enabled: bool
     traffic_policy: str
     proxy_protocol: ProxyProtocol | str | int | None
+    agent_tls_termination: ssl.SSLContext | TLSTermination | None
 
 
 class UpdateKeywords(TypedDict, total=False):

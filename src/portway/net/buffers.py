@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 RAW = 262_144
 #: Bytes of ciphertext that a TLS leg reads at once.
 CIPHER = 65_536
+#: Bytes that a TLS filter encrypts at once.
+PLAIN = 65_536
 #: What a parked leg offers to its loop: it must offer something, and keeps what came.
 SPILL = 4_096
 #: Size of a session's outgoing bulk area: 256 KiB, and one frame that may start below that mark.
@@ -53,7 +55,7 @@ class Areas:
 class Buffers:
     """One loop's shared memory. A view may be used until the current callback returns, no longer."""
 
-    __slots__ = ("areas", "cipher", "parse", "raw", "spill")
+    __slots__ = ("areas", "cipher", "parse", "plain", "raw", "spill")
 
     def __init__(self) -> None:
         """Allocate; pages that are never touched cost nothing."""
@@ -63,6 +65,8 @@ class Buffers:
         self.cipher = self.raw[:CIPHER]
         #: What the pump decrypted.
         self.parse = memoryview(bytearray(RAW))
+        #: What a TLS filter lends: bytes on their way into the pump.
+        self.plain = memoryview(bytearray(PLAIN))
         #: What a parked leg offers.
         self.spill = memoryview(bytearray(SPILL))
         self.areas = Areas()
