@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol, cast
 
 from portway.codec.client_hello import ClientHelloError, parse
 from portway.edge.counters import Counters
@@ -216,6 +216,12 @@ class Client:
             pass
 
 
+class Closing(Protocol):
+    """A client that can be closed."""
+
+    async def close(self) -> None: ...
+
+
 @dataclass
 class Stand:
     """Everything of one test."""
@@ -226,6 +232,8 @@ class Stand:
     port: int
     certs: Certs | None = None
     clients: list[Client] = field(default_factory=list[Client])
+    others: list[Closing] = field(default_factory=list[Closing])
+    """Clients of other kinds."""
 
     async def visit(self, name: str = HOST) -> Client:
         """Connect, with TLS where the stand has it."""
@@ -312,6 +320,6 @@ async def stand(
         listener.close()
         for visitor in edge.visitors:
             visitor.cut()
-        for client in made.clients:
+        for client in (*made.clients, *made.others):
             await client.close()
         await turns(5)

@@ -65,7 +65,7 @@ def request_tail(head: RequestHead, forwarding: Forwarding | None, *, for_servic
     if options is not None:
         understood = 2
         if options != _KEEP_ALIVE:
-            plain = _without_named(plain, special)
+            plain = without_named(plain, special)
     lines += plain
     if len(special) > understood:
         _add_request_framing(head, lines)
@@ -89,7 +89,7 @@ def upstream_lines(head: RequestHead, forwarding: Forwarding | None) -> list[byt
     if head.suspect and forwarding is not None:
         plain = [line for line in plain if not _is_ours(line, trusted=forwarding.trusted)]
     if b"connection" in head.special:
-        plain = _without_named(plain, head.special)
+        plain = without_named(plain, head.special)
     lines = [*plain]
     if forwarding is not None:
         _add_forwarded(head, forwarding, lines)
@@ -99,7 +99,7 @@ def upstream_lines(head: RequestHead, forwarding: Forwarding | None) -> list[byt
 
 def answer_lines(head: ResponseHead) -> list[bytes]:
     """Return the field lines that the visitor gets besides framing."""
-    return _without_named(head.plain, head.special) if b"connection" in head.special else head.plain
+    return without_named(head.plain, head.special) if b"connection" in head.special else head.plain
 
 
 def response_head(head: ResponseHead, *, keep_alive: bool, chunking: bool = True) -> bytes:
@@ -112,7 +112,7 @@ def response_head(head: ResponseHead, *, keep_alive: bool, chunking: bool = True
     plain = head.plain
     lines = [_STATUS[head.status] + head.reason]
     if b"connection" in special:
-        plain = _without_named(plain, special)
+        plain = without_named(plain, special)
     lines += plain
     framing = head.framing
     if framing is CHUNKED:
@@ -148,7 +148,7 @@ def _is_version(line: bytes) -> bool:
     return line.partition(b":")[0].lower() == b"ngrok-version"
 
 
-def _without_named(plain: list[bytes], special: Special) -> list[bytes]:
+def without_named(plain: list[bytes], special: Special) -> list[bytes]:
     """Drop the fields that Connection names."""
     named = {option.strip(b" \t") for option in b",".join(special[b"connection"]).lower().split(b",")}
     named -= _HARMLESS_OPTIONS

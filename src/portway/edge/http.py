@@ -31,12 +31,15 @@ from typing import TYPE_CHECKING, Final
 
 from portway.codec.headers import Forwarding, request_tail
 from portway.codec.http1 import NO_BODY, RequestHead, find_head
+from portway.codec.http2 import ALPN
 from portway.codec.repeated import RequestReader
 from portway.edge import pages
 from portway.edge.ends import ends_of
 from portway.edge.http1_side import Http1Side
+from portway.edge.http2 import Http2Visitor
 from portway.edge.http_ends import LINGER, VisitorEnds
 from portway.edge.http_exchange import IDEMPOTENT, ConnectionFacts, Exchange
+from portway.edge.http_naming import Misdirected, name
 from portway.edge.http_passage import Passage
 from portway.edge.http_relay import Phase
 from portway.edge.http_response import Upstream
@@ -46,6 +49,7 @@ from portway.edge.member import NoVerdict, Visitor
 from portway.edge.tls_facts import mtls_fields
 from portway.errors import HttpError, SessionClosed, StreamLimit
 from portway.net.address import split_address
+from portway.net.leg import hand_over
 
 if TYPE_CHECKING:
     from portway.edge.ends import Ends
@@ -136,7 +140,12 @@ class HttpVisitor(VisitorEnds):
         self._facts.tls_version = agreed.version
         self._facts.tls_cipher = agreed.cipher
         self.ticks = 0
-        return True
+        if agreed.alpn != ALPN:
+            return True
+        watch().discard(self, self._slot)
+        shared = Upstreams(self._edge, self._visitor, self._facts, self._forwarding)
+        hand_over(self._transport, Http2Visitor(shared, pump, self.tls, draining=self.draining))
+        return False
 
     def _caught_up(self) -> None:
         if self._passage is not None:
@@ -204,6 +213,12 @@ class HttpVisitor(VisitorEnds):
     def _tick_head(self) -> None:
         """Between requests a visitor may idle; a head that has begun, or TLS, must get done."""
         limits = self.limits
+        upstream = self._upstream
+        if upstream is not None and upstream.member is not None and not upstream.member.usable:
+            upstream.close()  # an agent that drains waits for this
+            self._upstream = None
+        if self._upstreams is not None:
+            self._upstreams.tidy()
         if self._pump is not None and not self._pump.secure:
             limit = limits.tls_handshake
         elif self._partial or self._endpoint is None:
@@ -310,20 +325,12 @@ class HttpVisitor(VisitorEnds):
         self.ticks = 0
         exchange = self._exchange = Exchange(head, None, edge.wall())
         self._expect(head.framing)
-        if (head.scheme is not None and head.scheme != self._scheme.encode()) or (
-            self._sni and head.host != self._sni
-        ):
-            self._fail(exchange, 421, pages.GENERAL)
-            return tail
-        endpoint = edge.registry.find(self._scheme, head.host, head.port or 0)
-        if endpoint is None:
-            self._fail(exchange, 404, pages.OFFLINE)
+        try:
+            endpoint = name(edge, head, self._scheme, self._sni, self.tls, self._endpoint)
+        except Misdirected as error:
+            self._fail(exchange, error.status, error.code)
             return tail
         if endpoint is not self._endpoint:
-            if endpoint.tls is not None and (self.tls is None or self.tls.settings != endpoint.tls):
-                # It has come online, or changed, behind this connection's handshake: shake hands anew.
-                self._fail(exchange, 421, pages.GENERAL)
-                return tail
             self._endpoint = endpoint
             endpoint.counters.connections += 1
         exchange.asks(endpoint)

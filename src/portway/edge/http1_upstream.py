@@ -39,9 +39,9 @@ class Http1Upstream:
     """One stream to a member, for one request after the other."""
 
     __slots__ = (
-        "_chunking", "_gone", "_head", "_interim", "_keep", "_method", "_most", "_partial", "_passage", "_pipe",
-        "_reader", "_request_ended", "_rest", "_scanner", "_served", "_unsent", "_upgrade", "_upstreams",
-        "member", "phase",
+        "_chunking", "_gone", "_head", "_interim", "_keep", "_method", "_most", "_partial", "_passage",
+        "_pipe", "_reader", "_request_ended", "_rest", "_scanner", "_served", "_unsent", "_upgrade",
+        "_upstreams", "member", "phase",
     )  # fmt: skip
 
     def __init__(self, upstreams: "Upstreams", member: "Member") -> None:

@@ -7,6 +7,7 @@ to the same member, the one used last first. A connection of HTTP/2 serves many 
 from typing import TYPE_CHECKING, Final
 
 from portway.edge.http1_upstream import Http1Upstream
+from portway.edge.http2_upstream import Http2Upstream
 
 if TYPE_CHECKING:
     from portway.codec.headers import Forwarding
@@ -24,7 +25,7 @@ SPARE: Final = 16
 class Upstreams:
     """The streams of one visitor's connection that passages use."""
 
-    __slots__ = ("_free", "edge", "facts", "forwarding", "visitor")
+    __slots__ = ("_free", "_http2", "edge", "facts", "forwarding", "visitor")
 
     def __init__(
         self, edge: "HttpEdge", visitor: "Visitor", facts: "ConnectionFacts", forwarding: "Forwarding"
@@ -35,16 +36,19 @@ class Upstreams:
         self.facts = facts
         self.forwarding = forwarding
         self._free: list[Http1Upstream] = []
+        self._http2: list[Http2Upstream] = []
 
     def __repr__(self) -> str:
         """Show how much is free."""
-        return f"<Upstreams free={len(self._free)}>"
+        return f"<Upstreams free={len(self._free)} http2={len(self._http2)}>"
 
     def open(self, endpoint: "Endpoint", passage: "Passage") -> "UpstreamSide":
         """Find a member and a way to it. Raises StreamLimit, SessionClosed or NoVerdict."""
         return endpoint.pool.open_with(lambda member: self._to(member, passage), self.edge.now())[1]
 
     def _to(self, member: "Member", passage: "Passage") -> "UpstreamSide":
+        if member.forwards_proto == "http2":
+            return self._to_http2(member).serve(passage)
         for place in range(len(self._free) - 1, -1, -1):
             if self._free[place].member is member:
                 free = self._free.pop(place)
@@ -54,6 +58,15 @@ class Upstreams:
         upstream.attach(member.open(self.visitor, upstream))
         upstream.serve(passage)
         return upstream
+
+    def _to_http2(self, member: "Member") -> Http2Upstream:
+        for each in self._http2:
+            if each.member is member and each.usable:
+                return each
+        made = Http2Upstream(self, member)
+        made.attach(member.open(self.visitor, made))
+        self._http2.append(made)
+        return made
 
     def back(self, upstream: Http1Upstream) -> None:
         """Keep a stream that has served its request, if there is not too much of that."""
@@ -66,8 +79,26 @@ class Upstreams:
         if upstream in self._free:
             self._free.remove(upstream)
 
+    def forget_http2(self, connection: Http2Upstream) -> None:
+        """A connection of HTTP/2 has ended."""
+        if connection in self._http2:
+            self._http2.remove(connection)
+
+    def tidy(self) -> None:
+        """End what is free and goes to a member that serves no more."""
+        for each in [each for each in self._free if not each.member.usable]:
+            self._free.remove(each)
+            each.close()
+        for each in [each for each in self._http2 if each.idle and not each.member.usable]:
+            self._http2.remove(each)
+            each.close()
+
     def close(self) -> None:
         """End what is free. What serves a request is ended by that."""
         free, self._free = self._free, []
         for each in free:
+            each.close()
+        idle = [each for each in self._http2 if each.idle]
+        self._http2 = [each for each in self._http2 if not each.idle]
+        for each in idle:
             each.close()

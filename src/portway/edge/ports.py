@@ -176,6 +176,16 @@ class Limits:
     """Fields of a head. 0: none allowed."""
     idle: float = 300.0
     """Seconds without a byte in either direction before a visitor's connection is closed. 0: for ever."""
+    http2_streams: int = 100
+    """Requests at a time of one HTTP/2 connection. 0: none."""
+    http2_stream_window: int = 262_144
+    """Bytes of one body that an HTTP/2 peer may send ahead of who takes them. 0 is not allowed."""
+    http2_connection_window: int = 4 << 20
+    """The same of all bodies of a connection, at least 65535. 0 means that."""
+    http2_resets: int = 200
+    """Requests of one HTTP/2 connection that were reset, less those that were answered. 0: none."""
+    http2_idle_frames: int = 2000
+    """Frames of one HTTP/2 connection that carry nothing, less what its requests and bodies pay for. 0: none."""
     drain: float = 10.0
     """Seconds that running streams may take at shutdown. 0: cut at once."""
     certificates: int = 1024

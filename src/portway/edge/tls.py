@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-HTTP_ALPN: Final = ("http/1.1", "http/1.0")
-"""What visitors of https endpoints may choose, best first. HTTP/2 goes in front as soon as it is spoken."""
+HTTP_ALPN: Final = ("h2", "http/1.1", "http/1.0")
+"""What visitors of https endpoints may choose, best first."""
 
 HELLO_RECORDS: Final = 64
 """Records that a ClientHello may be cut into; honest ones need four. Each new one costs a look at all."""

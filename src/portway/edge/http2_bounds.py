@@ -1,0 +1,59 @@
+"""How much trouble one HTTP/2 peer may make before its connection ends.
+
+Two scores. *Resets*: requests that were begun and then reset, by the peer (rapid reset) or by us because of
+an illegal frame that the peer sent (MadeYouReset), each of which costs an upstream its work; an answer that
+was given takes one off. *Idle frames*: those that carry nothing; every kibibyte of a body that moves, and
+every request, take some off. An honest peer stays near zero on both; a flood gets there at once.
+"""
+
+from typing import Final
+
+EARNED: Final = 20
+"""Idle frames that one request pays for."""
+
+PER_KIBIBYTE: Final = 2
+"""Idle frames that a kibibyte of a body pays for: peers may answer each small piece with an update."""
+
+
+class Bounds:
+    """The scores of one connection."""
+
+    __slots__ = ("_idle", "_idle_most", "_moved", "_resets", "_resets_most")
+
+    def __init__(self, resets: int, idle_frames: int) -> None:
+        """Allow so many of each."""
+        self._resets = 0
+        self._idle = 0
+        self._moved = 0
+        self._resets_most = resets
+        self._idle_most = idle_frames
+
+    def __repr__(self) -> str:
+        """Show the scores."""
+        return f"<Bounds resets={self._resets} idle={self._idle}>"
+
+    def reset(self) -> bool:
+        """Count a request that was reset; False: it is too much."""
+        self._resets += 1
+        return self._resets <= self._resets_most
+
+    def answered(self) -> None:
+        """Count a request that got its answer."""
+        if self._resets:
+            self._resets -= 1
+
+    def idle_frame(self) -> bool:
+        """Count a frame that carries nothing; False: it is too much."""
+        self._idle += 1
+        return self._idle <= self._idle_most
+
+    def request(self) -> None:
+        """Count a request."""
+        self._idle = max(0, self._idle - EARNED)
+
+    def moved(self, size: int) -> None:
+        """Count bytes of a body, in either direction."""
+        if self._idle:
+            self._moved += size
+            paid, self._moved = divmod(self._moved, 1024)
+            self._idle = max(0, self._idle - paid * PER_KIBIBYTE)
