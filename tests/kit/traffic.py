@@ -13,16 +13,24 @@ CHUNK = 64 * 1024
 WAIT = 60.0
 """Seconds for any one exchange; a hang is a failure that says where."""
 
+READ_LIMIT = 1 << 16
+"""Bytes that a reader looks at for the end of a line or a head."""
+
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
 async def server(
-    handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+    handler: Handler,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    limit: int = READ_LIMIT,
 ) -> AsyncGenerator[int]:
     """Run an upstream on loopback, on a free port unless one is given; give the port.
 
-    Its connections end with the context.
+    ``limit``: bytes that a reader looks at for the end of a line. Its connections end with the context.
     """
     tasks: set[asyncio.Task[None]] = set()
 
@@ -40,7 +48,7 @@ async def server(
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
 
-    listening = await asyncio.start_server(serve, host, port, ssl=tls, backlog=1024)
+    listening = await asyncio.start_server(serve, host, port, ssl=tls, backlog=1024, limit=limit)
     try:
         yield listening.sockets[0].getsockname()[1]
     finally:
@@ -103,10 +111,12 @@ async def get(url: str, port: int, *, tls: ssl.SSLContext | None = None, accept:
 
 @contextlib.asynccontextmanager
 async def visitor(
-    port: int, *, tls: ssl.SSLContext | None = None, name: str | None = None
+    port: int, *, tls: ssl.SSLContext | None = None, name: str | None = None, limit: int = READ_LIMIT
 ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Connect to a public port on loopback, with TLS if a context is given; always close."""
-    opening = asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name if tls else None)
+    opening = asyncio.open_connection(
+        "127.0.0.1", port, ssl=tls, server_hostname=name if tls else None, limit=limit
+    )
     reader, writer = await asyncio.wait_for(opening, WAIT)
     try:
         yield reader, writer
