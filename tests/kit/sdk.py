@@ -83,12 +83,17 @@ class Sdk:
             "connect", address=address, ca=ca, token=token, interval=interval, tolerance=tolerance, **more
         )
 
-    def forward(self, proto: str, to: str, domain: str = "") -> str:
+    def forward(
+        self, proto: str, to: str, domain: str = "", *, tls: dict[str, str] | None = None, proxy: str = ""
+    ) -> str:
         """Make an endpoint forwarded to an upstream URL; return the public URL.
 
-        ``domain`` is the name to ask for, of tcp the remote address.
+        ``domain`` is the name to ask for, of tcp the remote address. ``tls`` may have ``certificate`` and
+        ``key`` for TLS that ends at the edge, and the ``ca`` of visitors, all PEM; ``proxy`` is the version
+        of the PROXY header.
         """
-        return str(self._ask("forward", proto=proto, to=to, domain=domain)["url"])
+        more = {name: value for name, value in (("tls", tls), ("proxy", proxy)) if value}
+        return str(self._ask("forward", proto=proto, to=to, domain=domain, **more)["url"])
 
     def listen(self, proto: str, domain: str = "") -> str:
         """Make an endpoint served inside the driver, over HTTP; return the public URL."""

@@ -34,8 +34,12 @@ const commands = {
     session = await builder.connect();
     return {};
   },
-  async forward({ proto, to, domain }) {
-    return keep(await endpoint(proto, domain).listenAndForward(to));
+  async forward({ proto, to, domain, tls, proxy }) {
+    const made = endpoint(proto, domain);
+    if (tls?.certificate) made.termination(Buffer.from(tls.certificate), Buffer.from(tls.key));
+    if (tls?.ca) made.mutualTlsca(Buffer.from(tls.ca));
+    if (proxy) made.proxyProto(proxy);
+    return keep(await made.listenAndForward(to));
   },
   async listen({ proto, domain }) {
     const server = http.createServer((request, response) => response.end(`served by the SDK: ${request.url}\n`));

@@ -6,18 +6,21 @@ import socket
 import ssl
 import string
 import time
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.kit import mutual
 from tests.kit.certificates import Authority
 from tests.kit.eventually import eventually, eventually_async
 from tests.kit.product import START, Service, running_service
 from tests.kit.sdk import SDKS, Sdk, SdkError
 from tests.kit.traffic import Answer, echo, exchange, get, hello_http, server, visitor
+
+from portway.codec.proxy_protocol import ProxyProtocol, decode
 
 pytestmark = pytest.mark.xdist_group("sdks")
 
@@ -232,6 +235,68 @@ async def _comes_back(service: Service, url: str) -> None:
         return (await _get(service, url)).status == 200
 
     await eventually_async(answers, f"{url} answers again", timeout=RECONNECT)
+
+
+@pytest.mark.row("T-012", "T-060", "T-065", "T-068", "S26")
+async def test_tls_that_ends_at_the_edge_with_a_certificate_of_the_sdks(service: Service, sdk: Sdk) -> None:
+    name = f"ended-{sdk.kind}.{service.bootstrap.domain}"
+    own = Authority()
+    certificate, key = own.issue(name)
+    tls = {"certificate": certificate.decode(), "key": key.decode()}
+    async with proxied_echo() as upstream:
+        url = await asyncio.to_thread(
+            sdk.forward, "tls", f"tcp://localhost:{upstream.port}", name, tls=tls, proxy="2"
+        )
+        async with visitor(_port(url), tls=own.client_context(), name=name) as (reader, writer):
+            result = await exchange(reader, writer, MIB, seed=3)
+            client = "{}:{}".format(*writer.get_extra_info("sockname"))
+    assert result.received_hash == result.sent_hash
+    [header] = upstream.headers
+    assert (header.version, header.source) == (2, client)
+
+
+@pytest.mark.row("G-110")
+async def test_client_certificates_that_the_sdks_demand(service: Service, sdk: Sdk) -> None:
+    trusted = service.bootstrap.ca_cert
+    authority = {"ca": mutual.authority().pem.decode()}
+    async with server(hello_http) as upstream:
+        name = f"mutual-{sdk.kind}.{service.bootstrap.domain}"
+        url = await asyncio.to_thread(
+            sdk.forward, "https", f"http://localhost:{upstream}", name, tls=authority
+        )
+        stranger = ssl.create_default_context(cafile=trusted)
+        with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError, EOFError)):
+            await get(url, _port(url), tls=stranger)
+        known = mutual.client().show(ssl.create_default_context(cafile=trusted))
+        assert (await get(url, _port(url), tls=known)).status == 200
+        with pytest.raises(SdkError) as refused:
+            await asyncio.to_thread(sdk.forward, "tls", f"tcp://localhost:{upstream}", "", tls=authority)
+        assert "ERR_NGROK_1694" in str(refused.value)
+
+
+class ProxiedEcho:
+    """An upstream that takes a PROXY header off each connection and echoes the rest."""
+
+    def __init__(self) -> None:
+        """Have seen none."""
+        self.headers: list[ProxyProtocol] = []
+        self.port = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        got = b""
+        while (header := decode(got) if got else None) is None:
+            got += await reader.readexactly(1)
+        self.headers.append(header)
+        await echo(reader, writer)
+
+
+@asynccontextmanager
+async def proxied_echo() -> AsyncGenerator[ProxiedEcho]:
+    """Run one."""
+    made = ProxiedEcho()
+    async with server(made.serve) as made.port:
+        yield made
 
 
 async def _get(service: Service, url: str) -> Answer:

@@ -60,9 +60,22 @@ class Driver:
         self.session = await builder.connect()
         return {}
 
-    async def forward(self, proto: str, to: str, domain: str) -> dict[str, Any]:
-        """Make an endpoint that the SDK itself forwards to an upstream URL."""
-        return self._keep(await self._endpoint(proto, domain).listen_and_forward(to))
+    async def forward(
+        self, proto: str, to: str, domain: str, tls: dict[str, str] | None = None, proxy: str = ""
+    ) -> dict[str, Any]:
+        """Make an endpoint that the SDK itself forwards to an upstream URL.
+
+        ``tls`` may have certificate and key for TLS that ends at the edge, and the ca of visitors; ``proxy``
+        is the version of the PROXY header.
+        """
+        endpoint, given = self._endpoint(proto, domain), tls or {}
+        if "certificate" in given:
+            endpoint.termination(bytearray(given["certificate"], "ascii"), bytearray(given["key"], "ascii"))
+        if "ca" in given:
+            endpoint.mutual_tlsca(bytearray(given["ca"], "ascii"))
+        if proxy:
+            endpoint.proxy_proto(proxy)
+        return self._keep(await endpoint.listen_and_forward(to))
 
     async def listen(self, proto: str, domain: str) -> dict[str, Any]:
         """Make an endpoint served by an HTTP server in this process."""
