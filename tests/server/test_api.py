@@ -50,8 +50,18 @@ async def test_the_api_is_loaded_by_its_first_caller(tmp_path: Path, monkeypatch
     listening.close()
 
 
-def test_the_controller_itself_does_not_load_the_api() -> None:
-    code = "import sys, portway.server.controller as _; print({'fastapi', 'uvicorn'} & set(sys.modules))"
+def test_the_controller_loads_neither_the_api_nor_what_a_new_store_can_do_without(tmp_path: Path) -> None:
+    code = f"""
+import asyncio, sys, pathlib
+import portway.server.controller
+from portway.control.store.database import open_database
+
+async def main():
+    async with open_database(pathlib.Path({str(tmp_path / "new.db")!r})):
+        print({{"fastapi", "uvicorn", "alembic", "sqlalchemy.orm"}} & set(sys.modules))
+
+asyncio.run(main())
+"""
     told = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

@@ -38,7 +38,7 @@ async def started(link: ControllerLink) -> Secrets:
     return await link.bootstrap(None, None)
 
 
-async def test_a_whole_conversation(tmp_path: Path) -> None:
+async def test_a_whole_conversation_with_refusals_signals_and_curious_neighbours(tmp_path: Path) -> None:
     async with running(tmp_path) as link:
         secrets = await started(link)
         assert secrets.fresh
@@ -58,17 +58,31 @@ async def test_a_whole_conversation(tmp_path: Path) -> None:
         assert b"PRIVATE KEY" in issued.key
         assert "up" in repr(link)
         assert secrets.authtoken not in repr(secrets)
+        await refuses_with_codes(link)
+        await survives_signals_of_a_terminal(link)
+        await shows_nobody(link, secrets.authtoken)
+        assert link.starts == 1
     with pytest.raises(ProcessLookupError):
         os.kill(link.pid, 0)
 
 
-@pytest.mark.parametrize(("token", "code"), [("", "4018"), ("a b", "105"), ("unknown", "107")])
-async def test_refusals_arrive_with_their_codes(tmp_path: Path, token: str, code: str) -> None:
-    async with running(tmp_path) as link:
-        await link.ready()
+async def refuses_with_codes(link: ControllerLink) -> None:
+    for token, code in (("", "4018"), ("a b", "105"), ("unknown", "107")):
         with pytest.raises(Error) as caught:
             await link.authenticate(token, "127.0.0.1")
-    assert caught.value.code == f"ERR_NGROK_{code}"
+        assert caught.value.code == f"ERR_NGROK_{code}"
+
+
+async def survives_signals_of_a_terminal(link: ControllerLink) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(link.pid, each)
+    await link.reservations()
+
+
+async def shows_nobody(link: ControllerLink, secret: str) -> None:
+    line = await asyncio.to_thread(Path(f"/proc/{link.pid}/cmdline").read_bytes)
+    environment = await asyncio.to_thread(Path(f"/proc/{link.pid}/environ").read_bytes)
+    assert secret.encode() not in line + environment
 
 
 async def test_a_killed_controller_comes_back_and_remembers(tmp_path: Path) -> None:
@@ -90,16 +104,6 @@ async def test_a_killed_controller_comes_back_and_remembers(tmp_path: Path) -> N
         assert [each.url for each in await link.reservations()] == [URL]
         assert link.pid != first
         assert link.starts == 2
-
-
-async def test_the_controller_does_not_end_by_a_terminal_signal(tmp_path: Path) -> None:
-    async with running(tmp_path) as link:
-        secrets = await started(link)
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            os.kill(link.pid, each)
-        assert secrets.authtoken
-        await link.authenticate(secrets.authtoken, "127.0.0.1")
-        assert link.starts == 1
 
 
 def issue(folder: Path, count: int) -> list[str]:
@@ -206,12 +210,3 @@ async def test_a_controller_that_is_still_starting_is_ended_at_once(tmp_path: Pa
     await link.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(link.pid, 0)
-
-
-async def test_no_secret_is_in_the_process_list(tmp_path: Path) -> None:
-    async with running(tmp_path) as link:
-        secrets = await started(link)
-        line = await asyncio.to_thread(Path(f"/proc/{link.pid}/cmdline").read_bytes)
-        environment = await asyncio.to_thread(Path(f"/proc/{link.pid}/environ").read_bytes)
-        assert secrets.authtoken
-        assert secrets.authtoken.encode() not in line + environment

@@ -106,3 +106,46 @@ def tables(connection: Connection) -> list[str]:
     from sqlalchemy import inspect
 
     return inspect(connection).get_table_names()
+
+
+async def test_a_new_store_is_as_the_migrations_would_have_made_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context, context.database.read() as connection:
+        at_once = await connection.run_sync(described)
+    (tmp_path / "old").mkdir()
+    where = place(tmp_path / "old")
+    await made_by_the_first(where)
+    async with open_database(where) as database, database.read() as connection:
+        assert await connection.run_sync(described) == at_once
+    assert "alembic_version" in at_once
+
+
+def described(connection: Connection) -> dict[str, object]:
+    """Return all that the database knows of its tables, whatever the order in which they were made."""
+    from sqlalchemy import inspect
+
+    found = inspect(connection)
+    return {
+        table: (
+            sorted(
+                (each["name"], str(each["type"]), getattr(each["type"], "collation", None), each["nullable"])
+                for each in found.get_columns(table)
+            ),
+            sorted((each["name"], plain(each["default"])) for each in found.get_columns(table)),
+            found.get_pk_constraint(table)["constrained_columns"],
+            sorted(
+                (each["constrained_columns"], each["referred_table"], str(each.get("options", {})))
+                for each in found.get_foreign_keys(table)
+            ),
+            sorted((each["column_names"]) for each in found.get_unique_constraints(table)),
+            sorted(
+                (str(each["name"]), each["column_names"], bool(each["unique"]))
+                for each in found.get_indexes(table)
+            ),
+        )
+        for table in found.get_table_names()
+    }
+
+
+def plain(default: str | None) -> str:
+    """Return a default without the cast and the quotes that one back end writes and the other does not."""
+    return (default or "").partition("::")[0].strip("'\"")

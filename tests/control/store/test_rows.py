@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.kit.many import filled
 from tests.kit.store import opened, place
 
 from portway.control.store import accounts
+from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import Page, page, page_query
 from portway.control.store.tables import reserved_addrs
 from portway.model.entities import Account

@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Final
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.service.context import Context
 from portway.control.store import accounts as store
 from portway.control.store import changes
+from portway.control.store.core import AsyncConnection
 from portway.errors import Error, NotFound
 from portway.model.entities import Account
 from portway.model.ids import new_id

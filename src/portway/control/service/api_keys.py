@@ -3,13 +3,12 @@
 import re
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from portway.control.service import accounts, credentials, keys, plans
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
 from portway.control.store import changes
 from portway.control.store import keys as store
+from portway.control.store.core import AsyncConnection
 from portway.control.store.keys import KeyRow
 from portway.control.store.rows import Page
 from portway.control.store.tables import api_keys

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import yaml
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.service import texts
 from portway.control.service.context import Context
@@ -19,6 +18,7 @@ from portway.control.service.reserved_domains import service_names
 from portway.control.service.settings import Settings
 from portway.control.store import changes, nouns
 from portway.control.store import cloud_endpoints as store
+from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import cloud_endpoints
 from portway.errors import Error, NotFound
 from portway.model.cloud_endpoint import CloudEndpoint, parse_binding, parse_url

@@ -11,14 +11,13 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from portway.control.live import LiveDirectory
 from portway.control.service import online
 from portway.control.service.context import Context
 from portway.control.service.reserved_domains import service_names
 from portway.control.store import cloud_endpoints as store
 from portway.control.store import nouns, rows
+from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import Page
 from portway.control.store.tables import cloud_endpoints
 from portway.errors import NotFound

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.service import texts
 from portway.control.service.context import Context
 from portway.control.store import changes
 from portway.control.store import keys as store
+from portway.control.store.core import AsyncConnection
 from portway.control.store.keys import KeyRow, Owner
 from portway.errors import Error, NotFound
 from portway.model.acl import Acl

@@ -7,10 +7,10 @@ everything, and nothing is counted. A plan that is not named there has no limits
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Table
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.service.context import Context
 from portway.control.store import accounts, nouns
+from portway.control.store.core import AsyncConnection
 from portway.errors import Error
 from portway.model.plan import Plan
 

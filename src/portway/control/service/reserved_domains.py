@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from portway.control.service import plans, texts
 from portway.control.service.context import Context
 from portway.control.service.settings import Settings
 from portway.control.store import changes, nouns, rows
 from portway.control.store import reserved_domains as store
+from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import Page
 from portway.control.store.tables import reserved_domains, tls_certificates
 from portway.errors import Error, NotFound, StoreUnavailable

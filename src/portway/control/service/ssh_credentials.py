@@ -4,12 +4,12 @@ from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.service import plans
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
 from portway.control.store import accounts, changes, nouns, rows
+from portway.control.store.core import AsyncConnection
 from portway.control.store.keys import read_acl
 from portway.control.store.rows import Page
 from portway.control.store.tables import ssh_credentials

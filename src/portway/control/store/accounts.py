@@ -2,8 +2,8 @@
 
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import accounts
 from portway.model.entities import Account
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import delete, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import changes
 
 ACCOUNT: Final = "account"

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import cloud_endpoints, credentials, reserved_addrs, reserved_domains
 from portway.model.cloud_endpoint import CloudEndpoint
 

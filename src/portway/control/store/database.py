@@ -3,7 +3,8 @@
 Two back ends, one behaviour: a file (``sqlite.py``) or a PostgreSQL database (``postgres.py``).
 Transactions that write run one after the other, whatever process they are in; those that read see one
 state and wait for nobody. The migrations run inside one writing transaction, so two processes that
-start at once are no danger, and a migration that fails leaves nothing.
+start at once are no danger, and a migration that fails leaves nothing. An empty store gets its tables at
+once, without its history.
 
 Whatever keeps a transaction from being carried out (a full disk, a lost connection, a lock that does
 not come) is one error, StoreUnavailable, and then the transaction has not happened; except that, when
@@ -20,11 +21,12 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from portway.control import files
 from portway.control.feed import Feed
 from portway.control.store import changes, postgres, sqlite
+from portway.control.store.core import AsyncConnection, AsyncEngine
+from portway.control.store.tables import metadata
 from portway.control.store.url import place
 from portway.errors import ConfigError, Error, StoreUnavailable
 
@@ -38,6 +40,12 @@ _OURS: Final = (IntegrityError, ProgrammingError, DataError)
 
 _AWAY: Final = (DBAPIError, PoolTimeout, OSError)
 """What the drivers raise when the store cannot be used. A TimeoutError is an OSError."""
+
+_VERSION: Final = text(
+    "CREATE TABLE alembic_version"
+    " (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
+"""Where Alembic keeps the revision, as it makes it."""
 
 _UNFIT: Final = "A text is too long, or has a character that the store cannot hold."
 """NUL, which PostgreSQL has no place for, or half of a surrogate pair."""
@@ -216,8 +224,13 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
-    """Run the migrations on an open write transaction."""
-    # A store that is up to date, which is nearly every start, does not pay for this import.
+    """Make the tables, or run the migrations, on an open write transaction."""
+    if not inspect(connection).get_table_names():
+        metadata.create_all(connection)
+        connection.execute(_VERSION)
+        connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:head)"), {"head": HEAD})
+        return
+    # Only a store of an older release pays for this import.
     from alembic.command import upgrade
     from alembic.config import Config
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Select, Table, insert, literal, select, update
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.store import rows
+from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import Page
 from portway.control.store.tables import accounts
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portway.control.store.core import AsyncConnection
 
 
 async def add(connection: AsyncConnection, table: Table, values: dict[str, Any]) -> None:

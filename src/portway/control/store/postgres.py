@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from portway.control.store.core import AsyncConnection, AsyncEngine, create_async_engine
 
 CONNECTIONS: Final = 5
 """Connections that are kept open; as many again are made when all are in use."""

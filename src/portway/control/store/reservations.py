@@ -1,8 +1,8 @@
 """Queries on reservations."""
 
 from sqlalchemy import delete, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import reservations
 from portway.model.entities import Reservation
 

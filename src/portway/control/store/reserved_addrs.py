@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import cloud_endpoints, former_addrs, reservations, reserved_addrs
 from portway.model.address import ReservedAddr
 

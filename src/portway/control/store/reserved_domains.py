@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import cloud_endpoints, reservations, reserved_domains
 from portway.model.domain import ReservedDomain
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, Table, literal, select, tuple_
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from portway.control.store.core import AsyncConnection
 
 PAGE_LIMIT: Final = 100
 """Rows of a page that anybody may ask for."""

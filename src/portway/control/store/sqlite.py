@@ -7,16 +7,21 @@ write-ahead log lets readers go on meanwhile. A commit is on the disk before it 
 """
 
 from pathlib import Path
+from sqlite3 import OperationalError
 from typing import Final, Protocol
 
 from sqlalchemy import URL, Connection, Engine, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from portway.control.store.core import AsyncEngine, create_async_engine
 
 BUSY_TIMEOUT: Final = 10_000
 """Milliseconds that a transaction waits for another process's."""
 
 CONNECTIONS: Final = 4
 """Connections that are kept open. Each is a thread."""
+
+CHANGES: Final = 100
+"""Times that the change to the write-ahead log is tried, each a trip to the connection's thread."""
 
 _WRITE: Final = "portway_write"
 
@@ -46,6 +51,22 @@ class _DbConnection(Protocol):
     def cursor(self) -> _Cursor: ...
 
 
+def _keep_a_log(cursor: _Cursor) -> None:
+    """Change to the write-ahead log, which a file keeps for good.
+
+    Those who open a new file at once may meet in the change. SQLite then refuses without waiting, since
+    each might wait for the other.
+    """
+    for attempt in range(CHANGES):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except OperationalError:
+            if attempt == CHANGES - 1:
+                raise
+        else:
+            return
+
+
 def _prepare(made: Engine) -> None:
     """Set every new connection up, and begin transactions ourselves."""
 
@@ -53,13 +74,10 @@ def _prepare(made: Engine) -> None:
         # The driver must not begin transactions on its own: it does so too late, and not for DDL.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT}",  # first: the change to WAL may have to wait too
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
+        _keep_a_log(cursor)
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
     def begin(connection: Connection) -> None:

@@ -1,8 +1,8 @@
 """Queries on TLS certificates that no other noun has."""
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import reserved_domains, tls_certificates
 
 

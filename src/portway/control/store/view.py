@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Select, Table, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from portway.control.store import changes, tables
+from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import AnyRow
 from portway.model import view
 from portway.model.view import ViewItem
