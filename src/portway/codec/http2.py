@@ -55,6 +55,8 @@ FEED: Final = 16_384
 REMEMBERED: Final = 1024
 """Closed streams whose late frames are told from frames of streams that never were."""
 
+_MANY: Final = 256
+"""Streams, closed ones too, that are kept before anybody looks which may be forgotten."""
 _HEADER: Final = 9
 """Bytes of a frame's header."""
 _FIRST_WINDOW: Final = 65_535
@@ -121,10 +123,13 @@ class _Connection(H2Connection):
 
     @property
     def open_inbound_streams(self) -> int:
-        """Say that there is room; forget closed streams when there are many."""
-        if len(self.streams) >= 2 * self.local_settings.max_concurrent_streams:
-            return super().open_inbound_streams
+        """Say that there is room; forget closed streams when there are twice as many as last time."""
+        if len(self.streams) >= self._full:
+            super().open_inbound_streams  # noqa: B018  # pyright: ignore[reportUnusedExpression] - it forgets them
+            self._full = max(_MANY, 2 * len(self.streams))
         return 0
+
+    _full = 0
 
 
 class Http2:
