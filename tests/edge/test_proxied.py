@@ -257,7 +257,7 @@ async def test_who_comes_before_the_service_is_ready_is_served_like_all_others(n
         edge = Edge(config, Registry(), Events(), tasks)
         listener = await listen("127.0.0.1", 0, door)
         _reader, writer = await say(listener.port, HEADERS[1] + b"early")
-        await spin_until(lambda: bool(door._early))
+        await spin_until(lambda: repr(door) == "<Door 1 waiting>")
         door.open(arrivals(edge, Taker))
         async with asyncio.timeout(PATIENCE):
             ends, data = await got.get()

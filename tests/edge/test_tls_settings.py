@@ -196,7 +196,7 @@ class TestMutual:
         context = client_context(mutual.client())
         context.maximum_version = version
         _server, visitor = shake(settings, context)
-        session = visitor._tls.session
+        session = visitor._tls.session  # pyright: ignore[reportPrivateUsage] - nobody else can tell
         assert session is None or not session.has_ticket
 
 

@@ -6,6 +6,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.kit import mutual
@@ -68,7 +69,7 @@ async def test_tls_ends_at_the_edge_with_the_services_certificate() -> None:
         assert await taken.rest() == b""
         taken.finish(b" and last")
         await visitor.until(lambda: visitor.pump.eof)
-        assert bytes(visitor.plain) == b"server first and last"
+        assert visitor.plain == b"server first and last"
         await visitor.gone()
         event = await service.events.next(TcpConnectionClosed)
         assert (event.bytes_in, event.bytes_out, event.error) == (8, 21, "")
@@ -134,7 +135,7 @@ async def test_large_transfers_arrive_whole_in_both_directions_at_once() -> None
             assert await taken.reader.read(-1) == data
         taken.finish()
         await visitor.until(lambda: visitor.pump.eof)
-        assert bytes(visitor.plain) == data
+        assert visitor.plain == data
         await visitor.gone()
 
 
@@ -197,7 +198,11 @@ async def test_members_of_a_pool_must_agree_on_tls() -> None:
         assert (await first.bind("tls", {"URL": URL, "TLSTermination": {}}, PoolingEnabled=True))[
             "Error"
         ] == ""
-        for opts in ({"URL": URL}, {"URL": URL, "TLSTermination": {}, "MutualTLSAtEdge": CA}):
+        others: list[dict[str, Any]] = [
+            {"URL": URL},
+            {"URL": URL, "TLSTermination": {}, "MutualTLSAtEdge": CA},
+        ]
+        for opts in others:
             answer = await second.bind("tls", opts, PoolingEnabled=True)
             assert code(answer) == "334"
         assert (await second.bind("tls", {"URL": URL, "TLSTermination": {}}, PoolingEnabled=True))[
@@ -248,7 +253,7 @@ async def test_lax_strategies_let_visitors_in_and_remember_who_they_were() -> No
                 assert await taken.rest() == b""
                 taken.finish(b"bye" * 50_000)
                 await visitor.until(lambda each=visitor: each.pump.eof)
-                assert bytes(visitor.plain) == b"bye" * 50_000
+                assert visitor.plain == b"bye" * 50_000
             await visitor.gone()
         assert agent.visitors.empty()
 
@@ -323,7 +328,7 @@ async def test_a_connection_from_before_mutual_tls_is_not_served_behind_it() -> 
         await visitor.until(lambda: b"\r\n\r\n" in visitor.plain)
         assert visitor.plain.startswith(b"HTTP/1.1 404 ")
         await agent.bind("https", {"URL": f"https://{HOST}", "MutualTLSCA": CA})
-        visitor.plain.clear()
+        visitor.forget()
         await ask(visitor, HOST)
         await visitor.until(lambda: b"\r\n\r\n" in visitor.plain)
         assert visitor.plain.startswith(b"HTTP/1.1 421 ")

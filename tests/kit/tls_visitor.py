@@ -18,8 +18,7 @@ class TlsVisitor(asyncio.Protocol):
     def __init__(self, context: ssl.SSLContext, name: str) -> None:
         self.pump = TlsPump(context, server_side=False, server_hostname=name)
         self.transport: asyncio.Transport | None = None
-        #: What the service has said.
-        self.plain = bytearray()
+        self._plain = bytearray()
         self.error: ConnectError | None = None
         #: The service has ended its direction, or the connection.
         self.lost = asyncio.Event()
@@ -27,6 +26,15 @@ class TlsVisitor(asyncio.Protocol):
         #: The same as it came.
         self.raw = bytearray()
         self.closed = asyncio.Event()
+
+    @property
+    def plain(self) -> bytes:
+        """What the service has said."""
+        return bytes(self._plain)
+
+    def forget(self) -> None:
+        """Forget what it has said so far."""
+        self._plain.clear()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -42,7 +50,7 @@ class TlsVisitor(asyncio.Protocol):
         try:
             if self.pump.secure or self.pump.handshake():
                 while n := self.pump.read_into(view):
-                    self.plain += view[:n]
+                    self._plain += view[:n]
         except ConnectError as error:
             self.error = error
         self.flush()

@@ -6,7 +6,7 @@ import logging
 import resource
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -98,6 +98,26 @@ async def test_guarded_connections_are_born_to_be_reset(guarded: bool) -> None:
         else:
             assert await loop.sock_recv(client, 1) == b""
     await _over(alive, listener)
+
+
+async def test_peers_that_are_gone_without_a_word_are_noticed() -> None:
+    seen: list[tuple[int, int, int, int]] = []
+
+    class Looker(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            sock = transport.get_extra_info("socket")
+            tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            idle, interval, probes = (sock.getsockopt(socket.IPPROTO_TCP, each) for each in tcp)
+            seen.append((sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), idle, interval, probes))
+            cast("asyncio.Transport", transport).close()
+
+    listener = await listen("127.0.0.1", 0, Looker)
+    with _clients(1) as clients:
+        with suppress(BlockingIOError):
+            clients[0].connect(("127.0.0.1", listener.port))
+        await spin_until(lambda: bool(seen))
+    listener.close()
+    assert seen == [(1, 60, 15, 4)]
 
 
 async def test_closing_refuses_new_ones_and_spares_the_rest() -> None:

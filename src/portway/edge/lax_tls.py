@@ -64,7 +64,7 @@ class LaxContext:
         context.use_privatekey(load_pem_private_key(key, None))  # pyright: ignore[reportArgumentType]
         context.check_privatekey()
         mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if required else 0)
-        context.set_verify(mode, lambda *_: True)
+        context.set_verify(mode, _believe)
         for each in load_pem_x509_certificates(authorities) if authorities else ():
             context.add_client_ca(each)
         if alpn:
@@ -84,10 +84,15 @@ class LaxContext:
         return cast("ssl.SSLObject", LaxConnection(connection, incoming, outgoing))
 
 
+def _believe(*_judgement: object) -> bool:
+    """Take a certificate whatever OpenSSL thinks of it."""
+    return True
+
+
 def _chosen(wanted: list[bytes], offered: list[bytes]) -> bytes:
     """Choose as the standard library does: our order counts; nothing in common, no protocol."""
-    both = (name for name in wanted if name in offered)
-    return next(both, SSL.NO_OVERLAPPING_PROTOCOLS)  # pyright: ignore[reportArgumentType]
+    both = [name for name in wanted if name in offered]
+    return both[0] if both else cast("bytes", SSL.NO_OVERLAPPING_PROTOCOLS)
 
 
 class LaxConnection:
@@ -198,6 +203,6 @@ class LaxConnection:
         """Say it as the standard library does; an alert may be on its way out."""
         self._flush()
         told = ssl.SSLError(1, str(error))
-        reasons = cast("list[tuple[str, str, str]]", error.args[0]) if error.args else []
+        reasons = cast("list[tuple[str, str, str]] | int", error.args[0]) if error.args else 0
         told.reason = reasons[0][2] if isinstance(reasons, list) and reasons else "the connection was closed"
         raise told from error

@@ -30,6 +30,10 @@ class Door:
         self._factory: Callable[[], asyncio.BaseProtocol] | None = None
         self._early: set[Early] = set()
 
+    def __repr__(self) -> str:
+        """Show whether it is open, and how many wait."""
+        return "<Door open>" if self._factory is not None else f"<Door {len(self._early)} waiting>"
+
     def __call__(self) -> asyncio.BaseProtocol:
         """Make the protocol of a new connection."""
         return self._factory() if self._factory is not None else Early(self._early)

@@ -31,6 +31,13 @@ PAUSE = 0.1
 #: Seconds between two log lines about that.
 LOG_INTERVAL = 60.0
 
+#: Seconds of silence before the kernel asks whether the peer is still there (SO_KEEPALIVE).
+KEEPALIVE_IDLE = 60
+#: Seconds between two such questions.
+KEEPALIVE_INTERVAL = 15
+#: Questions without an answer after which the connection is lost.
+KEEPALIVE_PROBES = 4
+
 #: Whether what is accepted has the options of the listening socket, SO_LINGER among them.
 INHERITS = os.name == "posix"
 
@@ -256,12 +263,26 @@ def _bind(family: int, address: _Address, backlog: int, *, reuse_port: bool) -> 
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         # Inherited by what is accepted. Without it, small writes wait for the peer's delayed ACK.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _keep_alive(sock)
         sock.bind(address)
         sock.listen(backlog)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Have the kernel notice peers that are gone without a word. Inherited by what is accepted."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+        ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+    ):
+        option: int | None = getattr(socket, name, None)  # not on every system
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _advice(error: OSError) -> str:

@@ -35,7 +35,7 @@ LINGER = 5.0
 
 
 class TlsFilter:
-    """One visitor's TLS: Sink of its stream, Pipe of whoever serves it."""
+    """One visitor's TLS: Sink of its stream, Pipe of whoever serves it. It may be either end of TLS."""
 
     __slots__ = (
         "_ahead", "_begin", "_buffer", "_cipher", "_clock", "_discarded", "_ended", "_failed", "_finished",
@@ -88,6 +88,15 @@ class TlsFilter:
     def agreed(self) -> Agreed:
         """What the handshake has settled; the visitor's certificate stands here."""
         return self._pump.agreed
+
+    @property
+    def over(self) -> bool:
+        """Whether it is done with its stream."""
+        return self._over
+
+    def start(self) -> None:
+        """Say hello: only the end that is TLS's client needs that."""
+        self._advance()
 
     def precede(self, data: bytes) -> None:
         """Deliver these bytes ahead of all others: a PROXY header, which came in clear."""
