@@ -32,7 +32,9 @@ def fuzz(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_there_is_a_target_for_every_parser_of_outside_bytes() -> None:
-    assert NAMES == ["chunked", "client_hello", "control", "http1", "proxy_protocol", "url", "wire"]
+    parsers = ["chunked", "client_hello", "control", "http1", "proxy_protocol", "url", "wire"]
+    policy = ["policy_document", "policy_expression", "policy_interpolation"]
+    assert sorted(parsers + policy) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,6 +81,16 @@ def unfolded(label: str, _name: str) -> str:
     return label
 
 
+def silent(*_: object) -> str:
+    """Nothing is told."""
+    return ""
+
+
+def plain_end(text: str, at: int) -> int:
+    """The next brace, whatever stands around it."""
+    return text.find("}", at) if "}" in text[at:] else len(text) + 1
+
+
 def careless(value: object, _depth: int) -> bool:
     """A mistake of ours: not every value can be asked that."""
     return "x" in value  # pyright: ignore[reportOperatorIssue, reportUnknownVariableType] - the point of it
@@ -94,6 +106,9 @@ def careless(value: object, _depth: int) -> bool:
         ("proxy_protocol", "portway.codec.proxy_protocol._join", off_by_one),
         ("url", "portway.model.url._label", unfolded),
         ("control", "portway.wire.dialect._deeper_than", careless),
+        ("policy_document", "portway.policy.document._at", lenient),
+        ("policy_expression", "portway.policy.expression._said", silent),
+        ("policy_interpolation", "portway.policy.interpolation._end", plain_end),
         ("wire", "portway.wire.connection.Connection._check_id", lenient),
         ("wire", "portway.wire.connection.Connection.goaway", lenient),
     ],

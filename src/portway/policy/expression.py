@@ -13,6 +13,7 @@ from a function of ours; all of them leave as :class:`EvaluationError`.
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -23,6 +24,7 @@ from portway.policy.names import names_of
 from portway.policy.phase import Phase
 from portway.policy.rewrite import Rewritten, rewrite
 from portway.policy.syntax import SyntaxFault, parse_expression
+from portway.policy.written import written
 
 if TYPE_CHECKING:
     from random import Random
@@ -104,7 +106,7 @@ class Expression:
         values: dict[str, object] = {}
         for name in self.names:
             try:
-                values[name] = without_nul(scope.value(name))
+                values[name] = accepted(scope.value(name))
             except Absent:
                 pass  # the evaluator says so where it matters
         enter(scope)
@@ -113,7 +115,7 @@ class Expression:
             if result.type() == _runtime().Type.ERROR:
                 raise EvaluationError(_said(str(result.value())))
             return _plain(result.plain_value())
-        except (RuntimeError, ValueError) as error:
+        except RuntimeError as error:
             raise EvaluationError(_said(str(error))) from error
 
 
@@ -186,25 +188,28 @@ def _overloads(function: Function, number: int) -> list[Any]:
 
 
 def _guarded(call: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments: without_nul(call(*arguments))
+    return lambda *arguments: accepted(call(*arguments))
 
 
-def without_nul(value: Any) -> Any:
-    """Return a value whose texts the runtime takes whole: it would cut them at a NUL, unasked.
+def accepted(value: Any, *, nested: bool = False) -> Any:
+    """Return a value in a form that the runtime takes whole.
 
-    In texts U+FFFD stands in its place, so that ``/admin%00x`` is never ``/admin``. Bytes raise ValueError.
+    It would cut a text at a NUL: U+FFFD stands there instead, so that ``/admin%00x`` is never ``/admin``. Of
+    bytes only a ``bytearray`` comes through whole. Times and durations are taken only where a type is
+    declared for them; within lists and maps they become texts, which ``timestamp()`` and ``duration()`` read.
     """
     match value:
         case str():
             return value.replace("\0", "\ufffd") if "\0" in value else value
         case list():
-            return [without_nul(each) for each in cast("list[Any]", value)]
+            return [accepted(each, nested=True) for each in cast("list[Any]", value)]
         case dict():
-            return {
-                without_nul(key): without_nul(each) for key, each in cast("dict[Any, Any]", value).items()
-            }
-        case bytes() | bytearray() if 0 in value:
-            raise ValueError("bytes with a zero among them are not supported")
+            entries = cast("dict[Any, Any]", value).items()
+            return {accepted(key): accepted(each, nested=True) for key, each in entries}
+        case bytes():
+            return bytearray(value)
+        case datetime() | timedelta() if nested:
+            return written(value)
         case _:
             return value
 

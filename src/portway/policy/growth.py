@@ -80,6 +80,6 @@ class _Estimate:
             bodies = [self.of(each, inner) for each in arguments[1:]]
             if node.name not in _LOOPS:
                 return 0
-            return max(before, 1) if node.name == "filter" else max(bodies)
+            return max(before, 1) if node.name == "filter" else max(bodies, default=0)
         total = before + sum(self.of(each, bound) for each in arguments)
         return 0 if node.name in _SMALL else total

@@ -10,6 +10,8 @@ The evaluator is standard CEL with dotted variables. What differs is rewritten i
 ``has(m['k'])``                            ``('k' in m)``
 ``has(vars.a.b)``                          ``(has(vars.a) && has(vars.a.b))``: no error on the way
 ``l.sortBy(x, key)``                       a call over ``l`` and ``l.map(x, key)``
+``string(x)``                              ``string(portway_text(x))``: bytes become texts without a NUL
+``getResCookie('a').expires``              ``timestamp(…)`` of it: maps hold no times
 ``req.Method``                             ``req.method``, and what else had Go's spelling
 =========================================  =====================================================
 
@@ -47,6 +49,9 @@ TYPES: Final = {
     "bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint",
 }  # fmt: skip
 """Names of types, as of ``type(x) == int``."""
+
+_TIMES: Final = {"expires": "timestamp", "max_age": "duration"}
+"""Fields of cookies that a response sets → the function that reads their texts."""
 
 _MEANT: Final = {
     "includes": "contains", "starts_with": "startsWith", "ends_with": "endsWith", "length": "size",
@@ -92,6 +97,7 @@ class _Rewriter:
         self._phase = phase
         self._names = names_of(phase)
         self._bound: list[str] = []
+        self._cookies = "res.cookies" in source or "getResCookie" in source
 
     def write(self, node: Syntax) -> None:
         """Write a node: rewritten if a rule says so, else its own text around its children."""
@@ -151,12 +157,22 @@ class _Rewriter:
                 self._look_up(operand, f"'{node.name}'", None, node)
                 return
             if not words or words[0] in self._bound or self._prefix(operand):
-                self._around(node)
+                self._field(node, words)
                 return
         if not words or words[0] in self._bound:
             self._around(node)
             return
         raise SyntaxFault(self._unknown(".".join(words)), node.start)
+
+    def _field(self, node: Syntax, words: Sequence[str]) -> None:
+        """Write a field of a value. The times of cookies are texts in the evaluator's maps."""
+        read = _TIMES.get(node.name) if self._cookies and (not words or words[0] in self._bound) else None
+        if read is None:
+            self._around(node)
+            return
+        self._say(f"{read}(", node.start)
+        self._around(node)
+        self._say(")", node.end - 1)
 
     def _prefix(self, node: Syntax) -> bool:
         """Say whether a variable begins here, of whose value fields may be taken."""
@@ -229,6 +245,11 @@ class _Rewriter:
             return
         if node.name not in STANDARD and not _exists(node.name, self._phase, method=False):
             raise SyntaxFault(self._no_function(node.name, method=False), node.start)
+        if node.name == "string" and len(node.children) == 1:
+            self._say("string(portway_text(", node.start)
+            self.write(node.children[0])
+            self._say("))", node.end - 1)
+            return
         self._around(node)
 
     def _method(self, node: Syntax) -> None:
@@ -323,7 +344,7 @@ class _Rewriter:
         self._say("(", node.start)
         for number, each in enumerate(reversed(steps)):
             self._say(" && has(" if number else "has(", node.start)
-            self.write(each)
+            self._around(each)
             self._say(")", node.end - 1)
         self._say(")", node.end - 1)
 

@@ -105,6 +105,8 @@ class _Token:
 
 def parse_expression(text: str, depth: int) -> Syntax:
     """Parse a whole expression that is at most ``depth`` levels deep. Raises SyntaxFault."""
+    if found := re.search("[\ud800-\udfff]", text):
+        raise SyntaxFault("half a character has no place in an expression", found.start())
     parser = _Parser(text, depth)
     tree = parser.expression()
     if parser.token.kind != "end":

@@ -35,6 +35,14 @@ def _base64_encode(data: bytes) -> str:
     return bounded(base64.b64encode(data).decode())
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
+_KINDS: Final = ("string", "int", "uint", "double", "bool", "timestamp", "duration")
+"""What string() takes besides bytes."""
+
+
 def _decode_text(text: str) -> str:
     return _text(_base64_decode(text))
 
@@ -200,6 +208,8 @@ FUNCTIONS: Final = [
     Function("base64.encode", ("bytes",), "string", _base64_encode),
     Function("decodeBase64", ("string",), "string", _decode_text, method=True),
     Function("encodeBase64", ("string",), "string", _encode_text, method=True),
+    Function("portway_text", ("bytes",), "string", _text),
+    *(Function("portway_text", (kind,), kind, _same) for kind in _KINDS),
     Function("basic_auth.encode", ("string", "string"), "string", _basic_auth),
     *_hash_functions(),
     Function("json.decode", ("string",), "dyn", _json_decode),
