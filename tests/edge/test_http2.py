@@ -307,3 +307,26 @@ async def test_a_visitor_without_alpn_is_served_in_http1(certs: Certs) -> None:
             assert (await client.answer())[0] == 200
     finally:
         plain.set_alpn_protocols(["h2", "http/1.1"])
+
+
+async def test_an_upgrade_for_another_name_than_the_connections_is_sent_to_http_1(certs: Certs) -> None:
+    """A browser repeats it then over a connection of its own; what got 421 it would give up."""
+    async with stand(certs=certs) as made:
+        client = await visit2(made)
+        fields = [
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            (":scheme", "https"),
+            (":authority", "other.example"),
+            (":path", "/"),
+            ("sec-websocket-version", "13"),
+        ]
+        stream = client.head(client.conn.get_next_available_stream_id(), fields, end=False)
+        assert (await client.answer(stream)).reset == 13
+        assert (await made.request_told()).aborted
+        assert made.agent.opened == []
+        again = client.ask()
+        agent = await made.agent.stream()
+        await agent.heads()
+        agent.ok()
+        assert (await client.answer(again)).status == 200

@@ -46,6 +46,7 @@ FRAME_SIZE_ERROR: Final = 6
 REFUSED_STREAM: Final = 7
 CANCEL: Final = 8
 ENHANCE_YOUR_CALM: Final = 11
+HTTP_1_1_REQUIRED: Final = 13
 
 ALPN: Final = "h2"
 

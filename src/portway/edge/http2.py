@@ -21,7 +21,7 @@ streams are still served, refuses later ones and closes behind the last answer.
 
 import secrets
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from portway.codec import http2
 from portway.codec.http2_heads import read_request, read_trailers
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from portway.edge.registry import Endpoint
     from portway.edge.tls_facts import TlsFacts
     from portway.net.tls import TlsPump
+
+
+MISDIRECTED: Final = 421
+"""For another connection than this (RFC 9110 §15.5.20)."""
 
 
 class Http2Visitor(HttpSocket):
@@ -218,7 +222,10 @@ class Http2Visitor(HttpSocket):
         try:
             endpoint = name(edge, head, facts.scheme, facts.server_name, self._tls, self._endpoint)
         except Misdirected as error:
-            passage.fail(error.status, error.code)
+            if error.status == MISDIRECTED and head.upgrade is not None:
+                self._to_http1(stream)
+            else:
+                passage.fail(error.status, error.code)
             return
         if endpoint is not self._endpoint:
             self._endpoint = endpoint
@@ -226,6 +233,17 @@ class Http2Visitor(HttpSocket):
         exchange.asks(endpoint)
         passage.begin(endpoint)
         stream.begun()
+
+    def _to_http1(self, stream: Http2Stream) -> None:
+        """Refuse an upgrade for another name than the connection's, so that a browser tries again.
+
+        One that shares connections between names repeats a GET that got 421, but not a WebSocket's CONNECT.
+        Told that HTTP/1.1 is required (RFC 9113 §7) it does so, over a connection of its own.
+        """
+        del self._streams[stream.id]
+        self._link.forget(stream)
+        stream.abandon()
+        self._core.reset(stream.id, http2.HTTP_1_1_REQUIRED)
 
     def on_interim(self, stream: int, fields: "Fields") -> None:
         """Never comes from a visitor."""
