@@ -296,12 +296,16 @@ class Agent:
         pooling_enabled: bool = False,
         traffic_policy: str = "",
         agent_tls_termination: ssl.SSLContext | TLSTermination | None = None,
+        modules: Mapping[str, object] | None = None,
     ) -> EndpointForwarder:
         """Make an endpoint that forwards each connection to ``upstream`` until it is closed.
 
         ``upstream`` is an `Upstream`, or an address where no option of it is needed. The others are
         as in `listen`, and so is what is raised; in addition `ConfigError` for an upstream that makes
         no sense on this endpoint, before any network activity.
+
+        ``modules`` are the options of older agents, spelled as on the wire (docs/spec/wire.md, Opts); the
+        service turns them into rules of a traffic policy. New programs say ``traffic_policy``.
         """
         to = upstream if isinstance(upstream, Upstream) else Upstream(upstream)
         options = endpoint_options(
@@ -315,6 +319,7 @@ class Agent:
             traffic_policy=traffic_policy,
             proxy_protocol=spec_of(to).proxy_protocol,
             agent_tls_termination=agent_tls_termination,
+            modules=modules,
         )
         target = resolve(to, options.scheme)
         context = tls_context(target)

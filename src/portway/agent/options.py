@@ -178,6 +178,8 @@ class EndpointOptions:
     traffic_policy: str = ""
     proxy_protocol: ProxyProtocol | None = None
     agent_tls_termination: ssl.SSLContext | None = None
+    modules: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
+    """Further options of the bind, spelled as on the wire: modules of older agents."""
 
     def bind(self, forwards_to: str, forwards_proto: str = "") -> Bind:
         """Return the request for a new endpoint."""
@@ -191,6 +193,7 @@ class EndpointOptions:
                     "URL": self.url,
                     "ProxyProto": {None: 0, ProxyProtocol.V1: 1, ProxyProtocol.V2: 2}[self.proxy_protocol],
                     "TrafficPolicy": self.traffic_policy,
+                    **self.modules,
                 },
             ),
             extra=BindExtra(
@@ -215,6 +218,7 @@ def endpoint_options(
     traffic_policy: str = "",
     proxy_protocol: ProxyProtocol | None = None,
     agent_tls_termination: ssl.SSLContext | TLSTermination | None = None,
+    modules: Mapping[str, object] | None = None,
 ) -> EndpointOptions:
     """Read the options of an endpoint.
 
@@ -248,6 +252,7 @@ def endpoint_options(
         traffic_policy=traffic_policy,
         proxy_protocol=proxy_protocol,
         agent_tls_termination=read_termination(agent_tls_termination, scheme),
+        modules=dict(modules or {}),
     )
 
 
@@ -263,6 +268,7 @@ class EndpointKeywords(TypedDict, total=False):
     pooling_enabled: bool
     traffic_policy: str
     agent_tls_termination: ssl.SSLContext | TLSTermination | None
+    modules: Mapping[str, object] | None
 
 
 class ListenKeywords(TypedDict, total=False):

@@ -1,0 +1,1 @@
+"""Configuration files of the agent: read, merged, checked, edited and upgraded (docs/reference/config.md)."""
