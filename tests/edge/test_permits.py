@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from tests.kit.agent import code as refusal
+from tests.kit.service import running_worker, settings
 
 from portway.edge.permits import FREE, Owner, Permit, Permits
 from portway.edge.ports import EdgeConfig
 from portway.edge.view import View
 from portway.errors import Error
 from portway.model.domain import ServiceNames
+from portway.model.plan import Plan
 from portway.model.url import Url, parse_endpoint_url
 from portway.model.view import AddressItem, CredentialItem, DomainItem, ViewItem
 
@@ -166,3 +169,26 @@ def test_rules_are_those_of_now_and_before_they_are_known_those_of_the_grant() -
     since = permits(CredentialItem("cr_unknown", "ac_me", ("bind:*.wild.test",)))
     assert since.named(url("https://a.wild.test"), stranger)
     assert code(lambda: since.named(url("https://mine.test"), stranger)) == "316"
+
+
+@pytest.mark.row("T-011", "T-096")
+def test_a_plan_may_have_no_tcp_and_no_tls_endpoints() -> None:
+    config = replace(CONFIG, plans={"free": Plan(tcp_endpoints=False, tls_endpoints=False)})
+    judge, free, paid = permits(config=config), replace(ME, plan="free"), replace(ME, plan="team")
+    assert code(lambda: judge.random("tcp", free)) == "8013"
+    assert code(lambda: judge.named(url("tcp://localhost:20001"), free)) == "310"
+    assert code(lambda: judge.random("tls", free)) == "312"
+    assert code(lambda: judge.named(url("tls://mine.test"), free)) == "312"
+    for scheme in ("http", "https"):
+        judge.random(scheme, free)
+    for scheme in ("http", "https", "tcp", "tls"):
+        judge.random(scheme, paid)
+    judge.named(url("tcp://localhost:20001"), paid)
+
+
+@pytest.mark.row("T-011")
+async def test_an_agent_of_such_a_plan_is_refused_its_tcp_endpoint() -> None:
+    config = settings(plans={"free": Plan(tcp_endpoints=False)})
+    async with running_worker(config=config) as service, service.connected() as agent:
+        assert refusal(await agent.bind("tcp")) == "8013"
+        assert (await agent.bind("https"))["Error"] == ""

@@ -229,7 +229,13 @@ class AgentSession:
         self._grant = grant
         self.id = new_id("ts", gateway.random.octets, gateway.wall())
         self._owner = Owner(
-            grant.account_id, client_id, self.id, grant.credential_id, grant.acl, stop=self._stop
+            grant.account_id,
+            client_id,
+            self.id,
+            grant.credential_id,
+            grant.acl,
+            grant.plan,
+            stop=self._stop,
         )
         self.key = (grant.account_id, client_id, auth.extra.leg_number)
         old = gateway.legs.get(self.key)

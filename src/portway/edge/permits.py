@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from portway.edge.view import read_acl
 from portway.errors import Error
+from portway.model.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,8 @@ class Permit:
     tcp_addr_id: str = ""
 
 
+_UNLIMITED: Final = Plan()
+
 FREE: Final = Permit()
 """A bind that stands on no reservation."""
 
@@ -54,6 +57,8 @@ class Owner:
     session_id: str
     credential_id: str = ""
     rules: tuple[str, ...] = ()
+    plan: str = ""
+    """Of its account, when the session authenticated."""
     stop: "Callable[[str, Error], None]" = field(default=lambda _bind_id, _error: None, compare=False)
     """Ends a bind of this session by its id and tells the agent why."""
 
@@ -67,7 +72,11 @@ class Permits:
         self._config = config
 
     def random(self, scheme: str, owner: Owner) -> None:
-        """Judge a bind whose address the service is to draw. Raises Error 316 or 356."""
+        """Judge a bind whose address the service is to draw. Raises Error 312, 316, 356 or 8013."""
+        plan = self._config.plans.get(owner.plan, _UNLIMITED)
+        if scheme == "tcp" and not plan.tcp_endpoints:
+            raise Error("TCP endpoints need a plan with a payment method; yours has none.", 8013)
+        self._plan_has_tls(scheme, owner)
         if self._acl(owner).allows_random(scheme, self._config.domain):
             return
         if scheme == "tcp":
@@ -77,8 +86,11 @@ class Permits:
     def named(self, url: "Url", owner: Owner, *, drawn: bool = False) -> Permit:
         """Judge a bind of this address; ``drawn`` says that the service has chosen it for this account.
 
-        Raises Error 307, 308, 309, 316, 318, 319, 320 or 321.
+        Raises Error 307, 308, 309, 310, 312, 316, 318, 319, 320 or 321.
         """
+        if url.scheme == "tcp" and not self._config.plans.get(owner.plan, _UNLIMITED).tcp_endpoints:
+            raise Error("Your plan does not allow TCP endpoints at fixed addresses.", 310)
+        self._plan_has_tls(url.scheme, owner)
         if not self._acl(owner).allows_url(url):
             if url.scheme == "tcp":
                 raise Error(f"The access rules of this credential do not allow {url.hostport}.", 308)
@@ -87,6 +99,10 @@ class Permits:
             return FREE
         judge = self._address if url.scheme == "tcp" else self._name
         return judge(url, owner, drawn=drawn)
+
+    def _plan_has_tls(self, scheme: str, owner: Owner) -> None:
+        if scheme == "tls" and not self._config.plans.get(owner.plan, _UNLIMITED).tls_endpoints:
+            raise Error("Your plan does not allow TLS endpoints.", 312)
 
     def _acl(self, owner: Owner) -> "Acl":
         """Return the rules as they are now."""

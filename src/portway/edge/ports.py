@@ -4,10 +4,12 @@
 log; tests join them to ten-line fakes. All calls are made on the event loop's thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from portway.model.plan import Plan
 
 if TYPE_CHECKING:
     from portway.edge.registry import Registry
@@ -213,6 +215,8 @@ class EdgeConfig:
     """``host:port`` of the gateway, as told to agents."""
     trust_forwarded: bool = True
     """Keep the X-Forwarded fields that visitors sent and append to them."""
+    plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
+    """What accounts of a plan may have; a plan that is not named may have everything."""
     proxy_from: tuple[Network, ...] = ()
     """Load balancers: connections from there must begin with a PROXY header."""
     access_events: bool = True

@@ -27,3 +27,7 @@ class Plan:
     """API keys that are good."""
     ssh_keys: int | None = None
     """SSH public keys."""
+    tcp_endpoints: bool = True
+    """TCP endpoints, at random addresses and at reserved ones."""
+    tls_endpoints: bool = True
+    """TLS endpoints."""

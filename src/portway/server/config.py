@@ -51,6 +51,8 @@ class EdgeConfig:
     """Names that may be bound without a reservation: those below the domain, any, or none."""
     access_events: bool = True
     """Make the events of requests and visitors: off when the access log, which takes them, is off."""
+    plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
+    """What accounts of a plan may have."""
     proxy_from: tuple[Network, ...] = ()
     """Load balancers: visitors' connections from there begin with a PROXY header."""
 
@@ -285,6 +287,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         endpoints_per_session=settings.value(ENDPOINTS_PER_SESSION),
         unreserved_domains=_unreserved(settings.value(UNRESERVED_DOMAINS)),
         access_events=settings.value(ACCESS_LOG),
+        plans=settings.given(PLAN_LIMITS) or {},
         proxy_from=settings.given(PROXY_FROM) or (),
     )
 

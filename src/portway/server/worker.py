@@ -273,6 +273,7 @@ class Worker:
             connect_addresses=(connect_address(settings, self.agent_port),),
             trust_forwarded=settings.trust_forwarded,
             access_events=settings.access_events,
+            plans=settings.plans,
             proxy_from=settings.proxy_from,
             unreserved_domains=settings.unreserved_domains,
             version=_version(),
