@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from portway.edge import binding
 from portway.edge.cloud import CloudMember, refuses
-from portway.edge.member import Member, SessionMember
+from portway.edge.member import Carrier, Member, SessionMember
 from portway.edge.oversight import Oversight
 from portway.edge.permits import FREE, Owner, Permit, Permits
-from portway.edge.policy_pool import rule
+from portway.edge.policy_pool import check_tls, rule
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint, Registry
 from portway.errors import ConfigError, Error, PortwayError, SessionClosed
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from portway.edge.ports import Claims, Control, EdgeConfig, EventSink
     from portway.edge.seal import Seal
     from portway.policy.engine import Policy
-    from portway.session.session import Session
 
 _log = logging.getLogger(__name__)
 
@@ -129,11 +128,12 @@ class Endpoints:
         self._used_up_until = 0.0
         claims.on_freed(self._freed)
 
-    async def bind(self, owner: Owner, session: "Session", bind: Bind) -> tuple[Bound, BindResp]:
+    async def bind(self, owner: Owner, session: "Carrier", bind: Bind) -> tuple[Bound, BindResp]:
         """Grant a bind, or raise Error. Cancelled or failed, nothing stays claimed."""
         wish = binding.read_wish(bind, self.config)
         policy = wish.policy
         compiled = await self._policies.compile(policy.source, wish.url, owner.account_id, size=policy.size)
+        check_tls(compiled, wish.tls)
         drawn = self._was_drawn(wish.url, owner, bind) if wish.returning else wish.random
         await self._permitted(wish, owner, drawn=drawn)
         if wish.random:
@@ -228,6 +228,7 @@ class Endpoints:
         text, compiled = patch.traffic_policy, None
         if text is not UNSET:
             compiled = await self._policies.compile(text, bound.url, bound.owner.account_id)
+            check_tls(compiled, bound.endpoint.tls)
             if bound.member.retired:
                 raise SessionClosed("the endpoint was given up while it was changed")
         name = bound.name if patch.name is UNSET else patch.name
@@ -367,7 +368,7 @@ class Endpoints:
                 f"The endpoint {str(url)!r} is already online, and not all its endpoints are pooled.", 334
             )
 
-    def _register(self, owner: Owner, session: "Session", bind: Bind, wish: binding.Wish, url: Url) -> Bound:
+    def _register(self, owner: Owner, session: "Carrier", bind: Bind, wish: binding.Wish, url: Url) -> Bound:
         bind_id = bind.id or new_id("ep", self._random.octets, self._wall())
         member = SessionMember(
             session,

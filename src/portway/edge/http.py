@@ -46,6 +46,7 @@ from portway.edge.http_response import Upstream
 from portway.edge.http_upstreams import Upstreams
 from portway.edge.http_watch import watch
 from portway.edge.member import NoVerdict, Visitor
+from portway.edge.policy_connect import admitted
 from portway.edge.tls_facts import mtls_fields
 from portway.errors import HttpError, SessionClosed, StreamLimit
 from portway.net.address import split_address
@@ -128,6 +129,7 @@ class HttpVisitor(VisitorEnds):
             server_port,
             self._sni,
         )
+        self._facts.tls = self.tls
         self._forwarding = Forwarding(client_ip, self._scheme, trusted=self._edge.config.trust_forwarded)
         self._slot = watch().add(self)
         self.draining = self._edge.draining
@@ -137,6 +139,10 @@ class HttpVisitor(VisitorEnds):
         if self.tls is not None:
             self.tls.agreed = agreed
             self._forwarding.extra = mtls_fields(self.tls)
+            if self.tls.gate is not None and not self.tls.gate.secured(self.tls):
+                self._endpoint, self._facts.gate = self.tls.gate.visited[0], self.tls.gate
+                self.cut()
+                return False
         self._facts.tls_version = agreed.version
         self._facts.tls_cipher = agreed.cipher
         self.ticks = 0
@@ -327,12 +333,17 @@ class HttpVisitor(VisitorEnds):
         self._expect(head.framing)
         try:
             endpoint = name(edge, head, self._scheme, self._sni, self.tls, self._endpoint)
+            entered = not endpoint.gates or admitted(self._facts, endpoint, edge.config.region)
         except Misdirected as error:
             self._fail(exchange, error.status, error.code)
             return tail
         if endpoint is not self._endpoint:
             self._endpoint = endpoint
             endpoint.counters.connections += 1
+        if not entered:
+            self._exchange = None  # it is the connection that is refused
+            self.cut()
+            return b""
         exchange.asks(endpoint)
         if endpoint.policy is not None or endpoint.pool.http2:
             self._pass(exchange, endpoint, tail)

@@ -132,7 +132,7 @@ class ConnectionFacts(msgspec.Struct, eq=False):
 
     def event(self, endpoint: "Endpoint", ended: float, bytes_in: int, bytes_out: int) -> TcpConnectionClosed:
         """Make the event of the closed connection; ``endpoint`` is the last one it asked for."""
-        return TcpConnectionClosed(
+        made = TcpConnectionClosed(
             account_id=endpoint.account_id,
             endpoint_id=endpoint.id,
             url=str(endpoint.url),
@@ -147,6 +147,7 @@ class ConnectionFacts(msgspec.Struct, eq=False):
             bytes_out=bytes_out,
             tls_version=self.tls_version,
         )
+        return made if self.gate is None else self.gate.told_in(made)
 
 
 def _user_agent(head: "RequestHead") -> str:

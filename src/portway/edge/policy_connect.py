@@ -12,19 +12,27 @@ waits for the handshake, and what stands behind ``terminate-tls`` in the documen
            └─ settings: TLS is ended ───┴─ secured ─ closed
 """
 
-from typing import TYPE_CHECKING, Final, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from portway.edge import pages
+from portway.edge.http_naming import Misdirected
 from portway.edge.policy_facts import connection_of, endpoint_of, tls_of
 from portway.edge.policy_request import HOPS, LOOP, TOO_LONG, VISITS, told
 from portway.edge.tls_settings import TlsSettings, check
 from portway.errors import Error
+from portway.model.event import TcpConnectionClosed
 from portway.model.url import parse_endpoint_url
+from portway.net.address import split_address
 from portway.policy.actions.tls import WHAT
 from portway.policy.facts import Facts
 from portway.policy.phase import Phase
 from portway.policy.verdict import Continue, Failed, Fetch, Forward
 
 if TYPE_CHECKING:
+    from portway.edge.ends import Ends
+    from portway.edge.http_exchange import ConnectionFacts
+    from portway.edge.listener import Edge
     from portway.edge.policy import EndpointPolicy
     from portway.edge.registry import Endpoint
     from portway.edge.tls_facts import TlsFacts
@@ -89,13 +97,14 @@ class Gate:
         self._left = list(endpoint.gates)
         self._go_on()
 
-    def secured(self, tls: "TlsFacts") -> None:
-        """The handshake is complete: judge what comes behind it."""
+    def secured(self, tls: "TlsFacts") -> bool:
+        """The handshake is complete: judge what comes behind it; False when the visitor may not enter."""
         self._facts.connection.tls = tls_of(tls)
         if self._waiting and self._run is not None:
             self._waiting = False
             self._carry_out(self._run, self._run.resume(None))
             self._go_on()
+        return not self.closed
 
     def _go_on(self) -> None:
         """Run the rules that are left, until something ends or stops that."""
@@ -125,6 +134,11 @@ class Gate:
         if not isinstance(verdict, Continue):
             self.closed = True
             self.code = getattr(verdict, "code", 0)
+
+    def told_in(self, event: TcpConnectionClosed) -> TcpConnectionClosed:
+        """Return the connection's event with what was decided here."""
+        more = cast("dict[str, Any]", self.told or {})
+        return replace(event, **more, error=event.error or (self.why if self.closed else ""))
 
     def _note(self, run: "Run") -> None:
         self.told = told(self.told, run.decisions, run.logs)
@@ -156,6 +170,36 @@ def enter(
     gate = Gate(endpoint, Facts(connection_of(ends, region, started, tls)))
     gate.open(endpoint)
     return gate
+
+
+def enter_by(edge: "Edge", endpoint: "Endpoint", ends: "Ends", tls: "TlsFacts | None") -> Gate:
+    """Judge a connection that has just been made to an endpoint with such rules."""
+    client_ip, client_port = split_address(ends.client)
+    server_ip, server_port = split_address(ends.server)
+    where = (client_ip, client_port, server_ip, server_port)
+    return enter(endpoint, where, edge.config.region, edge.wall(), tls)
+
+
+def admitted(facts: "ConnectionFacts", endpoint: "Endpoint", region: str) -> bool:
+    """Tell whether a connection may send requests to an endpoint with such rules.
+
+    They were asked before the handshake, if the endpoint was known then; else, once, now.
+    Raises Misdirected 421 when they want TLS to be ended otherwise than it was.
+    """
+    gate = facts.gate
+    if gate is None or gate.visited[0] is not endpoint:
+        tls = facts.tls
+        if tls is not None and tls.gate is not None and tls.gate.visited[0] is endpoint:
+            gate = tls.gate
+        else:
+            ends = (facts.client_ip, facts.client_port, facts.server_ip, facts.server_port)
+            gate = enter(endpoint, ends, region, facts.started, tls)
+            if gate.settings is not None:
+                if tls is None or tls.settings != gate.settings:
+                    raise Misdirected(421, pages.GENERAL)
+                gate.secured(tls)
+        facts.gate = gate
+    return not gate.closed
 
 
 def _settings(asked: Fetch) -> TlsSettings:

@@ -2,14 +2,17 @@
 
 Whoever shares a URL may bring a policy of their own. While all are the same text, as nearly always, it is the
 endpoint's. Otherwise the member is chosen first and its policy rules over what it gets, so that nobody's
-visitors come past their policy by the choice of another. For connections of http and https, which are
-shared by requests to different members, all must let a visitor in.
+visitors come past their policy by the choice of another. Members whose policies have something to say of
+connections of http and https serve all requests of one; which of them will is not known when it begins, so
+all of them must let the visitor in.
 """
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from portway.edge.pool import Pool
+from portway.errors import Error
+from portway.policy.actions.tls import WHAT
 from portway.policy.phase import HTTP_PHASES, Phase
 
 if TYPE_CHECKING:
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from portway.edge.member import Member
     from portway.edge.policy import EndpointPolicy
     from portway.edge.registry import Endpoint
+    from portway.edge.tls_settings import TlsSettings
+    from portway.policy.engine import Policy
 
 
 def rule(endpoint: "Endpoint") -> None:
@@ -44,6 +49,15 @@ def policy_of(member: "Member") -> "EndpointPolicy | None":
     return cast("EndpointPolicy | None", getattr(member, "policy", None))
 
 
+def check_tls(policy: "Policy | None", settings: "TlsSettings | None") -> None:
+    """Refuse a policy that ends TLS where a bind option does so already. Raises Error 2203."""
+    if policy is None or settings is None:
+        return
+    steps = (step for each in policy.rules(Phase.TCP_CONNECT) for step in each.steps)
+    if any(step.type.name == WHAT for step in steps):
+        raise Error(f"TLS is ended by an option of the bind and by {WHAT}: use one of them.", 2203)
+
+
 class MixedPolicy:
     """The policies of a pool whose members do not agree."""
 
@@ -58,8 +72,9 @@ class MixedPolicy:
         return f"<MixedPolicy {self._endpoint.pool!r}>"
 
     def begin(self, passage: "Passage") -> "RequestHooks":
-        """Choose a member; let its policy rule."""
-        member = self._endpoint.pool.pick(passage.upstreams.edge.now())
+        """Choose a member, for the connection if any rules over those; let its policy rule."""
+        endpoint, upstreams = self._endpoint, passage.upstreams
+        member = upstreams.kept(endpoint) if endpoint.gates else endpoint.pool.pick(upstreams.edge.now())
         if member is None:
             return Unruled(passage)
         passage.endpoint = only(self._endpoint, member)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from portway.edge.ends import Ends, ends_of
 from portway.edge.member import NoVerdict, Visitor
+from portway.edge.policy_connect import enter_by
 from portway.errors import SessionClosed, StreamLimit
 from portway.model.event import TcpConnectionClosed
 from portway.net.address import split_address
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from portway.edge.registry import Endpoint
     from portway.edge.tls_facts import TlsFacts
     from portway.net.leg import Leg
+    from portway.net.tls import Agreed
 
 _UNKNOWN = Ends("", "")
 
@@ -43,6 +45,7 @@ class Serving:
         "_failure",
         "_find",
         "_first",
+        "_gate",
         "_member",
         "_start",
         "endpoint",
@@ -74,6 +77,7 @@ class Serving:
         self._start = edge.wall()
         self.passthrough = passthrough
         self.tls = tls
+        self._gate = tls.gate if tls is not None else None
         self.endpoint: Endpoint | None = None
         """Whose visitor it is, once it has arrived."""
 
@@ -95,6 +99,24 @@ class Serving:
         self.endpoint.counters.connections += 1
         self.endpoint.counters.open += 1
         self._edge.idle.add(leg, self._edge.now())
+        if self.endpoint.gates and self._gate is None:
+            self._gate = enter_by(self._edge, self.endpoint, self._ends, self.tls)
+        return not self._is_closed(leg)
+
+    def secured(self, leg: "Leg", agreed: "Agreed") -> bool:
+        """The handshake is complete: judge what waited for it; False when the visitor may not enter."""
+        assert self.tls is not None
+        self.tls.agreed = agreed
+        if self._gate is not None:
+            self._gate.secured(self.tls)
+        return not self._is_closed(leg)
+
+    def _is_closed(self, leg: "Leg") -> bool:
+        """Dismiss a visitor whom a policy does not let in."""
+        if self._gate is None or not self._gate.closed:
+            return False
+        self._failure = self._gate.why
+        leg.dismiss()
         return True
 
     def open(self, leg: "Leg") -> None:
@@ -102,11 +124,17 @@ class Serving:
         if not self._open(leg, ()):
             leg.dismiss()
 
+    @property
+    def _target(self) -> "Endpoint":
+        """Who serves the visitor: another endpoint where a policy says so."""
+        assert self.endpoint is not None
+        return self.endpoint if self._gate is None else self._gate.target
+
     def again(self, leg: "Leg", code: int) -> bool:
         """Try another member when the stream's agent was only too busy to take it; False: it is cut."""
         member, endpoint = self._member, self.endpoint
         if code == ErrorCode.ACCEPT_QUEUE_FULL and member and endpoint and leg.retract(len(self._first)):
-            endpoint.pool.busy(member, self._edge.now())
+            self._target.pool.busy(member, self._edge.now())
             if self._open(leg, (member,)):
                 return True
         self._failure = self._failure or f"the agent's stream was reset with code {code}"
@@ -114,11 +142,11 @@ class Serving:
 
     def _open(self, leg: "Leg", without: "tuple[Member, ...]") -> bool:
         """Open a stream on some member and join it; False when none can serve."""
-        assert self.endpoint is not None
         client, server = self.ends
-        visitor = Visitor(client, server, self.endpoint.scheme, self.passthrough)
+        target = self._target
+        visitor = Visitor(client, server, target.scheme, self.passthrough)
         try:
-            member, pipe = self.endpoint.pool.open(visitor, leg, self._edge.now(), without)
+            member, pipe = target.pool.open(visitor, leg, self._edge.now(), without)
         except (StreamLimit, SessionClosed, NoVerdict) as error:
             self._failure = str(error)
             return False
@@ -138,7 +166,8 @@ class Serving:
         if self._member is not None:
             self._member.counters.closed(leg.bytes_in, leg.bytes_out)
         if self._edge.config.access_events:
-            self._edge.events.emit(self._event(leg))
+            made = self._event(leg)
+            self._edge.events.emit(made if self._gate is None else self._gate.told_in(made))
 
     def _event(self, leg: "Leg") -> TcpConnectionClosed:
         endpoint, tls = self.endpoint, self.tls

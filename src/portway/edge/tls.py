@@ -17,6 +17,8 @@ import logging
 from typing import TYPE_CHECKING, Final, cast
 
 from portway.codec import client_hello
+from portway.edge.ends import ends_of
+from portway.edge.policy_connect import enter_by
 from portway.edge.serving import Serving
 from portway.edge.tcp import RawVisitor
 from portway.edge.tls_facts import TlsFacts
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from portway.edge.ends import Ends
     from portway.edge.listener import Edge
     from portway.edge.registry import Endpoint
-    from portway.edge.tls_settings import TlsSettings
 
     ServeHttp = Callable[[TlsPump, bytes, TlsFacts, Ends | None], asyncio.BaseProtocol]
 
@@ -152,31 +153,37 @@ class TlsArrival(asyncio.BufferedProtocol):
             self._refuse(client_hello.ALERT_UNRECOGNIZED_NAME)
             return
         endpoint = self._edge.registry.find_sni(name)
-        if endpoint is None or endpoint.scheme != "tls":
-            self._decide_https(hello, name, endpoint)
-        elif endpoint.tls is None:
-            self._pass_through(endpoint, hello)
+        facts = TlsFacts(hello, endpoint.tls if endpoint is not None else None)
+        if endpoint is not None and endpoint.gates and not self._enter(endpoint, facts):
+            self._pass_through(endpoint, facts)  # to be closed, and told of
+        elif endpoint is None or endpoint.scheme != "tls":
+            self._decide_https(facts, name, endpoint)
+        elif facts.settings is None:
+            self._pass_through(endpoint, facts)
         else:
-            self._end_tls(endpoint, endpoint.tls, hello, name)
+            self._end_tls(endpoint, facts, name)
 
-    def _decide_https(self, hello: client_hello.ClientHello, name: str, endpoint: "Endpoint | None") -> None:
+    def _enter(self, endpoint: "Endpoint", facts: TlsFacts) -> bool:
+        """Ask the endpoint's policy whether the visitor may enter, and how TLS is to be ended."""
+        assert self._transport is not None
+        gate = facts.gate = enter_by(self._edge, endpoint, self._ends or ends_of(self._transport), facts)
+        if gate.settings is not None:
+            facts.settings = gate.settings
+        return not gate.closed
+
+    def _decide_https(self, facts: TlsFacts, name: str, endpoint: "Endpoint | None") -> None:
         """Serve a visitor of an https endpoint, or show our page where none is online."""
-        if hello.alpn and _HTTP_NAMES.isdisjoint(hello.alpn):
+        hello = facts.hello
+        if hello is not None and hello.alpn and _HTTP_NAMES.isdisjoint(hello.alpn):
             self._refuse(client_hello.ALERT_NO_APPLICATION_PROTOCOL)
             return
-        settings = PLAIN if endpoint is None or endpoint.tls is None else endpoint.tls
-        self._end_tls(endpoint, settings, hello, name)
+        facts.settings = facts.settings or PLAIN
+        self._end_tls(endpoint, facts, name)
 
-    def _end_tls(
-        self,
-        endpoint: "Endpoint | None",
-        settings: "TlsSettings",
-        hello: client_hello.ClientHello,
-        name: str,
-    ) -> None:
+    def _end_tls(self, endpoint: "Endpoint | None", facts: TlsFacts, name: str) -> None:
         """End TLS here, with a certificate that is at hand, or as soon as it is there."""
-        facts = TlsFacts(hello, settings)
-        if settings.chain:
+        assert facts.settings is not None
+        if facts.settings.chain:
             self._shake_hands(endpoint, facts)
             return
         if endpoint is not None and endpoint.url.is_wildcard and not self._certificates.is_uploaded(name):
@@ -204,7 +211,7 @@ class TlsArrival(asyncio.BufferedProtocol):
             self._transport.resume_reading()
             self._shake_hands(endpoint, facts)
 
-    def _pass_through(self, endpoint: "Endpoint", hello: client_hello.ClientHello) -> None:
+    def _pass_through(self, endpoint: "Endpoint", facts: TlsFacts) -> None:
         assert self._transport is not None
         first = bytes(self._hello)
         serving = Serving(
@@ -213,7 +220,7 @@ class TlsArrival(asyncio.BufferedProtocol):
             first=first,
             passthrough=True,
             ends=self._ends,
-            tls=TlsFacts(hello),
+            tls=facts,
         )
         hand_over(self._transport, RawVisitor(serving, seen=len(first)))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from portway.codec.client_hello import ClientHello
+    from portway.edge.policy_connect import Gate
     from portway.edge.ports import CertificatePem
     from portway.edge.tls_settings import TlsSettings
     from portway.net.tls import Agreed
@@ -29,7 +30,7 @@ _PRINTABLE: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 class TlsFacts:
     """One visitor's TLS. ``hello`` is None on a TCP endpoint, where nobody needs to read it."""
 
-    __slots__ = ("_ja4", "agreed", "hello", "settings", "shown")
+    __slots__ = ("_ja4", "agreed", "gate", "hello", "settings", "shown")
 
     def __init__(
         self,
@@ -45,6 +46,8 @@ class TlsFacts:
         self.settings = settings
         self.shown = shown
         self.agreed: Agreed | None = None
+        self.gate: Gate | None = None
+        """What a policy decided of the connection, where one was asked before the handshake."""
         self._ja4: str | None = None
 
     def __repr__(self) -> str:

@@ -40,10 +40,8 @@ class TlsVisitor(TlsLeg):
 
     def on_secure(self) -> None:
         """Find an agent for the visitor, or close."""
-        serving = self.serving
-        assert serving.tls is not None
-        serving.tls.agreed = self.pump.agreed
-        serving.open(self)
+        if self.serving.secured(self, self.pump.agreed):
+            self.serving.open(self)
 
     def on_reset(self, code: int) -> None:
         """The stream is cut: so is the visitor, unless the agent was only too busy to take it."""
