@@ -236,13 +236,16 @@ class Http2:
 
     def _tell_head(self, event: "RequestReceived | ResponseReceived") -> None:
         stream = event.stream_id or 0
-        known = self._conn.streams.get(stream)
-        if known is None or known.closed:
+        if isinstance(event, RequestReceived) and self._is_gone(stream):
             return  # reset again before we looked at it
         ended = event.stream_ended is not None
         if ended:
             self._whole = stream
         self._owner.on_head(stream, _bytes(event.headers), ended=ended)
+
+    def _is_gone(self, stream: int) -> bool:
+        known = self._conn.streams.get(stream)
+        return known is None or known.closed
 
     def _tell_of_connection(self, event: "Event") -> None:
         owner = self._owner

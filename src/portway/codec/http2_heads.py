@@ -8,6 +8,8 @@ judges like any other head. The other way, heads that were written for HTTP/1 ar
 An extended CONNECT (RFC 8441) is written as the upgrade that it stands for, and the other way round.
 """
 
+from base64 import b64encode
+from hashlib import sha1
 from typing import TYPE_CHECKING, Final
 
 from portway.codec.chunked import judge_trailers
@@ -102,6 +104,12 @@ def read_answer(
     if (head.framing is NO_BODY) != ended and head.status >= 200 and not ended:
         return head._replace(framing=NO_BODY)  # 204 and the like: DATA without bytes may follow
     return head
+
+
+def accepted(key: bytes) -> bytes:
+    """Return the line of HTTP/1 that accepts the handshake of a WebSocket with this key (RFC 6455 §4.2.2)."""
+    proof = sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest()
+    return b"Sec-WebSocket-Accept: " + b64encode(proof)
 
 
 def read_trailers(fields: "Fields", status: int) -> list[bytes]:

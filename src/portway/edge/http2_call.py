@@ -7,7 +7,7 @@ upstream's word that it takes extended CONNECT (RFC 8441), so it waits for SETTI
 
 from typing import TYPE_CHECKING
 
-from portway.codec.http2_heads import read_answer, read_trailers, request_fields, trailer_fields
+from portway.codec.http2_heads import accepted, read_answer, read_trailers, request_fields, trailer_fields
 from portway.edge import pages
 from portway.edge.http2_flow import CLOGGED, Flow
 from portway.edge.http_response import MAX_INTERIM
@@ -26,8 +26,8 @@ class Http2Call(Flow):
     """One request over an upstream's connection."""
 
     __slots__ = (
-        "_connection", "_fields", "_interim", "_method", "_over", "_parked", "_peer_ended", "_upgrade",
-        "answered", "member", "passage", "reused",
+        "_connection", "_fields", "_interim", "_key", "_method", "_over", "_parked", "_peer_ended",
+        "_upgrade", "answered", "member", "passage", "reused",
     )  # fmt: skip
 
     def __init__(self, connection: "Http2Upstream", link: "Http2Link", passage: "Passage") -> None:
@@ -44,6 +44,7 @@ class Http2Call(Flow):
         self._interim = 0
         self._method = b""
         self._upgrade: bytes | None = None
+        self._key = b""  # of a WebSocket's handshake in HTTP/1
         self._over = False
         self._parked = False
         self._peer_ended = False
@@ -58,6 +59,8 @@ class Http2Call(Flow):
         """Send the head."""
         self._method = head.method
         self._upgrade = head.upgrade
+        if head.upgrade is not None:
+            self._key = next((v for name, v in head.headers if name.lower() == b"sec-websocket-key"), b"")
         self.passage.exchange.reused = self.reused
         self._fields = request_fields(raw, self.passage.upstreams.facts.scheme.encode())
         self._connection.begin(self)
@@ -119,6 +122,8 @@ class Http2Call(Flow):
         """Take the answer's head. Raises HttpError."""
         head = read_answer(fields, self._method, ended=ended, upgrade=self._upgrade, most=most)
         self.answered = True
+        if head.status == 101 and self._key:
+            head = head._replace(plain=[*head.plain, accepted(self._key)])
         if ended:
             self._finish()
             self._connection.over(self)
