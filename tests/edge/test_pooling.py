@@ -151,3 +151,30 @@ async def test_connections_are_spread_and_stay_where_they_are(proto: str) -> Non
         await visit()
         assert await (await two.visitor()).read(len(hello)) == hello
         await two.leave()
+
+
+@pytest.mark.row("G-115", "G-184")
+async def test_members_that_judge_connections_differently_keep_a_connection_each() -> None:
+    """All requests of one connection go to one of them, another one for the next connection."""
+    url = f"http://pool.{DOMAIN}"
+    judging = "on_tcp_connect: [{actions: [{type: restrict-ips, config: {allow: [127.0.0.0/8]}}]}]"
+    async with running_worker() as service, Tasks() as tasks:
+        one, two = await service.two_agents()
+        counts = Counter[str]()
+        for agent, name, policy in ((one, "one", judging), (two, "two", "")):
+            bound = await agent.bind("http", {"URL": url, "TrafficPolicy": policy}, PoolingEnabled=True)
+            assert bound["Error"] == ""
+            tasks.start(answering(agent, name, counts), name=f"agent {name}")
+        served = Counter[str]()
+        for _ in range(20):
+            async with visitor(service.http_port) as (reader, writer):
+                answers = set[bytes]()
+                for _ in range(6):
+                    writer.write(f"GET / HTTP/1.1\r\nHost: pool.{DOMAIN}\r\n\r\n".encode())
+                    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+                    answers.add(await reader.readexactly(3))
+                [served_by] = answers
+                served[served_by.decode()] += 1
+        assert set(served) == {"one", "two"}
+        for agent in (one, two):
+            await agent.leave()

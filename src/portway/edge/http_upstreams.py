@@ -25,7 +25,7 @@ SPARE: Final = 16
 class Upstreams:
     """The streams of one visitor's connection that passages use."""
 
-    __slots__ = ("_free", "_http2", "edge", "facts", "forwarding", "visitor")
+    __slots__ = ("_free", "_http2", "_kept", "edge", "facts", "forwarding", "visitor")
 
     def __init__(
         self, edge: "HttpEdge", visitor: "Visitor", facts: "ConnectionFacts", forwarding: "Forwarding"
@@ -37,6 +37,7 @@ class Upstreams:
         self.forwarding = forwarding
         self._free: list[Http1Upstream] = []
         self._http2: list[Http2Upstream] = []
+        self._kept: tuple[Endpoint, Member] | None = None
 
     def __repr__(self) -> str:
         """Show how much is free."""
@@ -45,6 +46,16 @@ class Upstreams:
     def open(self, endpoint: "Endpoint", passage: "Passage") -> "UpstreamSide":
         """Find a member and a way to it. Raises StreamLimit, SessionClosed or NoVerdict."""
         return endpoint.pool.open_with(lambda member: self._to(member, passage), self.edge.now())[1]
+
+    def kept(self, endpoint: "Endpoint") -> "Member | None":
+        """Choose a member for all of this connection's requests to an endpoint; another once it is gone."""
+        if self._kept is not None and self._kept[0] is endpoint:
+            member = self._kept[1]
+            if member.usable and member in endpoint.pool.members:
+                return member
+        member = endpoint.pool.pick(self.edge.now())
+        self._kept = None if member is None else (endpoint, member)
+        return member
 
     def _to(self, member: "Member", passage: "Passage") -> "UpstreamSide":
         if member.forwards_proto == "http2":
