@@ -142,7 +142,9 @@ async def test_what_is_no_handshake(service: FakeService, was: str, becomes: str
         assert (answer.status, answer.headers["sec-websocket-version"]) == (400, "13")
 
 
-@pytest.mark.parametrize(("sent", "code"), [(b"\x81\x01x", 1002), (said(Opcode.TEXT, b"\xff"), 1007)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(b"\x81\x01x", 1002), (said(Opcode.TEXT, b"\xff"), 1007)], ids=["unmasked", "no text"]
+)
 async def test_a_visitor_that_breaks_the_rules(service: FakeService, sent: bytes, code: int) -> None:
     seen: list[dict[str, Any]] = []
 

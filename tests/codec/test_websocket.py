@@ -81,6 +81,18 @@ def test_a_pong_and_an_empty_close() -> None:
         (masked(Theirs.TEXT, b"\xff"), 1007),
         (b"\x81\xff" + (1 << 62).to_bytes(8, "big"), 1009),
     ],
+    ids=[
+        *(
+            "unmasked",
+            "continued",
+            "interrupted",
+            "reserved bit",
+            "unknown",
+            "ping in fragments",
+            "long ping",
+        ),
+        *("half a code", "code 1006", "no text at the end", "no text", "endless"),
+    ],  # masks are random, and names may not be
 )
 def test_what_breaks_the_rules(sent: bytes, code: int) -> None:
     with pytest.raises(WebSocketError) as caught:
