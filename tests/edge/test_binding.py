@@ -252,7 +252,6 @@ def test_what_only_http_can_do_is_refused_on_raw_endpoints(proto: str) -> None:
 def test_other_refusals() -> None:
     policies = bind(Policy={"inbound": []}, TrafficPolicy="x: y")
     assert code(policies) == "9025"
-    assert code(bind(forwards_proto="http2")) == "15003"
     assert code(Bind(proto="https", extra=BindExtra(ip_policy_ref="ipp_1"))) == "341"
 
 

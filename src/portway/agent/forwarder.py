@@ -117,7 +117,7 @@ class Hop:
             emitter.opened(self._endpoint, self._header.client_addr)
         preceded = target.spec.proxy_protocol is not None
         observer = self._observer
-        if emitter.heard and self._endpoint.protocol in ("http", "https"):
+        if emitter.heard and self._endpoint.protocol in ("http", "https") and not target.http2:
             self._observer = observer = Observer(pipe, self._request, time.monotonic, proxy_header=preceded)
         if self._context is not None:
             pump = TlsPump(self._context, server_side=False, server_hostname=target.host)
@@ -168,7 +168,7 @@ class Hop:
         if self._endpoint.protocol in ("http", "https"):
             if self._observer is not None:
                 self._observer.unanswered(502)
-            if not self._endpoint.agent.session.with_portway:
+            if not self._endpoint.agent.session.with_portway and not self._target.http2:
                 page = unreachable(str(self._target.url), str(error))
         self._paged = len(page)
         self._leg.refuse(page)
@@ -223,4 +223,6 @@ def tls_context(target: Target) -> ssl.SSLContext | None:
     if not spec.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if target.http2:
+        context.set_alpn_protocols(["h2"])
     return context

@@ -55,11 +55,9 @@ def read_proxy_protocol(value: "ProxyProtocol | str | int | None") -> ProxyProto
 
 
 def read_protocol(value: str | None) -> str:
-    """Return "http1" or "" (not said). Raises `Error` 15003 for what nobody knows, else `ConfigError`."""
-    if value in (None, "", "http1"):
+    """Return "http1", "http2" or "" (not said). Raises `Error` 15003 for what nobody knows."""
+    if value in (None, "", "http1", "http2"):
         return value or ""
-    if value == "http2":
-        raise ConfigError("upstream protocol http2: this version forwards HTTP/1.1 only")
     raise Error(f"The upstream protocol {value!r} is invalid.", 15003)
 
 
@@ -95,7 +93,8 @@ class Upstream:
         """Keep the address and the options; no network activity.
 
         ``addr`` is a port, ``host:port`` or a URL (the table in `portway.agent.upstream`).
-        ``protocol`` is "http1" or None. ``proxy_protocol`` (1 or 2) asks for a PROXY header ahead of
+        ``protocol`` is what the upstream of an http or https endpoint speaks: "http1" (also for None) or
+        "http2", with prior knowledge in clear and by ALPN over TLS: gRPC needs it. ``proxy_protocol`` (1 or 2) asks for a PROXY header ahead of
         every connection's bytes. For ``https`` and ``tls`` upstreams the certificate is verified
         against the system's roots or those in ``verify_cas`` (PEM file or bytes); ``verify=False``
         turns that off; ``tls_context`` replaces all three. The server name is the upstream's host.
@@ -148,6 +147,11 @@ class Target:
     def protocol(self) -> str:
         """Return what is spoken to the upstream: the scheme, unless the option says otherwise."""
         return self.scheme if self.spec.protocol in ("", "http1") else self.spec.protocol
+
+    @property
+    def http2(self) -> bool:
+        """Whether the service speaks HTTP/2 through the stream, which this agent passes on unread."""
+        return self.spec.protocol == "http2"
 
     @property
     def tls(self) -> bool:

@@ -215,5 +215,3 @@ def _supported(bind: Bind, view: OptsView) -> None:
         raise Error(f"The PROXY protocol version {view.proxy_proto} does not exist; use 1 or 2.", 301)
     if bind.forwards_proto not in {"", "http1", "http2"}:
         raise Error(f"The upstream protocol {bind.forwards_proto!r} is unknown; use http1 or http2.", 15003)
-    if bind.forwards_proto == "http2" and bind.proto in {"http", "https"}:
-        raise Error("HTTP/2 upstreams are not provided by this version of the service; use http1.", 15003)
