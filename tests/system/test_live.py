@@ -104,6 +104,42 @@ async def test_what_our_library_has_online_is_listed_and_then_gone(service: Serv
         await asyncio.to_thread(gone, api, noun, thing)
 
 
+@pytest.mark.row("G-081", "G-082", "G-111", "G-115", "G-184")
+async def test_internal_endpoints_and_pools_are_listed(service: Service, api: ApiClient) -> None:
+    known = service.bootstrap
+    agents = [
+        portway.Agent(authtoken=known.authtoken, connect_url=known.connect_url, connect_cas=known.ca_cert)
+        for _ in range(2)
+    ]
+
+    async def beside(endpoint: portway.Endpoint) -> list[dict[str, Any]]:
+        # The client leaves out what it does not know, such as the others of a pool.
+        path = f"/endpoints/{endpoint.id}"
+        found: dict[str, Any] = await asyncio.to_thread(Rest(service).done, "GET", path)
+        return found["pools"]
+
+    async with agents[0] as one, agents[1] as two:
+        inside = await one.listen("http://inside.internal:8080", description="nobody's business")
+        shown = await asyncio.to_thread(the, api, "endpoints", url="http://inside.internal:8080")
+        assert (shown["id"], shown["bindings"]) == (inside.id, ["internal"])
+        assert (shown["host"], shown["port"], shown["scheme"]) == ("inside.internal", 8080, "http")
+        assert (shown["description"], shown["pooling_enabled"]) == ("nobody's business", False)
+        assert inside.bindings == ()
+        for asked in ("inside.internal:8080", "inside.internal"):
+            assert (await get(f"http://{asked}", known.http_port)).status == 404
+        with pytest.raises(portway.Error) as refused:
+            await two.listen("http://inside.internal:8080", pooling_enabled=True)
+        assert refused.value.code == "ERR_NGROK_334"
+        first = await one.listen("https://", pooling_enabled=True)
+        second = await two.listen(str(first.url), pooling_enabled=True)
+        for mine, other in ((first, second), (second, first)):
+            await asyncio.to_thread(the, api, "endpoints", id=mine.id)
+            assert [each["id"] for each in await beside(mine)] == [other.id]
+        await second.close()
+        await asyncio.to_thread(gone, api, "endpoints", second.id)
+        assert await beside(first) == []
+
+
 @pytest.mark.row("G-170", "G-171", "G-172", "G-173", "G-174", "G-064", "C12")
 async def test_an_application_is_stopped_restarted_and_updated(service: Service, api: ApiClient) -> None:
     known = service.bootstrap

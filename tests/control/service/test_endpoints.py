@@ -1,6 +1,7 @@
 """The endpoints of an account, of both kinds, and what they refer to."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.kit.live import NOW, an_id, live_endpoint, live_session, tell
@@ -106,3 +107,21 @@ async def test_a_pool_names_its_others(tmp_path: Path) -> None:
             assert set((await endpoints.get(context, ann.id, each)).pool) == everyone - {each}
         assert (await endpoints.get(context, ann.id, an_id("ep", 3))).pool == []
         assert set((await endpoints.view(context, cloud)).pool) == everyone - {cloud.id}
+
+
+@pytest.mark.row("G-184")
+async def test_a_pool_of_an_internal_url_is_of_its_account(tmp_path: Path) -> None:
+    async with opened(tmp_path) as plain:
+        context = configured(plain, tmp_path)
+        ann, ben = await two_accounts(context)
+        how: dict[str, Any] = {"url": "http://x.internal", "binding": "internal", "pooling_enabled": True}
+        wish = Wish(url=how["url"], traffic_policy=POLICY, pooling_enabled=True)
+        cloud = await cloud_endpoints.create(context, ann.id, wish)
+        theirs = [live_endpoint(ben.id, number, **how) for number in range(1, 110)]
+        mine = live_endpoint(ann.id, 200, **how)
+        tell(context, *theirs, mine)
+        assert (await endpoints.get(context, ann.id, mine.id)).pool == [cloud.id]
+        assert (await endpoints.get(context, ann.id, cloud.id)).pool == [mine.id]
+        shown = (await endpoints.get(context, ben.id, theirs[0].id)).pool
+        assert set(shown) < {each.id for each in theirs}
+        assert len(shown) == endpoints.POOL_SHOWN
