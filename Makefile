@@ -13,6 +13,9 @@ ARGS      ?=
 # Test processes. Two are quicker than one on two cores and stay steady; see CONTRIBUTING.md.
 JOBS ?= 2
 
+# Hundreds of processes are started by the tests, each of which would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench fuzz fuzz-corpus soak lock conformance reference format clean
 

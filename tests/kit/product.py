@@ -233,8 +233,8 @@ class AgentProcess(Process):
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's variables without those that would steer portway or ngrok."""
-    steering = ("PORTWAY_", "NGROK_")
+    """Return this process's variables without those that would steer portway or ngrok, or slow it down."""
+    steering = ("PORTWAY_", "NGROK_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
     return kept | {"PYTHONUNBUFFERED": "1"}
 
