@@ -289,13 +289,23 @@ def test_a_controller_that_was_killed_knows_again_what_is_online(service: Servic
     gone(api, "endpoints", endpoint["id"])
 
 
+def answers(status: int) -> str:
+    """Return a policy that answers every request with this status."""
+    return f"on_http_request: [{{actions: [{{type: custom-response, config: {{status_code: {status}}}}}]}}]"
+
+
 @pytest.mark.row("C14")
 async def test_a_cloud_endpoint_is_online_changes_and_is_deleted(service: Service, api: ApiClient) -> None:
     known = service.bootstrap
     name = f"cloud.{known.domain}"
     domain = await asyncio.to_thread(api, "reserved_domains.create", domain=name)
     made = await asyncio.to_thread(
-        api, "endpoints.create", url=f"http://{name}", type="cloud", traffic_policy="{}", description="d"
+        api,
+        "endpoints.create",
+        url=f"http://{name}",
+        type="cloud",
+        traffic_policy=answers(418),
+        description="d",
     )
     assert made["domain"]["id"] == domain["id"]
     url = made["url"]
@@ -310,7 +320,7 @@ async def test_a_cloud_endpoint_is_online_changes_and_is_deleted(service: Servic
 
         await eventually_async(look, f"{url} answers {status} {code}")
 
-    await becomes(500, "ERR_NGROK_6029")
+    await becomes(418, "")
     async with portway.Agent(
         authtoken=known.authtoken, connect_url=known.connect_url, connect_cas=known.ca_cert
     ) as agent:
@@ -334,6 +344,12 @@ async def test_a_cloud_endpoint_is_online_changes_and_is_deleted(service: Servic
         with pytest.raises(ClientError) as read_only:
             await asyncio.to_thread(api, "endpoints.delete", id=listener.id)
         assert (read_only.value.status, read_only.value.code) == (400, 248)
-    await becomes(500, "ERR_NGROK_6029")
+    await becomes(418, "")
+    policy = "on_http_request: [{expressions: ['false'], actions: [{type: deny}]}]"
+    with pytest.raises(ClientError) as open_end:
+        await asyncio.to_thread(api, "endpoints.update", id=made["id"], traffic_policy=policy)
+    assert (open_end.value.status, open_end.value.code) == (400, 2235)
+    await asyncio.to_thread(api, "endpoints.update", id=made["id"], traffic_policy=answers(419))
+    await becomes(419, "")
     await asyncio.to_thread(api, "endpoints.delete", id=made["id"])
     await becomes(404, "ERR_NGROK_3200")

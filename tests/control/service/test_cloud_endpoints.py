@@ -18,6 +18,9 @@ from portway.errors import NotFound
 from portway.model.cloud_endpoint import CloudEndpoint
 
 POLICY = "on_http_request: [{actions: [{type: deny}]}]"
+OTHER = "on_http_request: [{actions: [{type: close-connection}]}]"
+OPEN = "on_http_request: [{expressions: ['false'], actions: [{type: deny}]}]"
+RAW = "on_tcp_connect: [{actions: [{type: deny}]}]"
 APP = f"app.{DOMAIN}"
 URL = f"https://{APP}"
 WRITTEN = f"{URL}:7443"
@@ -35,7 +38,7 @@ class Stage:
 
     async def make(self, url: str = URL, account: str = "", **wish: object) -> CloudEndpoint:
         """Make a cloud endpoint of ann's."""
-        made = Wish(url=url, traffic_policy=POLICY)
+        made = Wish(url=url, traffic_policy=POLICY if str(url).startswith("http") else RAW)
         return await cloud_endpoints.create(self.context, account or self.ann, replace(made, **wish))
 
     async def change(self, endpoint: CloudEndpoint, **wish: object) -> CloudEndpoint:
@@ -71,9 +74,9 @@ async def test_from_beginning_to_end(tmp_path: Path) -> None:
             domain_id=it.domain,
         )
         it.clock.now += 5
-        changed = await it.change(made, metadata="", traffic_policy="{}", pooling_enabled=True)
+        changed = await it.change(made, metadata="", traffic_policy=OTHER, pooling_enabled=True)
         assert changed == replace(
-            made, metadata="", traffic_policy="{}", pooling_enabled=True, updated_at=it.clock.now
+            made, metadata="", traffic_policy=OTHER, pooling_enabled=True, updated_at=it.clock.now
         )
         moved = await it.change(made, url=f"https://deep.{APP}")
         assert (moved.url, moved.metadata, moved.pooling_enabled) == (f"https://deep.{APP}:7443", "", True)
@@ -95,8 +98,10 @@ async def test_what_is_missing_or_wrong_has_its_code(tmp_path: Path) -> None:
             ({"type": "agent"}, 248), ({"type": "edge"}, 248), ({"url": ""}, 18015), ({"url": None}, 18015),
             ({"url": APP}, 18022), ({"url": "tcp://x.example"}, 18003), ({"url": f"{URL}:1"}, 18023),
             ({"url": f"{URL}/x"}, 18001), ({"traffic_policy": None}, 18011), ({"traffic_policy": " "}, 18011),
-            ({"traffic_policy": "[]"}, 18002), ({"traffic_policy": "a: ["}, 18002),
-            ({"traffic_policy": "x" * 70_000}, 18002), ({"traffic_policy": "word"}, 18002),
+            ({"traffic_policy": "[]"}, 2236), ({"traffic_policy": "a: ["}, 2236),
+            ({"traffic_policy": "x" * 300_000}, 18002), ({"traffic_policy": "word"}, 2236),
+            ({"traffic_policy": "{}"}, 2206), ({"traffic_policy": POLICY.replace("deny", "log")}, 2234),
+            ({"traffic_policy": OPEN}, 2235), ({"traffic_policy": POLICY.replace("deny", "oauth")}, 2201),
             ({"description": "x" * 256}, 18012), ({"metadata": "x" * 4097}, 18013),
             ({"bindings": ["odd"]}, 15005), ({"bindings": ["public"] * 2}, 15006),
             ({"bindings": ["kubernetes"]}, 15010), ({"bindings": ["internal"]}, 9029),
@@ -106,7 +111,7 @@ async def test_what_is_missing_or_wrong_has_its_code(tmp_path: Path) -> None:
         made = await it.make()
         for wish, code in (
             ({}, 18004), ({"url": f"http://{APP}"}, 18005), ({"url": f"tls://{APP}"}, 18005),
-            ({"traffic_policy": ""}, 18011), ({"traffic_policy": "-"}, 18002),
+            ({"traffic_policy": ""}, 18011), ({"traffic_policy": "-"}, 2236),
             ({"description": "x" * 256}, 18012), ({"metadata": "x" * 4097}, 18013),
             ({"bindings": ["internal"]}, 9029), ({"url": "https://else.example"}, 18006),
         ):  # fmt: skip

@@ -5,14 +5,11 @@ what agents have online. The second may change while we ask; the data plane, whi
 word then and serves whoever came first.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-import yaml
-
-from portway.control.service import texts
+from portway.control.service import policies, texts
 from portway.control.service.context import Context
 from portway.control.service.reserved_domains import service_names
 from portway.control.service.settings import Settings
@@ -25,9 +22,6 @@ from portway.model.cloud_endpoint import CloudEndpoint, parse_binding, parse_url
 from portway.model.domain import names_above
 from portway.model.ids import new_id
 from portway.model.url import Binding, Url
-
-POLICY_LIMIT: Final = 64 << 10
-"""Bytes of a traffic policy."""
 
 _TEXTS: Final = (18012, 18013)
 _SAME_DOOR: Final = {"https": "tls", "tls": "https"}
@@ -53,14 +47,16 @@ def public_ports(settings: Settings) -> dict[str, int]:
 
 
 async def create(context: Context, account_id: str, wish: Wish) -> CloudEndpoint:
-    """Make a cloud endpoint. Raises Error 248, 9029, 15005–15010 or 18001–18023."""
+    """Make a cloud endpoint. Raises Error 248, 9029, 15005–15010, 18001–18023 or its policy's."""
     if wish.type not in {"", "cloud"}:
         raise Error(f"Endpoints of type {wish.type!r} are made by agents; this makes cloud ones.", 248)
     if not wish.url:
         raise Error("The field 'url' is missing.", 18015)
-    await _check(wish, "" if wish.traffic_policy is None else wish.traffic_policy)
+    policy = wish.traffic_policy or ""
+    _check(wish, policy)
     binding = parse_binding(wish.bindings or ())
     url, bound = parse_url(wish.url, binding, public_ports(context.settings))
+    await policies.check(context, account_id, url, policy)
     async with context.database.write() as connection:
         now = context.now()
         made = CloudEndpoint(
@@ -69,7 +65,7 @@ async def create(context: Context, account_id: str, wish: Wish) -> CloudEndpoint
             url=str(url),
             binding=bound,
             pooling_enabled=bool(wish.pooling_enabled),
-            traffic_policy=wish.traffic_policy or "",
+            traffic_policy=policy,
             description=wish.description or "",
             metadata=wish.metadata or "",
             created_at=now,
@@ -88,7 +84,12 @@ async def update(context: Context, account_id: str, endpoint_id: str, wish: Wish
     """
     if wish == Wish():
         raise Error("Nothing to change is given.", 18004)
-    await _check(wish, wish.traffic_policy)
+    _check(wish, wish.traffic_policy)
+    async with context.database.read() as connection:
+        known = await _find(context, connection, account_id, endpoint_id)
+    url, binding = _moved(context.settings, known, wish)
+    if wish.traffic_policy is not None or binding != known.binding:
+        await policies.check(context, account_id, url, wish.traffic_policy or known.traffic_policy)
     async with context.database.write() as connection:
         before = await _find(context, connection, account_id, endpoint_id)
         url, binding = _moved(context.settings, before, wish)
@@ -147,26 +148,11 @@ def _moved(settings: Settings, before: CloudEndpoint, wish: Wish) -> tuple[Url, 
     return url, bound
 
 
-async def _check(wish: Wish, policy: str | None) -> None:
-    """Check texts and policy. Raises Error 18002, 18011, 18012 or 18013."""
+def _check(wish: Wish, policy: str | None) -> None:
+    """Check texts. Raises Error 18011, 18012 or 18013."""
     texts.check(wish.description, wish.metadata, _TEXTS)
-    if policy is None:
-        return
-    if not policy.strip():
+    if policy is not None and not policy.strip():
         raise Error("A cloud endpoint needs a traffic policy: it has no agent to answer for it.", 18011)
-    if len(policy.encode()) > POLICY_LIMIT:
-        raise Error(f"The traffic policy is longer than {POLICY_LIMIT} bytes.", 18002)
-    document = await asyncio.to_thread(_read_policy, policy)
-    if not isinstance(document, dict):
-        raise Error("A traffic policy is a mapping of phases to rules, as YAML or JSON.", 18002)
-
-
-def _read_policy(text: str) -> object:
-    try:
-        return yaml.load(text, yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        told = " ".join(str(error).split())[:300]
-        raise Error(f"The traffic policy is neither YAML nor JSON: {told}", 18002) from error
 
 
 # Where an endpoint may be.

@@ -29,3 +29,5 @@ class Settings:
     wrong_keys: int = 10
     wrong_key_delay: float = 5.0
     plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
+    geoip: bool = False
+    """The data plane knows where addresses are, so policies may ask."""

@@ -1,0 +1,42 @@
+"""Policies as the API takes them: what they may name, and how large they may be."""
+
+from pathlib import Path
+
+import pytest
+from tests.kit import mutual
+from tests.kit.names import configured, refused, two_accounts
+from tests.kit.store import Clock, opened
+
+from portway.control.service import certificate_authorities, policies
+from portway.errors import Error
+from portway.model.url import parse_endpoint_url
+
+TLS = parse_endpoint_url("https://app.example", "https")
+POLICY = """
+on_tcp_connect:
+  - actions: [{type: terminate-tls, config: {mutual_tls_certificate_authorities: [%s]}}]
+on_http_request: [{actions: [{type: deny}]}]
+"""
+
+
+async def test_authorities_are_the_accounts_own(tmp_path: Path) -> None:
+    async with opened(tmp_path, Clock()) as plain:
+        context = configured(plain, tmp_path)
+        ann, ben = await two_accounts(context)
+        own = await certificate_authorities.create(context, ann.id, mutual.authority().pem.decode())
+        await policies.check(context, ann.id, TLS, POLICY % own.id)
+        for account, named in ((ben.id, own.id), (ann.id, "ca_nobody")):
+            with refused(1672):
+                await policies.check(context, account, TLS, POLICY % named)
+
+
+async def test_all_problems_are_told_with_their_places(tmp_path: Path) -> None:
+    async with opened(tmp_path, Clock()) as plain:
+        context = configured(plain, tmp_path)
+        lines = ("on_http_request:", "  - actions:", "      - type: nothing", "      - type: deny")
+        text = "\n".join((*lines, "        config: {status_code: 1}"))
+        with pytest.raises(Error, match=r"(?s)3:15: .*5:31: ") as caught:
+            await policies.check(context, "ac_1", TLS, text)
+        assert caught.value.code == "ERR_NGROK_2201"
+        with refused(18002):
+            await policies.check(context, "ac_1", TLS, "#" * (policies.LIMIT + 1))
