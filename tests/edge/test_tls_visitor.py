@@ -20,7 +20,7 @@ from portway.codec import proxy_protocol
 from portway.codec.client_hello import ALERT_NO_APPLICATION_PROTOCOL, alert_record
 from portway.edge.ports import Limits
 from portway.edge.tls_settings import TlsSettings
-from portway.model.event import TcpConnectionClosed
+from portway.model.event import HttpRequestComplete, TcpConnectionClosed
 from portway.net.tls import TlsPump, agent_context
 
 PATIENCE = 10.0
@@ -308,6 +308,32 @@ async def test_mutual_tls_of_an_https_endpoint_tells_the_upstream_who_visits() -
         taken.finish(b"HTTP/1.1 204 No Content\r\n\r\n")
         await visitor.until(lambda: visitor.plain.endswith(b"\r\n\r\n"))
         assert visitor.plain.startswith(b"HTTP/1.1 204 ")
+        event = await service.events.next(HttpRequestComplete)
+        assert (event.client_certificate_cn, event.client_certificate_serial) == ("alice", "abcdef")
+        assert event.ja4.startswith("t13d")
+
+
+async def test_mutual_tls_over_http2_tells_the_upstream_too(tmp_path: Path) -> None:
+    ca, shown = tmp_path / "ca.pem", tmp_path / "client.pem"
+    async with running_worker() as service, service.connected() as agent:
+        ca.write_bytes(service.certs.ca)
+        shown.write_bytes(mutual.client().pem + mutual.client().key_pem)
+        assert (await agent.bind("https", {"URL": f"https://{HOST}", "MutualTLSCA": CA}))["Error"] == ""
+        client = await asyncio.create_subprocess_exec(
+            str(need("curl")), "--silent", "--http2", "--noproxy", "*",
+            "--write-out", "%{http_version} %{http_code}",
+            "--cacert", str(ca), "--cert", str(shown), "--resolve", f"{HOST}:{service.https_port}:127.0.0.1",
+            "--header", "ngrok-mtls-subject-cn: root", f"https://{HOST}:{service.https_port}/",
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        taken = await agent.visitor()
+        head = (await taken.reader.readuntil(b"\r\n\r\n")).decode().lower()
+        assert "ngrok-mtls-subject-cn: alice\r\n" in head
+        assert "root" not in head
+        taken.finish(b"HTTP/1.1 204 No Content\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            out, _ = await client.communicate()
+        assert out == b"2 204"
 
 
 async def test_without_mutual_tls_nobody_can_pose_as_somebody() -> None:

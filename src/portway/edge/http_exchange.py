@@ -83,6 +83,8 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     def _event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
         endpoint = self.endpoint
         head = self.head
+        tls = connection.tls
+        client = tls.identity if tls is not None else None
         return HttpRequestComplete(
             account_id=endpoint.account_id if endpoint else "",
             endpoint_id=endpoint.id if endpoint else "",
@@ -105,6 +107,9 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
             connection_reused=self.reused,
             tls_version=connection.tls_version,
             tls_cipher=connection.tls_cipher,
+            ja4=tls.ja4 if tls is not None else "",
+            client_certificate_cn=client.subject_cn if client is not None else "",
+            client_certificate_serial=client.serial_number if client is not None else "",
             error_code=f"ERR_NGROK_{self.code}" if self.code else "",
             aborted=self.aborted,
         )
@@ -146,6 +151,7 @@ class ConnectionFacts(msgspec.Struct, eq=False):
             bytes_in=bytes_in,
             bytes_out=bytes_out,
             tls_version=self.tls_version,
+            ja4=self.tls.ja4 if self.tls is not None else "",
         )
         return made if self.gate is None else self.gate.told_in(made)
 

@@ -7,14 +7,12 @@ Upstreams of mutual TLS learn who visits from four header fields, ``ngrok-mtls-â
 certificates that were verified, and for no others: what anybody may claim must not look like proof.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from portway.codec.cipher_suites import registered_name
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
-
     from portway.codec.client_hello import ClientHello
     from portway.edge.policy_connect import Gate
     from portway.edge.ports import CertificatePem
@@ -27,10 +25,19 @@ VERSIONS: Final = {0x0301: "1.0", 0x0302: "1.1", 0x0303: "1.2", 0x0304: "1.3"}
 _PRINTABLE: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 
+class Identity(NamedTuple):
+    """Who a visitor's certificate says it is: texts, "" for what it does not say; lists with commas."""
+
+    subject_cn: str = ""
+    subject_alt_name_dns: str = ""
+    email_addresses: str = ""
+    serial_number: str = ""
+
+
 class TlsFacts:
     """One visitor's TLS. ``hello`` is None on a TCP endpoint, where nobody needs to read it."""
 
-    __slots__ = ("_ja4", "agreed", "gate", "hello", "settings", "shown")
+    __slots__ = ("_identity", "_ja4", "agreed", "gate", "hello", "settings", "shown")
 
     def __init__(
         self,
@@ -49,6 +56,7 @@ class TlsFacts:
         self.gate: Gate | None = None
         """What a policy decided of the connection, where one was asked before the handshake."""
         self._ja4: str | None = None
+        self._identity: Identity | None = None
 
     def __repr__(self) -> str:
         """Show the name and what was agreed on."""
@@ -90,6 +98,13 @@ class TlsFacts:
         return bool(settings and settings.authorities and not settings.lax and self.peer_certificate)
 
     @property
+    def identity(self) -> Identity:
+        """Who the visitor's certificate says it is, verified or not; all "" without one."""
+        if self._identity is None:
+            self._identity = _identity(self.peer_certificate) if self.peer_certificate else Identity()
+        return self._identity
+
+    @property
     def server_chain(self) -> bytes:
         """The certificates that were shown to the visitor, PEM; b"" where TLS is not ended here."""
         if self.settings is not None and self.settings.chain:
@@ -106,30 +121,28 @@ def mtls_fields(facts: TlsFacts) -> list[bytes]:
     """Return the header lines that tell the upstream who visits; none without a verified certificate."""
     if not facts.verified:
         return []
-    from cryptography.x509 import load_der_x509_certificate  # big, and rarely needed
-
-    try:
-        named = _identity(load_der_x509_certificate(facts.peer_certificate))
-    except ValueError:  # OpenSSL could read it; what cannot be told is left out
-        return []
     return [
-        f"ngrok-mtls-{name}: {quote(value, safe=_PRINTABLE).strip()}".encode()
-        for name, value in named.items()
+        f"ngrok-mtls-{name.replace('_', '-')}: {quote(value, safe=_PRINTABLE).strip()}".encode()
+        for name, value in facts.identity._asdict().items()
         if value.strip()
     ]
 
 
-def _identity(certificate: "Certificate") -> dict[str, str]:
-    from cryptography import x509  # likewise
+def _identity(der: bytes) -> Identity:
+    from cryptography import x509  # big, and rarely needed
 
-    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     try:
-        other = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        other = x509.SubjectAlternativeName([])
-    return {
-        "subject-cn": str(names[0].value) if names else "",
-        "subject-alt-name-dns": ",".join(other.get_values_for_type(x509.DNSName)),
-        "email-addresses": ",".join(other.get_values_for_type(x509.RFC822Name)),
-        "serial-number": f"{certificate.serial_number:x}",
-    }
+        certificate = x509.load_der_x509_certificate(der)
+        names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        try:
+            other = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            other = x509.SubjectAlternativeName([])
+        return Identity(
+            str(names[0].value) if names else "",
+            ",".join(other.get_values_for_type(x509.DNSName)),
+            ",".join(other.get_values_for_type(x509.RFC822Name)),
+            f"{certificate.serial_number:x}",
+        )
+    except ValueError:  # OpenSSL could read it; what cannot be told is left out
+        return Identity()

@@ -43,6 +43,11 @@ class HttpRequestComplete:
     connection_reused: bool = False
     tls_version: str = ""
     tls_cipher: str = ""
+    ja4: str = ""
+    """Fingerprint of the visitor's ClientHello."""
+    client_certificate_cn: str = ""
+    """Of the certificate that the visitor has shown, verified or not; likewise the serial number."""
+    client_certificate_serial: str = ""
     error_code: str = ""
     aborted: bool = False
     traffic_policy_logs: tuple[object, ...] = ()
