@@ -375,3 +375,31 @@ async def test_a_bind_whose_session_dies_meanwhile_leaves_nothing_online() -> No
         assert len(service.worker.registry) == 0
         assert service.control.names == {}
         assert service.events.of(EndpointOnline) == []
+
+
+@pytest.mark.parametrize("proto", ["http", "tcp"])
+async def test_visitors_of_an_endpoint_that_is_stopped_finish(proto: str) -> None:
+    """Who deletes a domain or an address takes what is online there offline, but cuts nobody."""
+    async with running_worker() as service, service.connected() as agent:
+        port = service.worker.config.tcp_ports[0]
+        if proto == "tcp":
+            item, url = service.control.reserve_address(port), f"tcp://localhost:{port}"
+        else:
+            item, url = service.control.reserve_domain("a.test"), "http://a.test"
+        bound = await agent.bind(proto, {"URL": url})
+        assert bound["Error"] == ""
+        door = port if proto == "tcp" else service.http_port
+        reader, writer = await asyncio.open_connection("127.0.0.1", door)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        taken = await agent.visitor()
+        assert b"GET / HTTP/1.1" in await taken.reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+        taken.writer.write(head + b"first")
+        service.control.delete(item)
+        kind, stopped = await agent.request()
+        assert (kind, stopped["Id"]) == (StreamType.STOP_TUNNEL, bound["Id"])
+        assert len(service.worker.registry) == 0
+        taken.writer.write(b" last")
+        answer = await asyncio.wait_for(reader.readuntil(b" last"), 10)
+        assert answer.endswith(b"\r\n\r\nfirst last")
+        writer.close()

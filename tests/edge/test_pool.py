@@ -89,6 +89,16 @@ def test_the_choice_is_uniform() -> None:
     assert len(pairs) == len(members) ** 2, "who serves next does not hang on who served last"
 
 
+def test_an_agent_has_one_share_however_many_legs_it_has() -> None:
+    legs, other = [Fake("a"), Fake("a"), Fake("a")], Fake("b")
+    several = Pool(random.Random(1).randrange)
+    for member in (*legs, other):
+        several.add(member)
+    drawn = Counter(id(several.pick(0.0)) for _ in range(6000))
+    assert 2800 < drawn[id(other)] < 3200
+    assert all(850 < drawn[id(leg)] < 1150 for leg in legs)
+
+
 def test_who_leaves_is_not_chosen_and_the_others_share_alike() -> None:
     a, b, c = Fake("a"), Fake("b"), Fake("c")
     several = pool(a, b, c)

@@ -178,3 +178,22 @@ async def test_members_that_judge_connections_differently_keep_a_connection_each
         assert set(served) == {"one", "two"}
         for agent in (one, two):
             await agent.leave()
+
+
+@pytest.mark.row("G-115", "G-184")
+async def test_only_equal_urls_are_a_pool() -> None:
+    """Not a wildcard and a name below it, not two schemes, whatever they allow."""
+    async with running_worker() as service:
+        service.control.reserve_domain("*.a.test")
+        one, two = await service.two_agents()
+        for agent, proto, host in (
+            (one, "https", "*.a.test"),
+            (two, "https", "x.a.test"),
+            (two, "http", "x.a.test"),
+        ):
+            bound = await agent.bind(proto, {"URL": f"{proto}://{host}"}, PoolingEnabled=True)
+            assert bound["Error"] == ""
+        assert code(await one.bind("tls", {"URL": "tls://x.a.test"}, PoolingEnabled=True)) == "334"
+        assert sorted(len(each.pool) for each in service.worker.registry.all()) == [1, 1, 1]
+        for agent in (one, two):
+            await agent.leave()

@@ -63,7 +63,7 @@ _BY_CODE: Final = {
         "No answer",
         "The cloud endpoint {host} is online, but its traffic policy does not answer the request.",
         "Try again later. If it happens again, tell the owner of this site.",
-        "A cloud endpoint has no agent to forward to; this version of the service carries out no policies.",
+        "A cloud endpoint has no agent to forward to: its policy must answer or forward every request.",
     ),
     UNREACHABLE: _Text(
         "Service not reachable",

@@ -64,14 +64,23 @@ class Pool:
             self._busy[id(member)] = now + BUSY_FOR
 
     def pick(self, now: float, without: "tuple[Member, ...]" = ()) -> "Member | None":
-        """Choose uniformly among the usable members, those not busy first; None if there is none."""
+        """Choose uniformly among the usable members, those not busy first; None if there is none.
+
+        Members with one bind id are the legs of one agent; they share its chance.
+        """
         if len(self._members) == 1 and not without and not self._busy:
             member = self._members[0]
             return member if member.usable else None
         able = [member for member in self._members if member.usable and member not in without]
         free = [member for member in able if self._busy.get(id(member), 0.0) <= now]
         choice = free or able
-        return choice[self._random(len(choice))] if choice else None
+        if len(choice) < 2:
+            return choice[0] if choice else None
+        binds = list(dict.fromkeys(member.id for member in choice))
+        if len(binds) < len(choice):  # legs of one agent: it has one share
+            bind = binds[self._random(len(binds))]
+            choice = [member for member in choice if member.id == bind]
+        return choice[self._random(len(choice))]
 
     def open(
         self, visitor: "Visitor", sink: "Sink", now: float, without: "tuple[Member, ...]" = ()
