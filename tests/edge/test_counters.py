@@ -5,7 +5,9 @@ from dataclasses import astuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.kit.http2_client import certs2, visit2
 from tests.kit.http_edge import stand
+from tests.kit.http_policy import HandPolicy
 from tests.kit.pipes import spin_until
 from tests.kit.service import running_worker
 from tests.kit.traffic import a_hello, visitor
@@ -173,6 +175,40 @@ async def test_an_upgraded_request_is_under_way_until_both_ends_have_ended() -> 
         assert await client.rest() == b"pong"
         await made.until(lambda: made.endpoint.counters.open == 0)
         assert made.agent.counters.answers[1] == 1
+
+
+async def test_requests_over_http_2_count_alike() -> None:
+    async with stand(certs=certs2()) as made:
+        client = await visit2(made)
+        answered, given_up = client.ask("/1"), client.ask("/2")
+        for number in (0, 1):
+            stream = await made.agent.stream(number)
+            if b"/1 " in await stream.heads():
+                stream.ok()
+        await client.answer(answered)
+        assert (made.endpoint.counters.open, made.agent.counters.open) == (1, 1)
+        client.conn.reset_stream(given_up, 8)
+        client.flush()
+        await made.until(lambda: made.endpoint.counters.open == 0)
+        answers = (1, 0, 1) + (0,) * 7
+        assert made.endpoint.counters.counted() == Counted(1, 0, 2, 0, 5, answers)
+        assert made.agent.counters.counted() == Counted(0, 0, 2, 0, 5, answers)
+
+
+async def test_a_request_that_a_policy_forwards_counts_with_both_endpoints() -> None:
+    async with stand() as made, stand() as other:
+        inner = other.endpoint
+        made.endpoint.policy = HandPolicy(lambda passage: passage.forward(inner))
+        client = await made.visit()
+        client.get()
+        stream = await other.agent.stream()
+        await stream.heads()
+        assert (made.endpoint.counters.open, inner.counters.open, other.agent.counters.open) == (1, 1, 1)
+        stream.ok()
+        await client.answer()
+        for each in (made.endpoint.counters, inner.counters, other.agent.counters):
+            assert (each.requests, each.open, each.answers[2], each.bytes_out) == (1, 0, 1, 5)
+        assert made.agent.counters.counted() == Counted()
 
 
 @pytest.mark.parametrize("proto", ["tcp", "tls"])
