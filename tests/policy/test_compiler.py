@@ -9,6 +9,7 @@ from portway.policy.phase import Phase
 from portway.policy.problem import PolicyError
 
 DENY = "{actions: [{type: deny}]}"
+FORWARD = "{type: forward-internal, config: {url: 'https://a.internal', on_error: continue}}"
 CONNECT = "{actions: [{type: close-connection}]}"
 
 
@@ -178,7 +179,7 @@ def test_limits(limits: PolicyLimits, document: str, wanted: list[int]) -> None:
         ),
         (
             "https",
-            "on_http_request: [{actions: [{type: forward-internal, config: {url: 'https://a.internal', on_error: continue}}]}]",
+            f"on_http_request: [{{actions: [{FORWARD}]}}]",
             [2235],
         ),
         ("tcp", f"on_tcp_connect: [{DENY}]", []),

@@ -45,6 +45,12 @@ def made(*actions: Fake, guard: bool = False, when: str = "", phase: Phase = Pha
     return Policy({phase: (Rule("r", "p[0]", 1, 1, conditions, steps),)})
 
 
+LIMIT = (
+    "{type: rate-limit, config: {name: n, algorithm: sliding_window, capacity: 1, rate: 60s,"
+    " bucket_key: [conn.client_ip]}}"
+)
+
+
 def answer(_run: Run) -> Verdict:
     """Answer something."""
     return Respond(418)
@@ -68,7 +74,9 @@ def test_rules_run_in_order_and_see_what_came_before() -> None:
                 actions:
                   - type: set-vars
                     config: {vars: [{n: "${size(req.headers)}"}, {m: "${vars.n + 1}"}]}
-              - expressions: ["vars.m == vars.n + 1 && actions.ngrok.add_headers.headers_added['x-b'] == '12'"]
+              - expressions:
+                  - "vars.m == vars.n + 1"
+                  - "actions.ngrok.add_headers.headers_added['x-b'] == '12'"
                 actions:
                   - type: deny
                     config: {status_code: 499}
@@ -137,7 +145,7 @@ def test_an_error_in_an_expression_means_no_match_where_nothing_is_guarded() -> 
         "{type: custom-response, config: {status_code: 400}}",
         "{type: basic-auth, config: {credentials: ['user:password']}}",
         "{type: restrict-ips, config: {allow: ['0.0.0.0/0']}}",
-        "{type: rate-limit, config: {name: n, algorithm: sliding_window, capacity: 1, rate: 60s, bucket_key: ['1']}}",
+        "{type: rate-limit, config: {name: n,algorithm: sliding_window, capacity: 1, rate: 1m, bucket_key: ['1']}}",
         "{type: circuit-breaker, config: {error_threshold: 0.5}}",
     ],
 )

@@ -201,6 +201,8 @@ def test_has_never_fails(source: str, wanted: object) -> None:
         ("req.headers['x'] == 'a'", "no matching overload", 17),
         ("conn.client_ip.geo.location.city == ''", "GeoIP database", 0),
         ("'proxy' in conn.client_ip.categories", "lists of addresses", 0),
+        ("req.url.matches(r'(?=a)')", "not a regular expression", 16),
+        ("matches(req.url, '(')", "not a regular expression", 17),
         ("portway_has('a', 'b')", "there is no function", 0),
         ("(" * 40 + "1" + ")" * 40, "nested too deeply", 24),
         ("!" * 20 + "true", "too many", 0),
@@ -245,12 +247,24 @@ def test_what_could_grow_without_end_is_refused(source: str) -> None:
 
 
 def test_steps_are_bounded_when_it_runs() -> None:
-    nested = "lists.range(1000).map(a, lists.range(1000).size()).size() == 0"
-    assert value(nested) is False
     with pytest.raises(EvaluationError, match=r"[Bb]udget"):
-        value("lists.range(1000).all(a, lists.range(1000).all(b, b >= 0))")
+        value("vars.l.all(a, vars.l.all(b, b >= 0))", variables={"l": list(range(200))})
     with pytest.raises(EvaluationError, match="at most 1000"):
         value("lists.range(1001) == []")
+
+
+def test_work_is_bounded_when_it_runs() -> None:
+    """Checklist 8: ten thousand steps may each cost a millisecond."""
+    for source in (
+        "lists.range(1000).map(a, lists.range(1000).size()).size() == 0",
+        "lists.range(1000).all(a, !vars.long.matches('x+y'))",
+        "lists.range(1000).all(a, hash.sha512(vars.long) != '')",
+    ):
+        with pytest.raises(EvaluationError, match="too much work"):
+            value(source, variables={"long": "x" * 100_000})
+    with pytest.raises(EvaluationError, match="loops over more than"):
+        value("[1].all(a, !vars.long.contains('y'))", variables={"long": "x" * 200_000})
+    assert value("vars.long.size()", variables={"long": "x" * 1_000_000}) == 1_000_000
 
 
 def test_a_long_expression_is_refused() -> None:

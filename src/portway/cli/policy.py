@@ -1,6 +1,7 @@
 """``portway policy``: is a traffic policy valid, and what would it do to a request."""
 
 import json
+import random
 import re
 import sys
 import time
@@ -145,7 +146,9 @@ def test(file: Path, asked: str, *, as_json: bool, cloud: bool, internal: bool, 
 
         return Response(given["status"], _fields(given["answered"]))
 
-    trial = attempt(compiled, facts, response, now=now, times=given["times"], geo=world.geo)
+    trial = attempt(
+        compiled, facts, response, now=now, times=given["times"], random=random.Random(), geo=world.geo
+    )
     if as_json:
         click.echo(json.dumps({"valid": True, **trial_json(trial)}, default=str))
     else:

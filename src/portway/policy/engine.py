@@ -18,11 +18,10 @@ as a :class:`Diagnostic`.
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from portway.policy.actions import ActionFailed, Resumable
-from portway.policy.expression import Absent, EvaluationError, Expression
+from portway.policy.expression import Absent, Chance, EvaluationError, Expression
 from portway.policy.facts import Facts, Request, Response
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import Phase
@@ -143,7 +142,7 @@ class Policy:
         *,
         now: float,
         monotonic: float,
-        random: Random,
+        random: Chance,
         elapsed: Callable[[], float] | None = None,
         geo: "GeoLookup | None" = None,
         trace: bool = False,
@@ -175,7 +174,7 @@ class Run:
         state: MutableMapping[str, object],
         now: float,
         monotonic: float,
-        random: Random,
+        random: Chance,
         elapsed: Callable[[], float] | None,
         geo: "GeoLookup | None",
         *,
@@ -281,7 +280,7 @@ class Run:
 
     def set_var(self, name: str, value: object) -> None:
         """Set a variable of this phase. Raises ActionFailed 2249 when all of them become too large."""
-        from portway.policy.values import weigh
+        from portway.policy.written import weigh
 
         self.vars[name] = value
         if weigh(self.vars) > self.policy.limits.vars_memory:

@@ -17,18 +17,16 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-from portway.policy.functions import ANY, Function, enter, functions
+from portway.policy.functions import ANY, Function, charge, enter, functions
 from portway.policy.growth import TooLarge, growth_of
 from portway.policy.limits import PolicyLimits
 from portway.policy.names import names_of
 from portway.policy.phase import Phase
 from portway.policy.rewrite import Rewritten, rewrite
 from portway.policy.syntax import SyntaxFault, parse_expression
-from portway.policy.written import written
+from portway.policy.written import weigh, written
 
 if TYPE_CHECKING:
-    from random import Random
-
     from portway.policy.compiler import World
     from portway.policy.facts import Facts
     from portway.policy.geo import GeoLookup
@@ -52,6 +50,18 @@ class Absent(Exception):
     """A variable has no value now."""
 
 
+class Chance(Protocol):
+    """Where randomness comes from; ``random.Random`` is one."""
+
+    def random(self) -> float:
+        """Return a number of [0, 1)."""
+        ...
+
+    def randint(self, a: int, b: int) -> int:
+        """Return a whole number of [a, b]."""
+        ...
+
+
 class Scope(Protocol):
     """What an expression looks at; :class:`portway.policy.engine.Run` is one."""
 
@@ -61,7 +71,7 @@ class Scope(Protocol):
         ...
 
     @property
-    def random(self) -> "Random":
+    def random(self) -> "Chance":
         """Chance, for ``rand.*``."""
         ...
 
@@ -78,9 +88,11 @@ class Scope(Protocol):
 class Expression:
     """A compiled expression."""
 
-    __slots__ = ("_program", "looked_up", "names", "phase", "source", "type", "weight")
+    __slots__ = ("_limits", "_loops", "_program", "looked_up", "names", "phase", "source", "type")
 
-    def __init__(self, source: str, phase: Phase, program: Any, made: Rewritten, weight: int) -> None:
+    def __init__(
+        self, source: str, phase: Phase, program: Any, made: Rewritten, limits: PolicyLimits
+    ) -> None:
         """Take the program and what is known of it."""
         self.source = source
         self.phase = phase
@@ -90,7 +102,8 @@ class Expression:
         """Variables that it asks for, in whole or in part."""
         self.type: str = program.return_type().name().lower()
         """``bool``, ``string``, …, or ``dyn`` where that shows only when it runs."""
-        self.weight = weight
+        self._limits = limits
+        self._loops = made.loops
         self._program = program
 
     def __repr__(self) -> str:
@@ -109,7 +122,9 @@ class Expression:
                 values[name] = accepted(scope.value(name))
             except Absent:
                 pass  # the evaluator says so where it matters
-        enter(scope)
+        if self._loops and weigh(values) > self._limits.loop_input:
+            raise EvaluationError(f"it loops over more than {self._limits.loop_input} bytes")
+        enter(scope, self._limits.work)
         try:
             result = self._program.eval(_environment(self.phase).Activation(values))
             if result.type() == _runtime().Type.ERROR:
@@ -125,7 +140,7 @@ def compile_expression(source: str, phase: Phase, limits: PolicyLimits, world: "
         raise CompileError(f"the expression is longer than {limits.expression} characters")
     try:
         tree = parse_expression(source, limits.expression_depth)
-        weight = growth_of(tree, limits.growth)
+        growth_of(tree, limits.growth)
         made = rewrite(source, tree, phase)
     except SyntaxFault as fault:
         raise CompileError(fault.message, fault.offset) from fault
@@ -141,7 +156,7 @@ def compile_expression(source: str, phase: Phase, limits: PolicyLimits, world: "
         program = _environment(phase).compile(made.text)
     except RuntimeError as error:
         raise _refused(str(error), made) from error
-    return Expression(source, phase, program, made, weight)
+    return Expression(source, phase, program, made, limits)
 
 
 # -- the runtime
@@ -188,7 +203,13 @@ def _overloads(function: Function, number: int) -> list[Any]:
 
 
 def _guarded(call: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments: accepted(call(*arguments))
+    def guarded(*arguments: Any) -> Any:
+        charge(arguments)
+        made = call(*arguments)
+        charge((made,))
+        return accepted(made)
+
+    return guarded
 
 
 def accepted(value: Any, *, nested: bool = False) -> Any:

@@ -29,8 +29,11 @@ class PolicyLimits:
     """Levels of nesting of one expression."""
     growth: int = 64
     """How many times its input an expression may be in size, as far as its text shows."""
-    material: int = 64 * 1024 * 1024
-    """Bytes that an expression may come to build, estimated from its text and the size of its input."""
+    work: int = 100_000
+    """What the functions of one evaluation may cost: 1 for an element of a list or for 64 characters, 4 for a
+    call. 100,000 take about a tenth of a second."""
+    loop_input: int = 128 * 1024
+    """Bytes of the variables of an expression that has a loop: what it does it may do 10,000 times."""
     text: int = 1024 * 1024
     """Bytes of a text, list or map that a function or an interpolation makes."""
     vars_depth: int = 8

@@ -1,6 +1,5 @@
 """Regular expressions of RE2: time linear in the input, no look-around. The one module that imports re2."""
 
-import importlib
 from functools import lru_cache
 from typing import Any, Final
 
@@ -20,7 +19,9 @@ def compile_regex(pattern: str) -> Any:
 
     What was compiled lately is kept: patterns that an interpolation makes are compiled once a value.
     """
-    re2: Any = importlib.import_module("re2")
+    import re2 as library
+
+    re2: Any = library
     if len(pattern) > LONGEST:
         raise RegexError(f"longer than {LONGEST} characters")
     options = re2.Options()

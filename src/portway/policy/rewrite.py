@@ -12,6 +12,7 @@ The evaluator is standard CEL with dotted variables. What differs is rewritten i
 ``l.sortBy(x, key)``                       a call over ``l`` and ``l.map(x, key)``
 ``string(x)``                              ``string(portway_text(x))``: bytes become texts without a NUL
 ``getResCookie('a').expires``              ``timestamp(…)`` of it: maps hold no times
+``s.matches(re)``                          a call that counts what it costs
 ``req.Method``                             ``req.method``, and what else had Go's spelling
 =========================================  =====================================================
 
@@ -27,6 +28,7 @@ from typing import Final
 from portway.policy.functions import functions
 from portway.policy.names import HEADER_MAPS, LENIENT_MAPS, ROOTS, Name, names_of
 from portway.policy.phase import Phase
+from portway.policy.regex import RegexError, compile_regex
 from portway.policy.syntax import Syntax, SyntaxFault
 
 MACROS: Final = {"all", "exists", "exists_one", "filter", "map", "sortBy"}
@@ -68,6 +70,9 @@ class Rewritten:
     """Variables that must have a value before the evaluation."""
     looked_up: set[str] = field(default_factory=lambda: set[str]())
     """Variables that calls look at: no value is needed, but the phase must have them."""
+
+    loops: bool = False
+    """Something in it may happen many times."""
 
     @property
     def text(self) -> str:
@@ -245,6 +250,9 @@ class _Rewriter:
             return
         if node.name not in STANDARD and not _exists(node.name, self._phase, method=False):
             raise SyntaxFault(self._no_function(node.name, method=False), node.start)
+        if node.name == "matches" and len(node.children) == 2:
+            self._matches(node.children[0], node.children[1], node)
+            return
         if node.name == "string" and len(node.children) == 1:
             self._say("string(portway_text(", node.start)
             self.write(node.children[0])
@@ -267,9 +275,23 @@ class _Rewriter:
         if node.name in MACROS:
             self._macro(node)
             return
+        if node.name == "matches" and len(arguments) == 1:
+            self._matches(operand, arguments[0], node)
+            return
         if node.name not in STANDARD and not _exists(node.name, self._phase, method=True):
             raise SyntaxFault(self._no_function(node.name, method=True), operand.end)
         self._around(node)
+
+    def _matches(self, text: Syntax, pattern: Syntax, node: Syntax) -> None:
+        written = pattern.name if pattern.kind == "literal" else ""
+        raw = written[:1] in {"r", "R"}
+        if raw or "\\" not in written:
+            _check_pattern(written.lstrip("rRbB"), pattern.start)
+        self._say("portway_matches(", node.start)
+        self.write(text)
+        self._say(", ", text.end)
+        self.write(pattern)
+        self._say(")", node.end - 1)
 
     def _macro(self, node: Syntax) -> None:
         operand, *arguments = node.children
@@ -279,6 +301,7 @@ class _Rewriter:
                 "a name and one or two expressions" if node.name == "map" else "a name and one expression"
             )
             raise SyntaxFault(f"{node.name} takes {wanted}", operand.end)
+        self.made.loops = True
         name = arguments[0].name
         if name in ROOTS:
             raise SyntaxFault(f"{name!r} is a variable of its own and cannot be bound", arguments[0].start)
@@ -360,6 +383,15 @@ class _Rewriter:
             if each.method == method and not each.name.startswith("portway_")
         }
         return f"there is no function {name!r}{_nearest(name, known | STANDARD)}"
+
+
+def _check_pattern(literal: str, at: int) -> None:
+    """Refuse a pattern that stands in the text and is none. Others show when the expression runs."""
+    quote = literal[:3] if literal[:3] in {"'''", '"""'} else literal[:1]
+    try:
+        compile_regex(literal[len(quote) : len(literal) - len(quote)])
+    except RegexError as error:
+        raise SyntaxFault(f"not a regular expression of RE2: {error}", at) from error
 
 
 def _exists(name: str, phase: Phase, *, method: bool) -> bool:

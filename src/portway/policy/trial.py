@@ -7,10 +7,10 @@ counted (``rate-limit``) is counted from nothing, over as many requests as are t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from random import Random
 from typing import TYPE_CHECKING, Final
 
 from portway.policy.engine import Diagnostic, Policy, Run
+from portway.policy.expression import Chance
 from portway.policy.facts import Facts, Response
 from portway.policy.phase import Phase
 from portway.policy.verdict import Close, Continue, Fetch, Forward, Respond, Verdict
@@ -85,15 +85,14 @@ def attempt(
     *,
     now: float,
     times: int = 1,
-    random: Random | None = None,
+    random: Chance,
     geo: "GeoLookup | None" = None,
 ) -> Trial:
     """Try a policy on ``times`` equal requests; return what came of the last."""
     state: dict[str, object] = {}
-    chance = random or Random(0)
     for _ in range(max(1, times) - 1):
-        _once(policy, facts(), response, state, now, chance, geo)
-    return _once(policy, facts(), response, state, now, chance, geo)
+        _once(policy, facts(), response, state, now, random, geo)
+    return _once(policy, facts(), response, state, now, random, geo)
 
 
 def _once(
@@ -102,7 +101,7 @@ def _once(
     response: Callable[[], Response],
     state: dict[str, object],
     now: float,
-    random: Random,
+    random: Chance,
     geo: "GeoLookup | None",
 ) -> Trial:
     phases: list[PhaseTrial] = []

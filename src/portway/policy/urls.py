@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
-_UNRESERVED: Final = "-._~!$&'()*+,;=:@/%"
+_UNRESERVED: Final = "-._~!$&'(*+),;=:@/%"
 
 
 class Parts(NamedTuple):

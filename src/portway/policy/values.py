@@ -7,7 +7,7 @@ known are "". The tables below have an entry for every name of :mod:`portway.pol
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from typing import Any, Final, cast
+from typing import Final
 
 from portway.policy.certificate import Certificate, read_certificate
 from portway.policy.expression import Absent, Scope
@@ -279,19 +279,3 @@ def _with_parents(categories: tuple[str, ...]) -> list[str]:
         for count in range(1, len(words) + 1):
             found[".".join(words[:count])] = None
     return list(found)
-
-
-def weigh(value: Any) -> int:
-    """Return about how many bytes a value takes."""
-    match value:
-        case str():
-            return 50 + 4 * len(value) if not value.isascii() else 50 + len(value)
-        case bytes() | bytearray():
-            return 50 + len(value)
-        case list():
-            return 60 + sum(8 + weigh(each) for each in cast("list[Any]", value))
-        case dict():
-            entries = cast("dict[Any, Any]", value).items()
-            return 60 + sum(16 + weigh(key) + weigh(each) for key, each in entries)
-        case _:
-            return 32

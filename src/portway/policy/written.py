@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from portway.policy.duration import write_duration
 
@@ -76,3 +76,19 @@ def comparable(values: list[Any]) -> Callable[[Any], Any]:
     if all(isinstance(each, int | float) and not isinstance(each, bool) for each in values):
         return lambda each: each
     raise ValueError("the values of a list must be of one type to be sorted")
+
+
+def weigh(value: Any) -> int:
+    """Return about how many bytes a value takes."""
+    match value:
+        case str():
+            return 50 + 4 * len(value) if not value.isascii() else 50 + len(value)
+        case bytes() | bytearray():
+            return 50 + len(value)
+        case list():
+            return 60 + sum(8 + weigh(each) for each in cast("list[Any]", value))
+        case dict():
+            entries = cast("dict[Any, Any]", value).items()
+            return 60 + sum(16 + weigh(key) + weigh(each) for key, each in entries)
+        case _:
+            return 32

@@ -6,10 +6,11 @@ may weigh is bounded by ``bounded``. Functions that look at the request get it f
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from portway.policy.phase import Phase
 
@@ -47,17 +48,51 @@ class FunctionError(Exception):
 
 FAMILIES: Final = ("text", "lists", "encoding", "network", "http")
 
-_scope: ContextVar["Scope"] = ContextVar("scope")
+
+@dataclass(slots=True)
+class _Evaluation:
+    """What is going on: it is over before the next one begins."""
+
+    scope: "Scope"
+    left: int
+    """Work that its functions may still do."""
+
+
+_now: ContextVar[_Evaluation] = ContextVar("evaluation")
 
 
 def scope() -> "Scope":
     """Return what the expression that is being evaluated looks at."""
-    return _scope.get()
+    return _now.get().scope
 
 
-def enter(current: "Scope") -> None:
-    """Say what the next evaluation looks at; it is over before the next one begins."""
-    _scope.set(current)
+def enter(current: "Scope", work: int) -> None:
+    """Begin an evaluation: say what it looks at, and what its functions may cost."""
+    _now.set(_Evaluation(current, work))
+
+
+def charge(values: Iterable[Any]) -> None:
+    """Count what a call takes or returns. Raises FunctionError when the functions have done enough.
+
+    A loop may call a function 10,000 times, each time with a long text: steps alone bound nothing.
+    """
+    evaluation = _now.get()
+    evaluation.left -= 4 + sum(map(_cost, values))
+    if evaluation.left < 0:
+        raise FunctionError("the expression takes too much work")
+
+
+def _cost(value: Any) -> int:
+    match value:
+        case str() | bytes() | bytearray():
+            return len(value) >> 6
+        case list():
+            items = cast("list[Any]", value)
+            return len(items) + sum(len(each) >> 6 for each in items if isinstance(each, str))
+        case dict():
+            return 2 * len(cast("dict[Any, Any]", value))
+        case _:
+            return 0
 
 
 def bounded(value: T) -> T:

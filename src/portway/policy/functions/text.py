@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from portway.policy.functions import Function, FunctionError, bounded
+from portway.policy.regex import compile_regex
 from portway.policy.written import written
 
 _SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
@@ -174,7 +175,12 @@ def _is_json(text: str) -> bool:
     return True
 
 
+def _matches(text: str, pattern: str) -> bool:
+    return compile_regex(pattern).search(text) is not None
+
+
 FUNCTIONS: Final = [
+    Function("portway_matches", ("string", "string"), "bool", _matches),
     Function("charAt", ("string", "int"), "string", _char_at, method=True),
     Function("indexOf", ("string", "string"), "int", _index_of, method=True),
     Function("indexOf", ("string", "string", "int"), "int", _index_of, method=True),

@@ -1,0 +1,28 @@
+"""The table of action types."""
+
+import pytest
+
+from portway.policy.actions import ALIASES, NOT_BUILT, ActionType, table
+from portway.policy.phase import PHASES, Phase
+
+
+DOCUMENTED = """
+    add-headers basic-auth circuit-breaker close-connection compress-response custom-response deny
+    forward-internal http-request jwt-validation log oauth openid-connect owasp-crs-request owasp-
+    crs-response rate-limit redirect remove-headers request-body-find-replace response-body-find-
+    replace restrict-ips set-vars sse-find-replace terminate-tls url-rewrite verify-webhook ai-
+    gateway saml
+"""
+
+
+def test_every_documented_type_is_built_or_refused() -> None:
+    built = set(table())
+    assert not built & set(NOT_BUILT)
+    assert set(DOCUMENTED.split()) <= built | set(NOT_BUILT)
+    assert all(name in DOCUMENTED.split() for name in ALIASES.values())
+
+
+@pytest.mark.parametrize("kind", table().values(), ids=lambda kind: kind.name)
+def test_every_type_can_stand_somewhere(kind: ActionType) -> None:
+    assert any(kind.phases & PHASES[protocol] for protocol in kind.protocols)
+    assert kind.phases <= set(Phase)

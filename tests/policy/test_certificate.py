@@ -1,0 +1,55 @@
+"""What expressions see of certificates."""
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from tests.kit.policy import facts, value
+from tests.kit.x509 import END, START, make
+
+from portway.policy.certificate import Certificate, read_certificate
+from portway.policy.facts import Tls
+
+NAMES = ("a.example", "*.b.example", "192.0.2.1")
+
+
+def der(kind: str = "ecdsa") -> bytes:
+    """Make a certificate."""
+    return make("a.example", kind, names=NAMES).certificate.public_bytes(Encoding.DER)
+
+
+def test_its_fields() -> None:
+    """Checklist 25 and 26."""
+    found = read_certificate(der())
+    assert found.subject.part("common_name") == "a.example"
+    assert found.subject.part("organization") == ["Widgets"]
+    assert found.issuer.part("country") == ["CH"]
+    assert found.issuer.part("postal_code") == []
+    assert "CN=a.example" in found.subject.text
+    assert found.san == "DNS:a.example, DNS:*.b.example, IP Address:192.0.2.1"
+    assert (found.not_before, found.not_after) == (START, END)
+    assert found.serial_number == "abcdef"
+    assert found.pem.startswith("-----BEGIN CERTIFICATE-----\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("ecdsa", "ECDSA-SHA256"), ("rsa", "SHA256-RSA"), ("ed25519", "Ed25519")]
+)
+def test_the_algorithm_of_its_signature(kind: str, name: str) -> None:
+    assert read_certificate(der(kind)).signature_algorithm == name
+
+
+def test_none_and_nonsense_are_empty() -> None:
+    assert read_certificate(b"") == Certificate() == read_certificate(b"nonsense")
+
+
+def test_in_expressions() -> None:
+    known = facts()
+    known.connection.tls = Tls(version="1.3", client_certificate=der(), server_certificate=der())
+    for source in (
+        "conn.tls.client.san.dns_names == ['a.example', '*.b.example']",
+        "conn.tls.client.subject.contains('a.example') && conn.tls.client.subject.common_name == 'a.example'",
+        "conn.tls.server.validity.not_after > timestamp('2030-01-01T00:00:00Z')",
+        "conn.tls.server.extensions.exists(e, e.id == '2.5.29.17' && !e.critical && e.value.size() > 10)",
+        "conn.tls.client.pem.startsWith('-----BEGIN') && conn.tls.version == '1.3'",
+    ):
+        assert value(source, known) is True, source
+    assert value("conn.tls.client.san.dns_names == [] && !has(conn.tls.client.validity.not_after)") is True
