@@ -1,8 +1,8 @@
 """Write what is generated from the program: the help of every command, and the API's document.
 
 docs/reference/cli.md is the help as the program prints it; src/portway/cli/openapi.json is the control
-API's own OpenAPI document, from which `portway api` makes its commands. `--check` writes nothing and
-fails when a file is not what it would write.
+API's own OpenAPI document, from which `portway api` makes its commands; docs/reference/sdk.md is written by
+`sdk_reference.py`. `--check` writes nothing and fails when a file is not what it would write.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import sdk_reference
 
 from portway.cli.main import cli
 from portway.control.api.app import make_routes
@@ -34,7 +35,9 @@ def main(arguments: list[str]) -> int:
     api = json.dumps(document(make_routes()), indent=1, sort_keys=True) + "\n"
     if not _same(DOCUMENT, api, arguments):
         return 1
-    return 0 if _same(PAGE, HEAD + "".join(_sections(cli, "portway", None)), arguments) else 1
+    if not _same(PAGE, HEAD + "".join(_sections(cli, "portway", None)), arguments):
+        return 1
+    return sdk_reference.main(arguments)
 
 
 def _same(file: Path, text: str, arguments: list[str]) -> bool:
