@@ -51,6 +51,12 @@ LIMIT = (
 )
 
 
+LIMIT = (
+    "{type: rate-limit, config: {name: n, algorithm: sliding_window, capacity: 1, rate: 60s,"
+    " bucket_key: [conn.client_ip]}}"
+)
+
+
 def answer(_run: Run) -> Verdict:
     """Answer something."""
     return Respond(418)
@@ -145,7 +151,7 @@ def test_an_error_in_an_expression_means_no_match_where_nothing_is_guarded() -> 
         "{type: custom-response, config: {status_code: 400}}",
         "{type: basic-auth, config: {credentials: ['user:password']}}",
         "{type: restrict-ips, config: {allow: ['0.0.0.0/0']}}",
-        "{type: rate-limit, config: {name: n,algorithm: sliding_window, capacity: 1, rate: 1m, bucket_key: ['1']}}",
+        LIMIT,
         "{type: circuit-breaker, config: {error_threshold: 0.5}}",
     ],
 )

@@ -5,13 +5,12 @@ import pytest
 from portway.policy.actions import ALIASES, NOT_BUILT, ActionType, table
 from portway.policy.phase import PHASES, Phase
 
-
 DOCUMENTED = """
     add-headers basic-auth circuit-breaker close-connection compress-response custom-response deny
-    forward-internal http-request jwt-validation log oauth openid-connect owasp-crs-request owasp-
-    crs-response rate-limit redirect remove-headers request-body-find-replace response-body-find-
-    replace restrict-ips set-vars sse-find-replace terminate-tls url-rewrite verify-webhook ai-
-    gateway saml
+    forward-internal http-request jwt-validation log oauth openid-connect owasp-crs-request
+    owasp-crs-response rate-limit redirect remove-headers request-body-find-replace
+    response-body-find-replace restrict-ips set-vars sse-find-replace terminate-tls url-rewrite
+    verify-webhook ai-gateway saml
 """
 
 

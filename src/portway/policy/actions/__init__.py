@@ -14,7 +14,6 @@ A family's file defines its types with :class:`ActionType` and its name is liste
 """
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
@@ -22,6 +21,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from portway.policy.phase import ALL_PROTOCOLS, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from portway.policy.compiler import Compiler
     from portway.policy.engine import Run
     from portway.policy.fields import Fields
