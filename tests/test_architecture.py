@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("architecture")  # every file is parsed once
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "portway"
 TESTS = ROOT / "tests"
