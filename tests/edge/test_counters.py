@@ -24,7 +24,7 @@ def busy(n: int) -> Counters:
     """Return counters of so many requests, all answered."""
     counters = Counters()
     for _ in range(n):
-        counters.asked()
+        counters.requests += 1
         counters.answered(200, 1, 10)
     return counters
 
@@ -37,8 +37,7 @@ def online(registry: Registry, host: str, account_id: str = "ac_1") -> Endpoint:
 
 def test_a_request_is_under_way_until_it_is_answered() -> None:
     counters = Counters()
-    counters.asked()
-    counters.asked()
+    counters.requests += 2
     assert counters.counted() == Counted(open=2, requests=2)
     counters.answered(404, 3, 40)
     counters.answered(0, 5, 0)
@@ -130,7 +129,7 @@ async def test_requests_count_with_their_endpoint_and_their_member() -> None:
         client.send("POST / HTTP/1.1", "Content-Length: 3", body=b"abc")
         stream = await made.agent.stream()
         await stream.until(b"abc")
-        assert (endpoint.open, member.open, endpoint.requests) == (1, 1, 1)
+        assert (endpoint.under_way, member.under_way, endpoint.requests) == (1, 1, 1)
         stream.ok(b"hello")
         await client.answer()
         client.get()
@@ -143,7 +142,7 @@ async def test_requests_count_with_their_endpoint_and_their_member() -> None:
         client.get()
         await (await made.agent.stream(2)).heads()
         reset(client.transport)
-        await made.until(lambda: endpoint.open == 0)
+        await made.until(lambda: endpoint.under_way == 0)
         assert endpoint.counted() == Counted(1, 0, 3, 3, 5, (1, 0, 1, 0, 0, 1) + (0,) * 4)
         assert member.counted() == Counted(0, 0, 4, 3, 5, (2, 0, 1, 0, 0, 1) + (0,) * 4)
 
@@ -168,12 +167,12 @@ async def test_an_upgraded_request_is_under_way_until_both_ends_have_ended() -> 
         await client.head()
         client.writer.write(b"ping")
         await stream.until(b"ping")
-        assert made.endpoint.counters.open == made.agent.counters.open == 1
+        assert made.endpoint.counters.under_way == made.agent.counters.under_way == 1
         client.writer.write_eof()
         stream.say(b"pong")
         stream.pipe.end()
         assert await client.rest() == b"pong"
-        await made.until(lambda: made.endpoint.counters.open == 0)
+        await made.until(lambda: made.endpoint.counters.under_way == 0)
         assert made.agent.counters.answers[1] == 1
 
 
@@ -186,10 +185,10 @@ async def test_requests_over_http_2_count_alike() -> None:
             if b"/1 " in await stream.heads():
                 stream.ok()
         await client.answer(answered)
-        assert (made.endpoint.counters.open, made.agent.counters.open) == (1, 1)
+        assert (made.endpoint.counters.under_way, made.agent.counters.under_way) == (1, 1)
         client.conn.reset_stream(given_up, 8)
         client.flush()
-        await made.until(lambda: made.endpoint.counters.open == 0)
+        await made.until(lambda: made.endpoint.counters.under_way == 0)
         answers = (1, 0, 1) + (0,) * 7
         assert made.endpoint.counters.counted() == Counted(1, 0, 2, 0, 5, answers)
         assert made.agent.counters.counted() == Counted(0, 0, 2, 0, 5, answers)
@@ -203,11 +202,11 @@ async def test_a_request_that_a_policy_forwards_counts_with_both_endpoints() -> 
         client.get()
         stream = await other.agent.stream()
         await stream.heads()
-        assert (made.endpoint.counters.open, inner.counters.open, other.agent.counters.open) == (1, 1, 1)
+        assert [each.counters.under_way for each in (made.endpoint, inner, other.agent)] == [1, 1, 1]
         stream.ok()
         await client.answer()
         for each in (made.endpoint.counters, inner.counters, other.agent.counters):
-            assert (each.requests, each.open, each.answers[2], each.bytes_out) == (1, 0, 1, 5)
+            assert (each.requests, each.under_way, each.answers[2], each.bytes_out) == (1, 0, 1, 5)
         assert made.agent.counters.counted() == Counted()
 
 

@@ -29,9 +29,9 @@ class Counters:
     """Numbers that only rise, and ``open``. Bytes in come from visitors.
 
     ``connections``: visitors' connections to an endpoint, of which one over which several http endpoints are
-    asked counts for each of them; streams opened to a member. ``open``: what is under way now, requests of
-    HTTP and connections of all else. ``answers[n]``: requests answered with a status of n hundred; 0 for
-    those that were cut before an answer. Bytes of HTTP are those of bodies, of all else all.
+    asked counts for each of them; streams opened to a member. ``open``: connections that are no HTTP and
+    are open now. ``answers[n]``: requests that are over, answered with a status of n hundred; 0 for those
+    that were cut before an answer. Bytes of HTTP are those of bodies, of all else all.
     """
 
     __slots__ = ("answers", "bytes_in", "bytes_out", "connections", "open", "requests")
@@ -45,18 +45,17 @@ class Counters:
         self.bytes_out = 0
         self.answers = [0] * _CLASSES
 
+    @property
+    def under_way(self) -> int:
+        """How many requests, or connections that are no HTTP, have begun and are not over."""
+        return self.open + self.requests - sum(self.answers)
+
     def __repr__(self) -> str:
         """Show the numbers."""
         return f"<Counters {self.counted()}>"
 
-    def asked(self) -> None:
-        """A request has begun."""
-        self.requests += 1
-        self.open += 1
-
     def answered(self, status: int, bytes_in: int, bytes_out: int) -> None:
-        """A request is over; ``status`` 0: it was cut before an answer."""
-        self.open -= 1
+        """A request is over, which was counted in ``requests``; ``status`` 0: it was cut before an answer."""
         self.answers[status // 100] += 1
         self.bytes_in += bytes_in
         self.bytes_out += bytes_out
@@ -79,13 +78,18 @@ class Counters:
     def counted(self) -> "Counted":
         """Return the numbers as they are now."""
         return Counted(
-            self.connections, self.open, self.requests, self.bytes_in, self.bytes_out, tuple(self.answers)
+            self.connections,
+            self.under_way,
+            self.requests,
+            self.bytes_in,
+            self.bytes_out,
+            tuple(self.answers),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What :class:`Counters` stood at."""
+    """What :class:`Counters` stood at. ``open``: what was under way, requests or connections."""
 
     connections: int = 0
     open: int = 0
@@ -139,7 +143,7 @@ class Ledger:
 
     def _forget(self) -> None:
         """Forget the one that has been offline for longest, of those that count no more if there is one."""
-        resting = (key for key, counters in self._offline.items() if not counters.open)
+        resting = (key for key, counters in self._offline.items() if not counters.under_way)
         key = next(resting, next(iter(self._offline)))
         self._forgotten.setdefault(key[0], Counters()).add(self._offline.pop(key))
 

@@ -50,7 +50,7 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
 
     def asks(self, endpoint: "Endpoint") -> None:
         """The request is for this endpoint, or is forwarded to this one by a policy: count it there."""
-        endpoint.counters.asked()
+        endpoint.counters.requests += 1
         if self.endpoint is None:
             self.endpoint = endpoint
         elif self.inner is None:
@@ -63,17 +63,26 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
         if self.member is not None:
             self.member.counters.answered(0, 0, 0)
         self.member = member
-        member.counters.asked()
+        member.counters.requests += 1
 
     def count(self) -> None:
         """The request is over: count that with all who had it."""
-        status, bytes_in, bytes_out = self.status, self.bytes_in, self.bytes_out
-        if self.endpoint is not None:
-            self.endpoint.counters.answered(status, bytes_in, bytes_out)
-        if self.member is not None:
-            self.member.counters.answered(status, bytes_in, bytes_out)
-        for endpoint in self.inner or ():
-            endpoint.counters.answered(status, bytes_in, bytes_out)
+        endpoint, member = self.endpoint, self.member
+        if endpoint is None:
+            return
+        kind, bytes_in, bytes_out = self.status // 100, self.bytes_in, self.bytes_out
+        counters = endpoint.counters
+        counters.answers[kind] += 1
+        counters.bytes_in += bytes_in
+        counters.bytes_out += bytes_out
+        if member is not None:
+            counters = member.counters
+            counters.answers[kind] += 1
+            counters.bytes_in += bytes_in
+            counters.bytes_out += bytes_out
+        if self.inner is not None:
+            for each in self.inner:
+                each.counters.answered(self.status, bytes_in, bytes_out)
 
     def event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
         """Make the event of the finished request."""
