@@ -84,15 +84,23 @@ class Sdk:
         )
 
     def forward(
-        self, proto: str, to: str, domain: str = "", *, tls: dict[str, str] | None = None, proxy: str = ""
+        self,
+        proto: str,
+        to: str,
+        domain: str = "",
+        *,
+        tls: dict[str, str] | None = None,
+        proxy: str = "",
+        app_protocol: str = "",
     ) -> str:
         """Make an endpoint forwarded to an upstream URL; return the public URL.
 
         ``domain`` is the name to ask for, of tcp the remote address. ``tls`` may have ``certificate`` and
         ``key`` for TLS that ends at the edge, and the ``ca`` of visitors, all PEM; ``proxy`` is the version
-        of the PROXY header.
+        of the PROXY header, ``app_protocol`` what the upstream speaks.
         """
-        more = {name: value for name, value in (("tls", tls), ("proxy", proxy)) if value}
+        asked = (("tls", tls), ("proxy", proxy), ("app_protocol", app_protocol))
+        more = {name: value for name, value in asked if value}
         return str(self._ask("forward", proto=proto, to=to, domain=domain, **more)["url"])
 
     def listen(self, proto: str, domain: str = "") -> str:

@@ -34,11 +34,12 @@ const commands = {
     session = await builder.connect();
     return {};
   },
-  async forward({ proto, to, domain, tls, proxy }) {
+  async forward({ proto, to, domain, tls, proxy, app_protocol }) {
     const made = endpoint(proto, domain);
     if (tls?.certificate) made.termination(Buffer.from(tls.certificate), Buffer.from(tls.key));
     if (tls?.ca) made.mutualTlsca(Buffer.from(tls.ca));
     if (proxy) made.proxyProto(proxy);
+    if (app_protocol) made.appProtocol(app_protocol);
     return keep(await made.listenAndForward(to));
   },
   async listen({ proto, domain }) {

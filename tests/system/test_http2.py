@@ -15,6 +15,7 @@ import pytest_asyncio
 from tests.kit.certificates import Authority
 from tests.kit.product import Service, running_service
 from tests.kit.programs import need
+from tests.kit.sdk import SDKS, Sdk
 from tests.kit.traffic import server
 
 import portway
@@ -146,6 +147,22 @@ async def test_grpc(service: Service, agent: portway.Agent, tmp_path: Path, tls:
         host = await forwarded(agent, portway.Upstream(addr, protocol="http2", verify=False))
         where = (host, str(known.https_port), known.ca_cert)
         found = json.loads(await run(sys.executable, "-m", "tests.kit.grpc_peers", "visit", *where))
+    assert found.pop("late")[0] == "DEADLINE_EXCEEDED"
+    assert found == CALLS
+
+
+@pytest.mark.row("T-061")
+@pytest.mark.parametrize("kind", SDKS)
+async def test_grpc_through_an_official_sdk(service: Service, kind: str) -> None:
+    known = service.bootstrap
+    async with grpc_server() as port:
+        with Sdk(kind, service) as sdk:
+            await asyncio.to_thread(sdk.connect)
+            url = await asyncio.to_thread(
+                sdk.forward, "https", f"http://localhost:{port}", app_protocol="http2"
+            )
+            where = (urlsplit(url).hostname or "", str(known.https_port), known.ca_cert)
+            found = json.loads(await run(sys.executable, "-m", "tests.kit.grpc_peers", "visit", *where))
     assert found.pop("late")[0] == "DEADLINE_EXCEEDED"
     assert found == CALLS
 

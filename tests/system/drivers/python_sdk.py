@@ -61,12 +61,18 @@ class Driver:
         return {}
 
     async def forward(
-        self, proto: str, to: str, domain: str, tls: dict[str, str] | None = None, proxy: str = ""
+        self,
+        proto: str,
+        to: str,
+        domain: str,
+        tls: dict[str, str] | None = None,
+        proxy: str = "",
+        app_protocol: str = "",
     ) -> dict[str, Any]:
         """Make an endpoint that the SDK itself forwards to an upstream URL.
 
         ``tls`` may have certificate and key for TLS that ends at the edge, and the ca of visitors; ``proxy``
-        is the version of the PROXY header.
+        is the version of the PROXY header; ``app_protocol`` is what the upstream speaks.
         """
         endpoint, given = self._endpoint(proto, domain), tls or {}
         if "certificate" in given:
@@ -75,6 +81,8 @@ class Driver:
             endpoint.mutual_tlsca(bytearray(given["ca"], "ascii"))
         if proxy:
             endpoint.proxy_proto(proxy)
+        if app_protocol:
+            endpoint.app_protocol(app_protocol)
         return self._keep(await endpoint.listen_and_forward(to))
 
     async def listen(self, proto: str, domain: str) -> dict[str, Any]:
