@@ -175,18 +175,21 @@ class Http2Link:
     def flush(self) -> None:
         """Send what may be sent."""
         core = self.core
+        heap = 0
         while self._ready and not self.stuck:
             flow = next(iter(self._ready))
             del self._ready[flow]
-            waited = flow.waiting > 0
+            waited = flow.waiting
             if not flow.push(core):
                 self._blocked[flow.id] = flow
             elif flow.waiting:
                 self._ready[flow] = None
             elif waited:
                 flow.drained()
-            if waited:
+            heap += waited - flow.waiting
+            if heap >= SHARE:  # only what was written shows whether the way out is stuck
                 self._out()
+                heap = 0
         self._out()
 
     def _flush_due(self) -> None:
