@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from textwrap import indent
 
 from portway.edge.policy import Policies, world_of
 from portway.edge.policy_pool import rule
@@ -66,3 +67,9 @@ async def ruled(
         if text:
             await found.rule(text)
         yield found
+
+
+def action(kind: str, config: str = "", phase: str = "on_http_request") -> str:
+    """Return a policy of one rule with one action."""
+    fields = indent(config.strip() or "{}", " " * 10)
+    return f"{phase}:\n  - actions:\n      - type: {kind}\n        config:\n{fields}\n"

@@ -14,7 +14,7 @@ from typing import Final
 MOST: Final = 1 << 20
 """Bytes of one message."""
 
-_BLANK: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)").search
+_BLANK: Final = re.compile(rb"\r\n\r\n?|\r\n\n|\n\r\n?|\n\n|\r\r\n?").search
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r").split
 _BOM: Final = b"\xef\xbb\xbf"
 

@@ -62,6 +62,8 @@ class ForwardInternal:
 
 
 def _parse(config: "Fields", compiler: "Compiler") -> Action:
+    if compiler.phase is Phase.TCP_CONNECT and compiler.protocol in HTTP:
+        config.problem(2205, "connections of http and https cannot be forwarded, their requests can")
     node = config.find("url")
     template = config.template("url", least=1)
     if node is not None and node.text and template.is_constant:

@@ -22,7 +22,7 @@ URL: Final = 8192
 STATUSES: Final = ("301", "302", "303", "307", "308")
 NO_URL: Final = 2247
 NO_REGEX: Final = 2261
-_SAFE: Final = "!#$%&'()*+,/:;=?@[]~-._"
+_SAFE: Final = "!#$%&'(),*+/:;=?@[]~-._"
 
 
 class Rewriting:
@@ -115,8 +115,9 @@ class _Rewrite:
         path = parts.path or "/"
         if not path.startswith("/") or parts.scheme not in HTTP:
             raise ActionFailed(NO_URL, "The rewritten URL is not one of http or https.")
-        run.request.target = f"{path}?{parts.query}" if parts.query or "?" in url else path
-        run.request.edited = True
+        target = f"{path}?{parts.query}" if parts.query or "?" in url else path
+        run.request.edited = run.request.edited or target != run.request.target
+        run.request.target = target
 
 
 def _publish(run: "Run", name: str, url: str, matches: list[str]) -> None:
