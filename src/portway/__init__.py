@@ -179,7 +179,7 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 def __getattr__(name: str) -> object:
     """Load a public name on its first use."""
     if name == "__version__":
-        found: object = import_module("portway.agent.options").VERSION
+        found: object = import_module("portway.agent.version").own_version()
     elif name in _MODULE:
         found = getattr(import_module(f"portway.{_MODULE[name]}"), name)
     else:

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from portway.agent.options import (
-    VERSION,
     AgentOptions,
     ClientInfo,
     app_address,
@@ -15,6 +14,7 @@ from portway.agent.options import (
     seconds,
 )
 from portway.agent.upstream import ProxyProtocol
+from portway.agent.version import own_version
 from portway.errors import ConfigError, Error
 from portway.wire.messages import encode
 
@@ -55,7 +55,7 @@ def test_the_user_agent_names_programs_outermost_first_and_ourselves_last() -> N
         client_info=(ClientInfo("my app/x", "1.2.3", "one", "two"), ClientInfo("lib", "4"))
     )
     extra = options.auth("").extra
-    assert extra.user_agent == f"my#app-x/1.2.3 (one; two) lib/4 portway/{VERSION}"
+    assert extra.user_agent == f"my#app-x/1.2.3 (one; two) lib/4 portway/{own_version()}"
     assert extra.client_type == "my app/x"
     assert extra.version == "1.2.3"
 

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
@@ -24,6 +23,7 @@ from portway.agent.resume import Resumption
 from portway.agent.rpc import RPCHandler, RPCMethod
 from portway.agent.termination import TLSTermination, read_termination
 from portway.agent.upstream import ProxyProtocol
+from portway.agent.version import PRODUCT, own_version
 from portway.errors import ConfigError, Error
 from portway.wire.messages import NO_CALLBACK, SECOND, Auth, AuthExtra, Bind, BindExtra, new_opts
 
@@ -31,9 +31,6 @@ HEARTBEAT_INTERVAL = 10.0
 """Seconds between two heartbeats, unless said otherwise."""
 HEARTBEAT_TOLERANCE = 15.0
 """Seconds that the answer to a heartbeat may take, unless said otherwise."""
-
-PRODUCT = "portway"
-VERSION = version(PRODUCT)
 
 Binding = Literal["public", "internal", "kubernetes"]
 Proto = Literal["http", "https", "tcp", "tls"]
@@ -80,9 +77,6 @@ class ClientInfo:
 
 def _token(text: str) -> str:
     return _NOT_TOKEN.sub("#", text.replace("/", "-"))
-
-
-OURSELVES = ClientInfo(PRODUCT, VERSION)
 
 
 def seconds(value: float | timedelta, default: float, what: str) -> float:
@@ -136,7 +130,7 @@ class AgentOptions:
 
         ``leg`` is the number among the sessions of an agent that has several.
         """
-        products = (*self.client_info, OURSELVES)
+        products = (*self.client_info, ClientInfo(PRODUCT, own_version()))
         return Auth(
             client_id=client_id,
             extra=AuthExtra(
