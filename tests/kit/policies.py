@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from textwrap import indent
 
 from portway.edge.policy import Policies, world_of
@@ -10,6 +11,7 @@ from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint
 from portway.edge.view import View
 from portway.model.url import parse_endpoint_url
+from portway.policy.geo import GeoLookup
 from tests.kit.certs import Certs
 from tests.kit.http_edge import AgentStream, HandAgent, Stand, stand
 from tests.kit.pipes import Bell
@@ -18,12 +20,12 @@ from tests.kit.pipes import Bell
 class Ruled:
     """A stand whose endpoints have policies."""
 
-    def __init__(self, made: Stand) -> None:
+    def __init__(self, made: Stand, geo: GeoLookup | None = None) -> None:
         """Take the stand; ``rule`` gives it a policy."""
         self.stand = made
         edge = made.edge
         view = View()
-        self.policies = Policies(edge.registry, edge.now, edge.wall, lambda account: world_of(view, account))
+        self.policies = Policies(edge.registry, edge.now, edge.wall, partial(world_of, view, geo), geo)
 
     async def rule(self, text: str, endpoint: Endpoint | None = None, *, cloud: bool = False) -> None:
         """Let a policy rule over an endpoint from now on."""
@@ -60,10 +62,11 @@ async def ruled(
     *,
     serve: Callable[[AgentStream], None] | None = None,
     certs: Certs | None = None,
+    geo: GeoLookup | None = None,
 ) -> AsyncGenerator[Ruled]:
     """Open an edge whose endpoint http(s)://app.example has this policy."""
     async with stand(serve=serve, certs=certs) as made:
-        found = Ruled(made)
+        found = Ruled(made, geo)
         if text:
             await found.rule(text)
         yield found

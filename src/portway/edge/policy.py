@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from portway.policy.document import Node
     from portway.policy.engine import Policy, Run
     from portway.policy.facts import Facts
+    from portway.policy.geo import GeoLookup
     from portway.policy.phase import Phase
 
 STATES: Final = 10_000
@@ -89,7 +90,7 @@ class Policies:
     wall: "Callable[[], float]"
     world: "Callable[[str], World]"
     """Account → what its policies may ask."""
-    geo: "Callable[[str], object] | None" = None
+    geo: "GeoLookup | None" = None
     random: Random = field(default_factory=SystemRandom)
     _states: "OrderedDict[tuple[str, str], State]" = field(
         default_factory=lambda: OrderedDict[tuple[str, str], State]()
@@ -127,7 +128,7 @@ class Policies:
         return EndpointPolicy(self, compiled, state, text)
 
 
-def world_of(view: "View", account_id: str) -> "World":
+def world_of(view: "View", geo: "GeoLookup | None", account_id: str) -> "World":
     """Return what the policies of an account may ask of the rows that the edge knows."""
     from portway.policy.compiler import World
 
@@ -136,7 +137,7 @@ def world_of(view: "View", account_id: str) -> "World":
         own = isinstance(item, AuthorityItem) and item.account_id == account_id
         return item.pem.encode() if own else None
 
-    return World(authority=authority)
+    return World(geo, authority=authority)
 
 
 def is_empty(text: str) -> bool:

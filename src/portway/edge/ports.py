@@ -7,6 +7,7 @@ log; tests join them to ten-line fakes. All calls are made on the event loop's t
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from portway.model.plan import Plan
@@ -219,6 +220,8 @@ class EdgeConfig:
     """What accounts of a plan may have; a plan that is not named may have everything."""
     proxy_from: tuple[Network, ...] = ()
     """Load balancers: connections from there must begin with a PROXY header."""
+    geoip: tuple[Path, ...] = ()
+    """MaxMind files that say where addresses are."""
     access_events: bool = True
     """Tell of each request and each visitor's connection. False where nobody takes these events: making
     them costs a fifth of what a small request costs."""

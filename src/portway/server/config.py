@@ -55,6 +55,8 @@ class EdgeConfig:
     """What accounts of a plan may have."""
     proxy_from: tuple[Network, ...] = ()
     """Load balancers: visitors' connections from there begin with a PROXY header."""
+    geoip: tuple[Path, ...] = ()
+    """MaxMind files that say where addresses are; without any, policies cannot ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,9 @@ TRUST_FORWARDED = Option(
 PROXY_FROM = Option(
     "proxy_from", BEHAVIOUR, "CIDR,…", "none", parsers.networks,
     "Load balancers: their connections to visitors' ports must begin with a PROXY header.")  # fmt: skip
+GEOIP = Option(
+    "geoip", BEHAVIOUR, "PATH,…", "none", parsers.paths,
+    "MaxMind files (City, ASN) that tell traffic policies where visitors are.")  # fmt: skip
 RESUME_GRACE = Option(
     "resume_grace", BEHAVIOUR, "DURATION", "180s", parsers.duration,
     "How long a name waits for its lost agent. 0 frees it at once.")  # fmt: skip
@@ -199,7 +204,7 @@ OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, LISTEN_HTTP, LISTEN_HTTPS, TCP_PORTS,
     DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS,
-    API_RATE, API_PARALLEL, PROXY_FROM,
+    API_RATE, API_PARALLEL, PROXY_FROM, GEOIP,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
 )  # fmt: skip
 """Every option, in the order of the help text."""
@@ -289,6 +294,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         access_events=settings.value(ACCESS_LOG),
         plans=settings.given(PLAN_LIMITS) or {},
         proxy_from=settings.given(PROXY_FROM) or (),
+        geoip=settings.given(GEOIP) or (),
     )
 
 

@@ -34,6 +34,7 @@ def facts_of(edge: "EdgeConfig") -> Settings:
         tcp_ports=edge.tcp_ports,
         http_port=edge.http_port,
         https_port=edge.https_port,
+        geoip=bool(edge.geoip),
         api_url=str(public_url("http" if local else "https", f"{API_LABEL}.{edge.domain}", edge)),
     )
 

@@ -73,6 +73,11 @@ def networks(text: str) -> tuple[Network, ...]:
     return tuple(found)
 
 
+def paths(text: str) -> tuple[Path, ...]:
+    """Read paths that are separated by commas; "" is none."""
+    return tuple(Path(part.strip()).expanduser() for part in text.split(",") if part.strip())
+
+
 def port(text: str) -> int:
     """Read a port from 1 to 65535."""
     return _port(text.strip(), least=1)

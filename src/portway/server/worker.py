@@ -30,6 +30,7 @@ from portway.edge.certificates import Certificates
 from portway.edge.cloud import CloudEndpoints
 from portway.edge.endpoints import Endpoints, Randomness
 from portway.edge.gateway import Gateway
+from portway.edge.geoip import open_geoip
 from portway.edge.http import HttpVisitor
 from portway.edge.http_watch import watch
 from portway.edge.listener import Door, Edge
@@ -50,6 +51,7 @@ from portway.net.tasks import Tasks
 from portway.net.tls import service_context
 
 if TYPE_CHECKING:
+    from portway.edge.geoip import Lookup
     from portway.edge.ends import Ends
     from portway.edge.ports import CertificatePem, Control, EventSink
     from portway.edge.tls_facts import TlsFacts
@@ -80,6 +82,7 @@ class Worker:
         self.config = EdgeConfig()
         self.tasks = Tasks()
         self.registry = Registry()
+        self._geo: Lookup | None = None
         self.listeners: list[Listener] = []
         self.gateway: Gateway | None = None
         self.claims: LocalClaims | None = None
@@ -107,6 +110,8 @@ class Worker:
             self._close_listeners()
             raise
         self.config = self._make_config()
+        if self.config.geoip:
+            self._geo = open_geoip(self.config.geoip)
 
     def start(
         self,
@@ -130,7 +135,8 @@ class Worker:
         certificates = Certificates(certificate, self.config.domain, control, self.config.limits.certificates)
         context = service_context(certificate.chain, certificate.key)
         ports = TcpPorts(edge, self.config.tcp_listen, certificates)
-        policies = Policies(self.registry, edge.now, edge.wall, partial(world_of, control.view))
+        world = partial(world_of, control.view, self._geo)
+        policies = Policies(self.registry, edge.now, edge.wall, world, self._geo)
         endpoints = Endpoints(
             self.config,
             self.registry,
@@ -275,6 +281,7 @@ class Worker:
             access_events=settings.access_events,
             plans=settings.plans,
             proxy_from=settings.proxy_from,
+            geoip=settings.geoip,
             unreserved_domains=settings.unreserved_domains,
             version=_version(),
             limits=limits,
