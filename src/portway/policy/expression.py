@@ -88,14 +88,23 @@ class Scope(Protocol):
 class Expression:
     """A compiled expression."""
 
-    __slots__ = ("_limits", "_loops", "_program", "looked_up", "names", "phase", "source", "type")
+    __slots__ = (
+        "_activation",
+        "_calls",
+        "_eval",
+        "_limits",
+        "_loops",
+        "looked_up",
+        "names",
+        "source",
+        "type",
+    )
 
     def __init__(
         self, source: str, phase: Phase, program: Any, made: Rewritten, limits: PolicyLimits
     ) -> None:
         """Take the program and what is known of it."""
         self.source = source
-        self.phase = phase
         self.names = tuple(sorted(made.names))
         """Variables whose values it needs."""
         self.looked_up = frozenset(made.looked_up)
@@ -104,7 +113,9 @@ class Expression:
         """``bool``, ``string``, …, or ``dyn`` where that shows only when it runs."""
         self._limits = limits
         self._loops = made.loops
-        self._program = program
+        self._calls = made.calls
+        self._activation = _environment(phase).Activation
+        self._eval = program.eval
 
     def __repr__(self) -> str:
         """Show the source."""
@@ -124,11 +135,15 @@ class Expression:
                 pass  # the evaluator says so where it matters
         if self._loops and weigh(values) > self._limits.loop_input:
             raise EvaluationError(f"it loops over more than {self._limits.loop_input} bytes")
-        enter(scope, self._limits.work)
+        if self._calls:
+            enter(scope, self._limits.work)
         try:
-            result = self._program.eval(_environment(self.phase).Activation(values))
-            if result.type() == _runtime().Type.ERROR:
-                raise EvaluationError(_said(str(result.value())))
+            result = self._eval(self._activation(values))
+            value = result.value()
+            if value is True or value is False:  # what conditions are
+                return value
+            if result.type().name() == "ERROR":
+                raise EvaluationError(_said(str(value)))
             return _plain(result.plain_value())
         except RuntimeError as error:
             raise EvaluationError(_said(str(error))) from error

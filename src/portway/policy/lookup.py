@@ -6,7 +6,6 @@ empty list. Bytes that are no UTF-8 are read as Latin-1, which has a character f
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
@@ -140,6 +139,9 @@ def _set(cookie: dict[str, object], others: dict[str, object], key: str, value: 
 
 def http_date(value: str) -> datetime | None:
     """Return the time of an HTTP date, or None if it is none."""
+    # Half of the imports of this package, for what few policies ask.
+    from email.utils import parsedate_to_datetime
+
     try:
         found = parsedate_to_datetime(value.replace("-", " ") if "," in value else value)
     except (ValueError, TypeError, OverflowError):

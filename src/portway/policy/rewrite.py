@@ -23,6 +23,7 @@ the position that it came from, so that errors of the evaluator point at what wa
 import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from portway.policy.functions import functions
@@ -71,6 +72,8 @@ class Rewritten:
     looked_up: set[str] = field(default_factory=lambda: set[str]())
     """Variables that calls look at: no value is needed, but the phase must have them."""
 
+    calls: bool = False
+    """It calls functions of ours, which must know what is looked at."""
     loops: bool = False
     """Something in it may happen many times."""
 
@@ -123,6 +126,7 @@ class _Rewriter:
     # -- text
 
     def _say(self, text: str, at: int) -> None:
+        self.made.calls = self.made.calls or text.startswith(("portway_", "string(portway_"))
         self.made.chunks.append((text, at))
 
     def _around(self, node: Syntax, children: Sequence[Syntax] | None = None) -> None:
@@ -248,8 +252,10 @@ class _Rewriter:
         if node.name == "has":
             self._has(node)
             return
-        if node.name not in STANDARD and not _exists(node.name, self._phase, method=False):
-            raise SyntaxFault(self._no_function(node.name, method=False), node.start)
+        if node.name not in STANDARD:
+            if not _exists(node.name, self._phase, method=False):
+                raise SyntaxFault(self._no_function(node.name, method=False), node.start)
+            self.made.calls = True
         if node.name == "matches" and len(node.children) == 2:
             self._matches(node.children[0], node.children[1], node)
             return
@@ -268,6 +274,7 @@ class _Rewriter:
             if full == "secrets.get":
                 raise SyntaxFault("secrets.get is not supported by this service yet", node.start)
             if _exists(full, self._phase, method=False):
+                self.made.calls = True
                 self._around(node, arguments)
                 return
             if words[0] not in ROOTS and len(words) == 1 and _is_namespace(words[0]):
@@ -278,8 +285,10 @@ class _Rewriter:
         if node.name == "matches" and len(arguments) == 1:
             self._matches(operand, arguments[0], node)
             return
-        if node.name not in STANDARD and not _exists(node.name, self._phase, method=True):
-            raise SyntaxFault(self._no_function(node.name, method=True), operand.end)
+        if node.name not in STANDARD:
+            if not _exists(node.name, self._phase, method=True):
+                raise SyntaxFault(self._no_function(node.name, method=True), operand.end)
+            self.made.calls = True
         self._around(node)
 
     def _matches(self, text: Syntax, pattern: Syntax, node: Syntax) -> None:
@@ -394,6 +403,7 @@ def _check_pattern(literal: str, at: int) -> None:
         raise SyntaxFault(f"not a regular expression of RE2: {error}", at) from error
 
 
+@lru_cache(maxsize=1000)
 def _exists(name: str, phase: Phase, *, method: bool) -> bool:
     return any(
         each.name == name

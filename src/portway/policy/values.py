@@ -26,19 +26,19 @@ _NOTHING: Final = Geo()
 
 def value_of(name: str, scope: Scope) -> object:
     """Return the value of a variable. Raises Absent."""
-    if name.startswith(("conn.geo.", "conn.client_ip.", "conn.server_ip.")):
-        return _geographic(name, scope)
-    if name == "actions":
-        return {"ngrok": scope.facts.results}
-    if name in LENIENT_MAPS:
-        return whole(name, scope.facts)
     getter = getters().get(name)
     if getter is None:
-        raise Absent
+        return _other(name, scope)
     value = getter(scope.facts)
     if value is None:
         raise Absent
     return value
+
+
+def _other(name: str, scope: Scope) -> object:
+    if name == "actions":
+        return {"ngrok": scope.facts.results}
+    return whole(name, scope.facts) if name in LENIENT_MAPS else _geographic(name, scope)
 
 
 def moment(seconds: float | None) -> datetime | None:
