@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from portway.cli.main import COMMANDS, cli, run
+from portway.cli.main import COMMANDS, HIDDEN, cli, run
 from portway.errors import Error
 
 
@@ -13,7 +13,7 @@ def test_help_lists_every_command_and_teaches(capsys: pytest.CaptureFixture[str]
     assert run(["--help"]) == 0
     text = capsys.readouterr().out
     for name in COMMANDS:
-        assert f"\n  {name} " in text
+        assert (f"\n  {name} " in text) == (name not in HIDDEN)
     assert "portway http 8080" in text
     assert "PORTWAY_AUTHTOKEN" in text
 

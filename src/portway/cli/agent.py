@@ -1,315 +1,179 @@
-"""`portway http`, `portway tcp`, `portway tls`: one endpoint from the command line.
+"""`portway http`, `tcp`, `tls`, `start` and `tunnel`: endpoints from the command line and from files."""
 
-On a terminal the status screen is shown; otherwise one log line per happening is written.
-Ctrl+C and SIGTERM take the endpoint offline, let running connections finish and end with 0; a second one
-cuts them.
-"""
-
-import asyncio
-import contextlib
-import math
-import os
-import signal
-import ssl
-import sys
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from portway.cli import remote
-from portway.cli.output import FORMATS, LEVELS, LogLines, PatientSink
-from portway.errors import ConfigError, NotConnected
+from portway.cli import flags
+from portway.cli.flags import FILE, AgentCommand
+from portway.errors import ConfigError, Error
 
 if TYPE_CHECKING:
-    from portway.agent.agent import Agent
-    from portway.agent.forwarder import EndpointForwarder
-    from portway.agent.resume import Resumption
-    from portway.cli.console import Screen
-    from portway.cli.watch import Watcher
+    from portway.agent.config.model import Config, EndpointConfig
 
-REDRAW = 0.25
-"""Seconds between two pictures of the status screen."""
-
-DRAIN = 10.0
-"""Seconds that running connections may take when the agent is told to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line said, checked and in one piece."""
-
-    proto: Literal["http", "tcp", "tls"]
-    address: str
-    url: str
-    authtoken: str | None
-    connect_url: str | None
-    connect_cas: str | None
-    proxy_url: str | None
-    name: str
-    description: str
-    metadata: str
-    pooling_enabled: bool
-    upstream_proxy_protocol: str | None
-    upstream_tls_verify: bool
-    upstream_tls_verify_cas: Path | None
-    log: str | None
-    log_format: str
-    log_level: str
-
-
-def _shared(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that http, tcp and tls have in common, in the order of their help."""
-    options = [
-        click.option("--url", default="", help="Public URL to ask for; empty means a random one."),
-        click.option("--authtoken", metavar="TOKEN", help="Authtoken.  [PORTWAY_AUTHTOKEN, NGROK_AUTHTOKEN]"),
-        click.option(
-            "--connect-url", metavar="HOST:PORT", help="Address of the service.  [PORTWAY_CONNECT_URL]"
-        ),
-        click.option(
-            "--connect-cas",
-            metavar="FILE",
-            help="CA certificates of the service: a PEM file, or `host` for those of this machine.  "
-            "[PORTWAY_CONNECT_CAS]",
-        ),
-        click.option(
-            "--proxy-url",
-            metavar="URL",
-            help="Proxy on the way to the service: http, https or socks5://[user:password@]host[:port]; "
-            '"" means none.  [PORTWAY_PROXY_URL, http_proxy]',
-        ),
-        click.option("--name", default="", help="Name of the endpoint."),
-        click.option("--description", default="", help="What the endpoint is for; at most 255 characters."),
-        click.option("--metadata", default="", help="Text of your own, at most 4096 bytes."),
-        click.option(
-            "--pooling-enabled", is_flag=True, help="Share the URL with other endpoints that say so."
-        ),
-        click.option(
-            "--upstream-proxy-protocol",
-            type=click.Choice(["1", "2"]),
-            help="Tell the upstream the visitor's address by a PROXY header.",
-        ),
-        click.option(
-            "--upstream-tls-verify/--no-upstream-tls-verify",
-            default=False,
-            help="Verify the certificate of an https or tls upstream.",
-        ),
-        click.option(
-            "--upstream-tls-verify-cas",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="CA certificates for that, a PEM file.",
-        ),
-        click.option("--log", metavar="stdout|stderr|false|FILE", help="Where log lines go."),
-        click.option("--log-format", type=click.Choice(FORMATS), default="term", show_default=True),
-        click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+URL = flags.current("--url", "URL", "Public URL to ask for; empty means a random one.", default="")
 
 
 @click.command(
+    cls=AgentCommand,
     short_help="Put a local HTTP service on a public URL.",
     epilog="""\b
 Examples:
   portway http 8080
   portway http 8080 --url http://app.portway.localhost
-  portway http https://192.168.1.7:8443 --upstream-tls-verify""",
+  portway http https://192.168.1.7:8443 --upstream-tls-verify
+  portway http file:///srv/site
+  portway http 8080 --traffic-policy-file policy.yml --qr""",
 )
 @click.argument("address", default="80")
-@_shared
-def http(**values: object) -> None:
+@URL
+@flags.ENDPOINT
+@click.option("--upstream-protocol", type=click.Choice(["http1", "http2"]), help="What the upstream speaks.")
+@flags.UPSTREAM_TLS
+@flags.switch("inspect", "Record the traffic for inspection.", default=True)
+@flags.SESSION
+@flags.NAMES
+@flags.HTTP_MODULES
+def http(**values: Any) -> None:
     """Put a local HTTP service on a public https (or http) URL.
 
-    ADDRESS is a port, host:port, or an http:// or https:// URL. [default: 80]
+    ADDRESS is a port, host:port, an http:// or https:// URL, or file:///folder, whose files are
+    served. [default: 80]
     """
     _main("http", values)
 
 
 @click.command(
+    cls=AgentCommand,
     short_help="Put a local TCP service on a public address.",
     epilog="""\b
 Examples:
   portway tcp 22
-  portway tcp 192.168.1.2:5432 --url tcp://localhost:20011""",
+  portway tcp 192.168.1.2:5432 --url tcp://localhost:20011
+  portway tcp 22 --cidr-allow 192.0.2.0/24""",
 )
 @click.argument("address")
-@_shared
-@click.option("--remote-addr", default="", metavar="HOST:PORT", help="Deprecated: --url tcp://HOST:PORT.")
-def tcp(remote_addr: str, **values: object) -> None:
+@URL
+@flags.ENDPOINT
+@flags.NETWORKS
+@flags.UPSTREAM_TLS
+@flags.SESSION
+@flags.deprecated("--remote-addr", "--url tcp://HOST:PORT", metavar="HOST:PORT")
+def tcp(**values: Any) -> None:
     """Put any local TCP service on a public address.
 
     ADDRESS is a port, host:port, or a tcp:// or tls:// URL. A fixed public address must be reserved
     for your account.
     """
-    if remote_addr:
-        if values["url"]:
-            raise click.UsageError("--remote-addr and --url name the same thing; give --url alone")
-        click.echo(f"--remote-addr is deprecated; say --url tcp://{remote_addr}", err=True)
-        values["url"] = f"tcp://{remote_addr}"
     _main("tcp", values)
 
 
 @click.command(
+    cls=AgentCommand,
     short_help="Put a local TLS service on a public name.",
     epilog="""\b
 Examples:
   portway tls 443
-  portway tls 8443 --url tls://db.portway.localhost""",
+  portway tls 8443 --url tls://db.portway.localhost
+  portway tls 5432 --url tls://db.portway.localhost --crt db.crt --key db.key""",
 )
 @click.argument("address")
-@_shared
-def tls(**values: object) -> None:
+@URL
+@click.option("--crt", type=FILE, help="Certificate with which this agent ends visitors' TLS.")
+@click.option("--key", type=FILE, help="Its private key.")
+@click.option("--mutual-tls-cas", type=FILE, help="Let in visitors with a certificate of these CAs alone.")
+@flags.ENDPOINT
+@flags.NETWORKS
+@flags.UPSTREAM_TLS
+@flags.SESSION
+@flags.NAMES
+@flags.deprecated(
+    "--terminate-at",
+    "--crt and --key end TLS at the agent, a traffic policy at the service",
+    type=click.Choice(["edge", "agent", "upstream"]),
+)
+def tls(**values: Any) -> None:
     """Put a local TLS service on a public name; the bytes pass through encrypted.
 
-    ADDRESS is a port, host:port, or a tcp:// or tls:// URL.
+    ADDRESS is a port, host:port, or a tcp:// or tls:// URL. With --crt and --key this agent ends TLS,
+    and the upstream gets plain bytes (tls:// encrypts them again).
     """
     _main("tls", values)
 
 
-def _main(proto: str, values: dict[str, object]) -> None:
-    from portway.net.loop import run
+@click.command(
+    cls=AgentCommand,
+    short_help="Start endpoints of the configuration file.",
+    epilog="""\b
+Examples:
+  portway start shop db
+  portway start --all
+  portway start --all --config ~/.config/ngrok/ngrok.yml""",
+)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "everything", is_flag=True, help="Start everything that the files name.")
+@click.option("--none", "nothing", is_flag=True, help="Connect, and start nothing.")
+@flags.switch("qr", "Show the URLs as QR codes, too.")
+@flags.SESSION
+def start(names: tuple[str, ...], everything: bool, nothing: bool, **values: Any) -> None:
+    """Start endpoints and tunnels that the configuration files name."""
+    from portway.agent.config.files import load
+    from portway.cli import session
 
-    options = Options(proto=proto, **values)  # pyright: ignore[reportArgumentType] -- click has checked them
-    again = run(_run(options))
-    if again is not None:
-        remote.run_again(again)
-
-
-async def _run(options: Options) -> "Resumption | None":
-    """Serve until the end; return what to begin again with if the service has asked for a restart."""
-    from portway import Agent, __version__
-    from portway.cli.status import Status
-    from portway.cli.watch import Watcher
-    from portway.net.tasks import Tasks
-
-    async with contextlib.AsyncExitStack() as stack:
-        screen_wanted = options.log in (None, "false") and sys.stdout.isatty()
-        lines = _log_lines(options, screen_wanted, stack)
-        watcher = Watcher(Status(version=__version__, http=options.proto == "http"), lines)
-        stack.enter_context(watcher.taking_records())
-        commands = remote.Remote(watcher)
-        agent = Agent(
-            authtoken=options.authtoken,
-            connect_url=options.connect_url,
-            connect_cas=options.connect_cas,
-            proxy_url=options.proxy_url,
-            event_handlers=[watcher],
-            rpc_handler=commands,
-            rpc_unsupported=commands.unsupported(),
-            resume=remote.handed_on(),
-        )
-        tasks = await stack.enter_async_context(Tasks())
-        watcher.status.connect_url = agent.connect_url
-        if screen_wanted:
-            screen = stack.enter_context(_screen(watcher))
-            tasks.start(_redraw(screen), name="redraw")
-        try:
-            async with agent, _stopped_by_signals(watcher):
-                forwarder = await _online(agent, options)
-                watcher.started(options.name, str(forwarder.upstream_url), str(forwarder.url))
-                await _served(agent, forwarder)
-        except asyncio.CancelledError:
-            watcher.ended()
-        except NotConnected:
-            if not commands.asked:
-                raise
-        if commands.asked:
-            watcher.ended()
-        return commands.resumption
+    if bool(names) + everything + nothing != 1:
+        raise click.UsageError("say which to start: NAME…, --all, or --none")
+    config = load(values["config"])
+    chosen = [] if nothing else pick(config, tuple(config.endpoints) if everything else names)
+    session.run(session.Plan(values, config.settings, chosen, idle=nothing))
 
 
-async def _served(agent: "Agent", forwarder: "EndpointForwarder") -> None:
-    """Wait for the endpoint's end. When a signal ends it, let running connections finish; again, cut them."""
-    try:
-        await forwarder.wait()
-    except asyncio.CancelledError:
-        await agent.disconnect(drain=DRAIN)
-        raise
+def pick(config: "Config", names: tuple[str, ...]) -> "list[EndpointConfig]":
+    """Return the endpoints of these names. Raises ConfigError, naming those that there are."""
+    known = ", ".join(sorted(config.endpoints)) or "none"
+    where = ", ".join(map(str, config.files)) or "no configuration file; see `portway config check`"
+    for name in names:
+        if name in config.labelled:
+            raise _no_edges(f"the tunnel {name!r}")
+        if name not in config.endpoints:
+            raise ConfigError(f"there is no endpoint {name!r} in {where}; there are: {known}")
+    if not names:
+        raise ConfigError(f"there is nothing to start in {where}")
+    return [endpoint for name in dict.fromkeys(names) for endpoint in config.endpoints[name]]
 
 
-async def _redraw(screen: "Screen") -> None:
-    while True:
-        await asyncio.sleep(REDRAW)
-        screen.refresh()
+@click.command(cls=AgentCommand, hidden=True, short_help="Start a labelled tunnel of an edge.")
+@click.argument("address")
+@flags.current("--label", "K=V", "Label of the edge's backend.", multiple=True)
+@flags.switch("inspect", "Record the traffic for inspection.", default=True)
+@click.option("--crt", type=FILE, help="Certificate with which this agent ends visitors' TLS.")
+@click.option("--key", type=FILE, help="Its private key.")
+@flags.current("--metadata", "TEXT", "Text of your own, at most 4096 bytes.")
+@click.option("--upstream-protocol", type=click.Choice(["http1", "http2"]), help="What the upstream speaks.")
+@flags.deprecated("--app-protocol", "--upstream-protocol", type=click.Choice(["http1", "http2"]))
+@flags.SESSION
+def tunnel(label: tuple[str, ...], **_: Any) -> None:
+    """Start a labelled tunnel, which an edge of the service uses. There are no edges in this version."""
+    if not label:
+        raise Error("a labelled tunnel needs at least one --label KEY=VALUE", 357)
+    for each in label:
+        if not all(each.partition("=")):
+            raise Error(f"--label {each}: write it KEY=VALUE", 357)
+    raise _no_edges("a labelled tunnel")
 
 
-async def _online(agent: "Agent", options: Options) -> "EndpointForwarder":
-    """Connect, however long the service takes to be there, and put the endpoint online."""
-    from portway import Upstream
-
-    upstream = Upstream(
-        options.address,
-        proxy_protocol=options.upstream_proxy_protocol,
-        tls_context=_upstream_tls(options),
-    )
-    await agent.connect(timeout=math.inf)
-    return await agent.forward(
-        upstream,
-        url=options.url,
-        proto=None if options.proto == "http" else options.proto,
-        name=options.name,
-        description=options.description,
-        metadata=options.metadata,
-        pooling_enabled=options.pooling_enabled,
+def _no_edges(what: str) -> Error:
+    return Error(
+        f"{what} belongs to an edge, and this version of the service has none: give it a --url of its own",
+        395,
     )
 
 
-def _upstream_tls(options: Options) -> ssl.SSLContext:
-    """Verification is off unless asked for: the upstream is the user's own machine."""
-    if options.upstream_tls_verify or options.upstream_tls_verify_cas:
-        cas = options.upstream_tls_verify_cas
-        return ssl.create_default_context(cafile=str(cas) if cas else None)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+def _main(proto: Literal["http", "tcp", "tls"], values: Mapping[str, Any]) -> None:
+    """Run one endpoint of the command line."""
+    from portway.agent.config.files import load
+    from portway.cli import session
+    from portway.cli.endpoints import from_flags
 
-
-def _log_lines(options: Options, screen: bool, stack: contextlib.AsyncExitStack) -> LogLines | None:
-    """Choose where log lines go: with a screen nowhere unless told, else to standard output."""
-    target = options.log or ("false" if screen else "stdout")
-    if target == "false":
-        return None
-    if target in ("stdout", "stderr"):
-        descriptor = 1 if target == "stdout" else 2
-    else:
-        try:
-            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise ConfigError(f"--log: cannot write {target}: {error.strerror}") from error
-        stack.callback(os.close, descriptor)
-    sink = PatientSink(descriptor)
-    stack.callback(sink.close)
-    form = options.log_format
-    if form == "term" and not sink.isatty():
-        form = "logfmt"
-    return LogLines(sink, form, options.log_level, lambda: datetime.now(UTC))
-
-
-def _screen(watcher: "Watcher") -> "Screen":
-    from portway.cli.console import Screen
-
-    return Screen(watcher.status, watcher.clock, 1)
-
-
-@contextlib.asynccontextmanager
-async def _stopped_by_signals(watcher: "Watcher") -> AsyncGenerator[None]:
-    """Let Ctrl+C and SIGTERM cancel what is inside, once: it ends in order, by its own clean-up."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-
-    def stop() -> None:
-        watcher.stopping = True
-        task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+    config = load(values["config"])
+    session.run(session.Plan(values, config.settings, from_flags(proto, values)))

@@ -18,13 +18,24 @@ COMMANDS = {
     "http": ("portway.cli.agent:http", "Put a local HTTP service on a public http or https URL."),
     "tcp": ("portway.cli.agent:tcp", "Put a local TCP service on a public address."),
     "tls": ("portway.cli.agent:tls", "Put a local TLS service on a public name, untouched."),
+    "start": ("portway.cli.agent:start", "Start endpoints of the configuration file."),
+    "tunnel": ("portway.cli.agent:tunnel", "Start a labelled tunnel of an edge."),
+    "config": ("portway.cli.config:config", "Look after the agent's configuration file."),
+    "diagnose": ("portway.cli.diagnose:diagnose", "Find out where the way to the service breaks."),
+    "service": ("portway.cli.service:service", "Run the agent as a service of the system."),
     "serve": ("portway.cli.serve:serve", "Run the service that agents and visitors connect to."),
     "policy": ("portway.cli.policy:policy", "Check traffic policies, and try what they would do."),
     "api": ("portway.cli.api:api", "Call the control API of a service."),
     "admin": ("portway.cli.admin:admin", "Manage the accounts of a service and what they have."),
+    "completion": ("portway.cli.completion:completion", "Print the completion script of a shell."),
+    "update": ("portway.cli.about:update", "Say how this installation is updated."),
+    "credits": ("portway.cli.about:credits_", "Name what portway is made of, and the licences."),
     "version": ("portway.cli.main:version", "Print the version."),
 }
 """Command → (where it lives, its one line of help): help is shown without importing anything."""
+
+HIDDEN = frozenset({"tunnel"})
+"""Commands that work and are not in the help."""
 
 EPILOG = """\b
 Examples:
@@ -33,6 +44,8 @@ Examples:
   portway http 8080 --url http://   the same, plain http
   portway tcp 22                    public TCP address for localhost:22
   portway tls 443 --url tls://a.example.com
+  portway http file:///srv/site     the files of a folder
+  portway start --all               everything that the configuration file names
 
 An agent that is told nothing finds the service of the same user on the same machine.
 Elsewhere say --connect-url, --connect-cas and --authtoken, or set
@@ -59,14 +72,15 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands from the table alone."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items() if name not in HIDDEN])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; for a wrong word say which commands there are."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"there is no command {args[0]!r}; commands: {', '.join(COMMANDS)}", ctx)
+            known = [name for name in COMMANDS if name not in HIDDEN]
+            raise click.UsageError(f"there is no command {args[0]!r}; commands: {', '.join(known)}", ctx)
         return super().resolve_command(ctx, args)
 
 

@@ -24,6 +24,8 @@ HANDED_ON: Final = "PORTWAY_HANDED_ON"
 NO_UPDATES: Final = "it is updated by whoever installed it"
 NO_RESTARTS: Final = "this system cannot run a program in the place of another"
 
+UNMANAGED: Final = "remote management is off in its configuration"
+
 LIMIT: Final = 1 << 24
 """Bytes that may be handed on."""
 
@@ -54,6 +56,11 @@ class Remote:
         if os.name != "posix":
             never["RestartAgent"] = NO_RESTARTS
         return never
+
+
+def unmanaged() -> "Mapping[RPCMethod, str]":
+    """Return why nothing is done, where the configuration says so."""
+    return dict.fromkeys(("StopAgent", "RestartAgent", "UpdateAgent"), UNMANAGED)
 
 
 def run_again(resumption: "Resumption") -> None:

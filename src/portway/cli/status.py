@@ -69,6 +69,7 @@ class Status:
     opened: int = 0
     closed: int = 0
     http: bool = False
+    qr: bool = False
     requests: deque[Request] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     rate: Rate = field(default_factory=Rate)
     durations: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_DURATIONS))

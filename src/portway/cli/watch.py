@@ -1,5 +1,6 @@
 """From the agent's events to log lines and to the numbers of the status screen."""
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -20,6 +21,8 @@ class Watcher:
     lines: LogLines | None
     clock: Callable[[], float] = time.monotonic
     stopping: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the agent has disconnected for good."""
     _seen: bool = field(default=False, init=False)
 
     def __call__(self, event: events.Event) -> None:
@@ -54,6 +57,8 @@ class Watcher:
                 pass
 
     def _disconnected(self, event: events.AgentDisconnected) -> None:
+        if event.error is None:
+            self.over.set()
         if event.error is None or self.stopping:
             return  # the end that was asked for
         reason = one_line(event.error)
@@ -81,7 +86,13 @@ class Watcher:
     def started(self, name: str, upstream: str, url: str) -> None:
         """The endpoint is online."""
         self.status.forwarding.append((url, upstream))
-        self._log("info", "started tunnel", name=name or "command_line", addr=upstream, url=url)
+        self._log("info", "started tunnel", name=name, addr=upstream, url=url)
+
+    def lost(self, url: str, error: Exception) -> None:
+        """The service has taken an endpoint away."""
+        self.status.forwarding = [each for each in self.status.forwarding if each[0] != url]
+        self.status.messages.append(f"{url} has ended: {one_line(error)}")
+        self._log("error", "endpoint ended", url=url, err=one_line(error))
 
     def told(self, method: str) -> None:
         """The service has told the agent to stop or to restart, and it will."""

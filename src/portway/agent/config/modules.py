@@ -5,6 +5,7 @@ accept is refused here, with the service's code where it has one; all else is th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import cast
 
@@ -28,9 +29,14 @@ def basic_auth(pairs: Sequence[str]) -> Module:
 
 
 def ip_restriction(allow: Sequence[str], deny: Sequence[str]) -> Module:
-    """Networks whose visitors may or may not come in. Raises Error 393."""
+    """Networks whose visitors may or may not come in. Raises Error 362, 393."""
     if deny and not allow:
         raise Error("networks are denied and none is allowed: nobody could come in; allow some", 393)
+    for network in (*allow, *deny):
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            raise Error(f"{network[:80]!r} is no network such as 10.0.0.0/8", 362) from None
     return {"IPRestriction": _lists(allow_cidrs=allow, deny_cidrs=deny)} if allow else {}
 
 

@@ -1,0 +1,224 @@
+"""The agent of a command: made from flags, variables and files, put online, watched until its end.
+
+A flag goes before its variable, the variable before the files. On a terminal the status screen is shown;
+otherwise one log line per happening is written. Ctrl+C and SIGTERM take the endpoints offline, let running
+connections finish and end with 0; a second one cuts them.
+"""
+
+import asyncio
+import contextlib
+import math
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from portway.cli import remote
+from portway.cli.endpoints import COMMAND_LINE, put_online
+from portway.cli.output import LogLines, PatientSink
+from portway.errors import ConfigError, NotConnected
+
+if TYPE_CHECKING:
+    from portway.agent.agent import Agent
+    from portway.agent.config.model import EndpointConfig, Settings
+    from portway.agent.forwarder import EndpointForwarder
+    from portway.agent.options import AgentKeywords
+    from portway.agent.resume import Resumption
+    from portway.cli.console import Screen
+    from portway.cli.watch import Watcher
+
+REDRAW: Final = 0.25
+"""Seconds between two pictures of the status screen."""
+
+DRAIN: Final = 10.0
+"""Seconds that running connections may take when the agent is told to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a command is to do."""
+
+    flags: Mapping[str, Any]
+    settings: "Settings"
+    endpoints: "Sequence[EndpointConfig]"
+    idle: bool = False
+    """Stay connected although there is no endpoint."""
+
+
+def run(plan: Plan) -> None:
+    """Serve until the end. Raises PortwayError."""
+    from portway.net.loop import run as run_loop
+
+    again = run_loop(_run(plan))
+    if again is not None:
+        remote.run_again(again)
+
+
+def agent_options(
+    flags: Mapping[str, Any], settings: "Settings", environ: Mapping[str, str] | None = None
+) -> "AgentKeywords":
+    """Return what an agent is told: the flag, else nothing where a variable says it, else the file's."""
+    env = os.environ if environ is None else environ
+
+    def said(name: str, *variables: str) -> str | None:
+        if flags.get(name) is not None:
+            return str(flags[name])
+        if any(env.get(variable) for variable in variables):
+            return None  # the agent looks there itself
+        value = getattr(settings, name)
+        return None if value is None else str(value)
+
+    cas = said("connect_cas", "PORTWAY_CONNECT_CAS")
+    options: AgentKeywords = {
+        "authtoken": said("authtoken", "PORTWAY_AUTHTOKEN", "NGROK_AUTHTOKEN") or None,
+        "connect_url": said("connect_url", "PORTWAY_CONNECT_URL") or None,
+        "connect_cas": None if cas == "trusted" else cas,
+        "proxy_url": said("proxy_url", "PORTWAY_PROXY_URL", "http_proxy"),
+        "metadata": str(flags.get("session_metadata") or settings.metadata or ""),
+    }
+    if settings.heartbeat_interval is not None:
+        options["heartbeat_interval"] = settings.heartbeat_interval
+    if settings.heartbeat_tolerance is not None:
+        options["heartbeat_tolerance"] = settings.heartbeat_tolerance
+    return options
+
+
+async def _run(plan: Plan) -> "Resumption | None":
+    """Serve until the end; return what to begin again with if the service has asked for a restart."""
+    from portway import Agent, __version__
+    from portway.cli.status import Status
+    from portway.cli.watch import Watcher
+    from portway.net.tasks import Tasks
+
+    async with contextlib.AsyncExitStack() as stack:
+        screen_wanted = wants_screen(plan.flags, plan.settings, sys.stdout.isatty())
+        lines = _log_lines(plan, screen_wanted, stack)
+        http = any(each.proto == "http" for each in plan.endpoints)
+        watcher = Watcher(Status(version=__version__, http=http), lines)
+        stack.enter_context(watcher.taking_records())
+        managed = plan.settings.remote_management is not False
+        commands = remote.Remote(watcher)
+        options = agent_options(plan.flags, plan.settings)
+        options["event_handlers"] = [watcher]
+        options["rpc_handler"] = commands
+        options["rpc_unsupported"] = commands.unsupported() if managed else remote.unmanaged()
+        options["resume"] = remote.handed_on()
+        agent = Agent(**options)
+        tasks = await stack.enter_async_context(Tasks())
+        watcher.status.connect_url = agent.connect_url
+        watcher.status.qr = bool(plan.flags.get("qr"))
+        if screen_wanted:
+            screen = stack.enter_context(_screen(watcher))
+            tasks.start(_redraw(screen), name="redraw")
+        try:
+            async with agent, _stopped_by_signals(watcher):
+                await agent.connect(timeout=math.inf)
+                forwarders = [await _online(agent, each, watcher) for each in plan.endpoints]
+                if watcher.status.qr and not screen_wanted:
+                    _print_codes(forwarders)
+                await _served(agent, forwarders, watcher, idle=plan.idle)
+        except asyncio.CancelledError:
+            watcher.ended()
+        except NotConnected:
+            if not commands.asked:
+                raise
+        if commands.asked:
+            watcher.ended()
+        return commands.resumption
+
+
+async def _online(agent: "Agent", endpoint: "EndpointConfig", watcher: "Watcher") -> "EndpointForwarder":
+    """Put an endpoint online, and say so."""
+    forwarder = await put_online(agent, endpoint)
+    watcher.started(endpoint.name or COMMAND_LINE, str(forwarder.upstream_url), str(forwarder.url))
+    return forwarder
+
+
+def _print_codes(forwarders: "Sequence[EndpointForwarder]") -> None:
+    from portway.cli.qr import code
+
+    for forwarder in forwarders:
+        sys.stderr.write("\n".join(["", *code(str(forwarder.url)), str(forwarder.url), ""]))
+    sys.stderr.flush()
+
+
+async def _served(
+    agent: "Agent", forwarders: "Sequence[EndpointForwarder]", watcher: "Watcher", *, idle: bool
+) -> None:
+    """Wait until all endpoints have ended. When a signal ends them, let running connections finish."""
+    try:
+        for forwarder in forwarders:
+            await forwarder.wait()
+            if forwarder.error is not None and not watcher.stopping:
+                watcher.lost(str(forwarder.url), forwarder.error)
+        if idle:
+            await watcher.over.wait()
+    except asyncio.CancelledError:
+        await agent.disconnect(drain=DRAIN)
+        raise
+
+
+async def _redraw(screen: "Screen") -> None:
+    while True:
+        await asyncio.sleep(REDRAW)
+        screen.refresh()
+
+
+def wants_screen(flags: Mapping[str, Any], settings: "Settings", terminal: bool) -> bool:
+    """Tell whether the status screen is shown: on a terminal, unless log lines go there or it is off."""
+    ui = settings.console_ui or "iftty"
+    log = flags.get("log") or settings.log
+    return terminal and ui != "false" and log in (None, "false")
+
+
+def _log_lines(plan: Plan, screen: bool, stack: contextlib.AsyncExitStack) -> LogLines | None:
+    """Choose where log lines go: with a screen nowhere unless told, else to standard output."""
+    flags, settings = plan.flags, plan.settings
+    target = flags.get("log") or settings.log
+    if target is None or (target == "false" and not flags.get("log") and not screen):
+        target = "false" if screen else "stdout"
+    if target == "false":
+        return None
+    if target in ("stdout", "stderr"):
+        descriptor = 1 if target == "stdout" else 2
+    else:
+        try:
+            descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise ConfigError(f"--log: cannot write {target}: {error.strerror}") from error
+        stack.callback(os.close, descriptor)
+    sink = PatientSink(descriptor)
+    stack.callback(sink.close)
+    form = flags.get("log_format") or settings.log_format or "term"
+    if form == "term" and not sink.isatty():
+        form = "logfmt"
+    level = flags.get("log_level") or settings.log_level or "info"
+    return LogLines(sink, form, level, lambda: datetime.now(UTC))
+
+
+def _screen(watcher: "Watcher") -> "Screen":
+    from portway.cli.console import Screen
+
+    return Screen(watcher.status, watcher.clock, 1)
+
+
+@contextlib.asynccontextmanager
+async def _stopped_by_signals(watcher: "Watcher") -> AsyncGenerator[None]:
+    """Let Ctrl+C and SIGTERM cancel what is inside: it ends in order, by its own clean-up."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def stop() -> None:
+        watcher.stopping = True
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
