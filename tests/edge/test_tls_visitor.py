@@ -179,7 +179,7 @@ async def test_an_agent_that_is_too_busy_is_asked_once_and_another_serves() -> N
         service.connected("good2") as free,
     ):
         busy.takes = False
-        opts = {"URL": URL, "TLSTermination": {}}
+        opts: dict[str, Any] = {"URL": URL, "TLSTermination": {}}
         for agent in (busy, free):
             assert (await agent.bind("tls", opts, PoolingEnabled=True))["Error"] == ""
         for _ in range(4):
