@@ -36,6 +36,8 @@ _SIGNATURE_ALGORITHMS = 13
 _ALPN = 16
 _SUPPORTED_VERSIONS = 43
 _MAX_NAME = 253
+_GREASE = frozenset(range(0x0A0A, 0x10000, 0x1010))
+"""Numbers that mean nothing (RFC 8701)."""
 _JA4_VERSIONS = {0x0301: "10", 0x0302: "11", 0x0303: "12", 0x0304: "13"}
 
 _u16 = struct.Struct(">H").unpack_from
@@ -71,16 +73,16 @@ class ClientHello:
     @property
     def ja4(self) -> str:
         """The JA4 fingerprint, such as ``t13d1516h2_8daaf6152771_e5627efa2ab1``. Computed at each call."""
-        ciphers = sorted(f"{each:04x}" for each in self.ciphers if not is_grease(each))
-        extensions = [each for each in self.extensions if not is_grease(each)]
-        told = sorted(f"{each:04x}" for each in extensions if each not in (_SERVER_NAME, _ALPN))
-        signatures = ",".join(f"{each:04x}" for each in self.signatures if not is_grease(each))
+        ciphers = sorted(each for each in self.ciphers if each not in _GREASE)
+        extensions = [each for each in self.extensions if each not in _GREASE]
+        told = sorted(each for each in extensions if each not in (_SERVER_NAME, _ALPN))
+        signatures = [each for each in self.signatures if each not in _GREASE]
         first = (
             f"t{_JA4_VERSIONS.get(self.version, '00')}{'d' if _SERVER_NAME in self.extensions else 'i'}"
             f"{min(len(ciphers), 99):02}{min(len(extensions), 99):02}{self._ja4_protocol()}"
         )
-        listed = ",".join(told) + (f"_{signatures}" if signatures else "")
-        return f"{first}_{_digest(','.join(ciphers))}_{_digest(listed if told else '')}"
+        listed = _listed(told) + (f"_{_listed(signatures)}" if signatures else "")
+        return f"{first}_{_digest(_listed(ciphers))}_{_digest(listed if told else '')}"
 
     def _ja4_protocol(self) -> str:
         """Return the first and the last character of the first protocol, of odd ones in hexadecimal."""
@@ -108,9 +110,9 @@ def parse(data: bytes | bytearray | memoryview) -> ClientHello | None:
     return _read_hello(_Reader(message), size)
 
 
-def is_grease(number: int) -> bool:
-    """Tell whether a number is of those that mean nothing (RFC 8701): 0x0a0a, 0x1a1a … 0xfafa."""
-    return number & 0x0F0F == 0x0A0A and number >> 8 == number & 0xFF
+def _listed(numbers: list[int]) -> str:
+    """Write 16-bit numbers in hexadecimal, with commas between."""
+    return struct.pack(f">{len(numbers)}H", *numbers).hex(",", 2) if numbers else ""
 
 
 def _digest(text: str) -> str:
@@ -283,5 +285,5 @@ def _version(data: bytes | None, legacy_version: int) -> int:
     """Return the highest version offered that means anything."""
     if data is None:
         return min(legacy_version, 0x0303)
-    offered = [number for number in _numbers(_Reader(data).vector(1)) if not is_grease(number)]
+    offered = [number for number in _numbers(_Reader(data).vector(1)) if number not in _GREASE]
     return max(offered, default=legacy_version)
