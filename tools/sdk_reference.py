@@ -98,7 +98,7 @@ class Undocumented(Exception):
 def main(arguments: list[str]) -> int:
     """Write or check the page; return the exit status."""
     try:
-        text = HEAD + "".join(_sections())
+        text = HEAD + "".join(sections())
     except Undocumented as error:
         print(error)
         return 1
@@ -111,7 +111,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _sections() -> Iterator[str]:
+def sections() -> Iterator[str]:
+    """Give the page piece by piece. Raises `Undocumented`."""
     grouped = [name for _, _, names in GROUPS for name in names]
     public = {name for name in portway.__all__ if not name.startswith("_")}
     if set(grouped) != public or len(grouped) != len(public):
@@ -157,7 +158,7 @@ def _members(cls: type) -> dict[str, Any]:
             continue
         for name, value in vars(base).items():
             if not name.startswith("_") and _is_documented_kind(value):
-                found[name] = value.__func__ if isinstance(value, staticmethod | classmethod) else value
+                found[name] = getattr(cls, name) if isinstance(value, staticmethod | classmethod) else value
     return found
 
 

@@ -11,16 +11,15 @@ from tests.kit.fake_service import VISITOR, FakeService, agent_of
 from tests.kit.visits import Visit
 
 from portway import EndpointListener
-from portway.agent.asgi import LifespanFailed
+from portway.agent.asgi import ASGIApp, LifespanFailed
 from portway.net.tasks import Tasks
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 @asynccontextmanager
-async def served(service: FakeService, app: App, url: str = "") -> AsyncGenerator[EndpointListener]:
+async def served(service: FakeService, app: ASGIApp, url: str = "") -> AsyncGenerator[EndpointListener]:
     """Serve a listener with an application; end it in order."""
     async with agent_of(service) as agent, Tasks() as tasks:
         listener = await agent.listen(url)

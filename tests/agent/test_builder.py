@@ -128,7 +128,8 @@ async def test_an_option_that_makes_no_sense(service: FakeService) -> None:
     assert heard
     assert session.agent.options.rpc_handler is print
     await session.close()
-    assert to(service).proxy_url("http://p:1")._options == {
+    said = to(service).proxy_url("http://p:1")
+    assert said._options == {  # pyright: ignore[reportPrivateUsage]
         "connect_url": service.connect_url,
         "connect_cas": service.certs.ca,
         "proxy_url": "http://p:1",
@@ -165,5 +166,5 @@ def _answer(listening: socket.socket) -> None:
 async def test_a_session_belongs_to_its_world(service: FakeService) -> None:
     session = await to(service).connect()
     with pytest.raises(RuntimeError, match="inside an event loop"):
-        _ = session.tcp_endpoint()._plain
+        _ = session.tcp_endpoint()._plain  # pyright: ignore[reportPrivateUsage]
     await session.close()

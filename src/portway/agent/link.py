@@ -173,8 +173,8 @@ class Link:
         if self._session is not None:
             await self._session.drain(timeout)
 
-    async def close(self, *, resumed: bool = False) -> None:
-        """End the session properly (GOAWAY last) and wait until its socket is gone too.
+    def leave(self, *, resumed: bool = False) -> None:
+        """Begin to end the session properly, GOAWAY last. Idempotent.
 
         ``resumed``: the agent will come back, so the service is not told that this is the end.
         """
@@ -183,6 +183,11 @@ class Link:
                 self._session.close(ErrorCode.REMOTE_GONE_AWAY, RESTARTING)
             else:
                 self._session.close()
+
+    async def close(self, *, resumed: bool = False) -> None:
+        """`leave`, and wait until the socket is gone too. Cancelled, it ends by itself."""
+        self.leave(resumed=resumed)
+        if self._session is not None:
             await self._session.wait_closed()
 
     def abort(self) -> None:

@@ -329,7 +329,11 @@ class Keeper:
             self._emitter.disconnected(self.session, None)
             for each in further:
                 self._emitter.disconnected(each.session, None)
-        await self._tasks.close()
+        try:
+            await self._tasks.close()
+        finally:  # also when this is cancelled: nobody would say goodbye any more
+            for link in links:
+                link.leave(resumed=resumed)
         await asyncio.gather(*(link.close(resumed=resumed) for link in links))
 
     def _end(self, error: Exception | None) -> None:
