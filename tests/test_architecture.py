@@ -68,6 +68,10 @@ FOREIGN: dict[str, set[str]] = {
 """Libraries that a package must not import: the agent's list is the `server` extra."""
 
 
+BEHIND_ONE_MODULE = {"h2": "codec/http2.py", "hpack": "codec/http2.py", "hyperframe": "codec/http2.py"}
+"""Libraries that one module alone imports, so that another can take their place."""
+
+
 class Import(NamedTuple):
     """One import statement: the importing file, its line, the dotted name imported."""
 
@@ -120,6 +124,17 @@ def test_some_libraries_have_one_place() -> None:
         for found in _imports(file)
         if str(file.relative_to(SOURCE))
         != ONE_PLACE.get(found.name.split(".")[0], str(file.relative_to(SOURCE)))
+    ]
+    assert not wrong, _report(wrong)
+
+
+def test_some_libraries_stand_behind_one_module() -> None:
+    wrong = [
+        str(found)
+        for file in _files(SOURCE)
+        for found in _imports(file)
+        if str(file.relative_to(SOURCE)) != BEHIND_ONE_MODULE.get(found.name.split(".")[0], "")
+        and found.name.split(".")[0] in BEHIND_ONE_MODULE
     ]
     assert not wrong, _report(wrong)
 
@@ -234,7 +249,9 @@ def test_no_possessive_or_atomic_group() -> None:
 
 NO_TEST_OF_ITS_OWN: dict[str, str] = {
     "__init__.py": "names only; tests/typing shows what they are",
+    "edge/http_sides.py": "Protocols only",
     "edge/ports.py": "Protocols and values only",
+    "edge/ssh_limits.py": "numbers; each is tested where it holds",
     "policy/geo.py": "values only; tests of policy/values.py fill them",
     "policy/limits.py": "numbers; each is tested where it holds",
     "policy/phase.py": "a table; tests of policy/compiler.py go through it",
@@ -247,6 +264,7 @@ NO_SOURCE_OF_ITS_OWN: dict[str, str] = {
     "agent/test_with_service.py": "the SDK against the real data plane",
     "control/store/test_durability.py": "a process that writes is killed again and again",
     "control/store/test_migrations.py": "the history of the tables, whose files are named by number",
+    "edge/test_http2_attacks.py": "what hostile visitors of HTTP/2 do",
     "edge/test_http_clients.py": "curl, http.client and websockets through the whole HTTP edge",
     "edge/test_internal.py": "internal endpoints from the bind to visitors that do not reach them",
     "edge/test_routing.py": "names in all their forms, wildcards and tenants side by side",

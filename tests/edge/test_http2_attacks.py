@@ -59,7 +59,6 @@ async def flood(made: Stand, *frames: Frame, times: int = 1) -> Http2Client:
 # -- floods
 
 
-@pytest.mark.row("T-061")
 async def test_rapid_reset(certs: Certs) -> None:
     """Requests that are reset at once; each costs an upstream its work at most until the limit."""
     async with stand(certs=certs, config=CONFIG) as made:

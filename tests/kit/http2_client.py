@@ -16,7 +16,7 @@ from hyperframe.frame import Frame, GoAwayFrame
 
 from portway.edge.http2 import Http2Visitor
 from tests.kit.certs import Certs, make_certs
-from tests.kit.http_edge import HOST, Stand
+from tests.kit.http_edge import HOST, AgentStream, Stand
 from tests.kit.pipes import PATIENCE
 
 Fields = list[tuple[str, str]]
@@ -206,3 +206,12 @@ async def visit2(made: Stand, **settings: int) -> Http2Client:
 
 def _texts(fields: object) -> dict[str, str]:
     return dict(fields)  # type: ignore[call-overload]
+
+
+async def asked(made: Stand, path: str = "/", **how: object) -> tuple[Http2Client, int, AgentStream]:
+    """Send a request and see it at the agent."""
+    client = await visit2(made)
+    stream = client.ask(path, **how)  # type: ignore[arg-type]
+    agent = await made.agent.stream(len(made.agent.opened))
+    await agent.heads()
+    return client, stream, agent

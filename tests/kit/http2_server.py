@@ -1,12 +1,16 @@
 """An upstream that speaks HTTP/2 with the library h2 at the far end of an agent's stream."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
 import h2.config
 import h2.connection
 import h2.events
 import h2.settings
 
+from tests.kit.certs import Certs
 from tests.kit.http2_client import Answer as Call
-from tests.kit.http_edge import AgentStream
+from tests.kit.http_edge import AgentStream, Stand, stand
 
 
 class Http2Server:
@@ -87,3 +91,18 @@ class Http2Server:
         self.conn.send_headers(stream, head)
         self.conn.send_data(stream, body, end_stream=True)
         self.flush()
+
+
+@asynccontextmanager
+async def stand2(certs: Certs | None = None) -> AsyncGenerator[Stand]:
+    """Open an edge whose agent has an upstream of HTTP/2."""
+    async with stand(certs=certs) as made:
+        made.endpoint.pool.remove(made.agent)
+        made.agent.forwards_proto = "http2"
+        made.endpoint.pool.add(made.agent)
+        yield made
+
+
+async def server(made: Stand, number: int = 0, **settings: int) -> Http2Server:
+    """Play the upstream of a stream."""
+    return Http2Server(await made.agent.stream(number), **settings)  # type: ignore[arg-type]

@@ -84,7 +84,6 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 # -- HTTP/1 upstreams
 
 
-@pytest.mark.row("T-060")
 async def test_curl(service: Service, agent: portway.Agent, tmp_path: Path) -> None:
     """ALPN gives HTTP/2; a body of 8 MB arrives whole; several requests share a connection."""
     body = random.Random(1).randbytes(8_000_000)
@@ -131,7 +130,7 @@ CALLS = {
 }
 
 
-@pytest.mark.row("T-061")
+@pytest.mark.row("G-132")
 @pytest.mark.parametrize("tls", [False, True])
 async def test_grpc(service: Service, agent: portway.Agent, tmp_path: Path, tls: bool) -> None:
     """Unary with metadata and trailers, statuses, deadlines, streams in each direction."""
@@ -151,7 +150,7 @@ async def test_grpc(service: Service, agent: portway.Agent, tmp_path: Path, tls:
     assert found == CALLS
 
 
-@pytest.mark.row("T-061")
+@pytest.mark.row("G-132")
 @pytest.mark.parametrize("kind", SDKS)
 async def test_grpc_through_an_official_sdk(service: Service, kind: str) -> None:
     known = service.bootstrap

@@ -236,11 +236,11 @@ class Http2:
 
     def _tell_head(self, event: "RequestReceived | ResponseReceived") -> None:
         stream = event.stream_id or 0
-        if isinstance(event, RequestReceived) and self._is_gone(stream):
-            return  # reset again before we looked at it
         ended = event.stream_ended is not None
         if ended:
             self._whole = stream
+        if isinstance(event, RequestReceived) and self._is_gone(stream):
+            return  # reset again before we looked at it
         self._owner.on_head(stream, _bytes(event.headers), ended=ended)
 
     def _is_gone(self, stream: int) -> bool:

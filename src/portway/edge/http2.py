@@ -32,6 +32,7 @@ from portway.edge.http_exchange import Exchange
 from portway.edge.http_naming import Misdirected, name
 from portway.edge.http_socket import HttpSocket
 from portway.edge.http_watch import watch
+from portway.edge.policy_connect import admitted
 from portway.errors import HttpError
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ class Http2Visitor(HttpSocket):
     def tick(self) -> None:
         """Another second has passed: enforce the limits."""
         self.ticks += 1
+        self.upstreams.tidy()
         limits = self.limits
         unwritten = self.unwritten
         if unwritten != self._unwritten:
@@ -221,6 +223,7 @@ class Http2Visitor(HttpSocket):
         passage = stream.serve(exchange)
         try:
             endpoint = name(edge, head, facts.scheme, facts.server_name, self._tls, self._endpoint)
+            entered = not endpoint.gates or admitted(facts, endpoint, edge.config.region)
         except Misdirected as error:
             if error.status == MISDIRECTED and head.upgrade is not None:
                 self._to_http1(stream)
@@ -230,6 +233,9 @@ class Http2Visitor(HttpSocket):
         if endpoint is not self._endpoint:
             self._endpoint = endpoint
             endpoint.counters.connections += 1
+        if not entered:
+            self.cut()
+            return
         exchange.asks(endpoint)
         passage.begin(endpoint)
         stream.begun()
