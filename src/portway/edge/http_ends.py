@@ -77,6 +77,7 @@ class VisitorEnds(RequestRelay):
             body=head.method != b"HEAD",
             keep_alive=keep,
         )
+        exchange.bytes_out += len(page) - page.index(b"\r\n\r\n") - 4
         self.write(page)
         self._finished(keep=keep)
 
