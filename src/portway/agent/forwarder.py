@@ -10,11 +10,14 @@ byte, which a portway service answers for http visitors with its own page, 502 a
 a service of another make the agent writes that page itself.
 """
 
+import asyncio
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from portway.agent.bound import Bound
+from portway.agent.connection import peername
 from portway.agent.dialer import reach
 from portway.agent.endpoint import Endpoint
 from portway.agent.observe import Observer
@@ -26,6 +29,7 @@ from portway.errors import ConfigError, ConnectError
 from portway.net.leg import Leg
 from portway.net.tls import TlsPump, agent_context
 from portway.net.tls_leg import TlsLeg
+from portway.net.transport import StreamTransport
 from portway.pipe import Pipe, Sink
 from portway.wire.messages import ProxyHeader
 
@@ -119,6 +123,8 @@ class Hop:
         observer = self._observer
         if emitter.heard and self._endpoint.protocol in ("http", "https") and not target.http2:
             self._observer = observer = Observer(pipe, self._request, time.monotonic, proxy_header=preceded)
+        if target.folder is not None:
+            return self._serve(target.folder, pipe, observer)
         if self._context is not None:
             pump = TlsPump(self._context, server_side=False, server_hostname=target.host)
             self._leg = UpstreamTlsLeg(pump, self)
@@ -134,6 +140,19 @@ class Hop:
         observer.to(sink)
         leg.join(observer)
         return observer
+
+    def _serve(self, folder: Path, pipe: Pipe, observer: Observer | None) -> Sink:
+        """Answer the visitor with files, in the place of an upstream."""
+        from portway.agent.files import FileConnection, FileSite  # only who serves files needs it
+
+        connection = FileConnection(FileSite(folder), self._bound.emitter.logger, self._over)
+        peer = {"peername": peername(self._header.client_addr)}
+        transport = StreamTransport(asyncio.get_running_loop(), connection, peer)
+        if observer is not None:
+            observer.to(transport)
+        transport.join(observer or pipe)
+        self._bound.start(connection.run())
+        return observer or transport
 
     def _dial_after(self, preface: bytes) -> None:
         """Dial when the PROXY header is known: it goes ahead of the handshake."""
@@ -177,15 +196,14 @@ class Hop:
         self._bound.emitter.request(self._endpoint, method, path, status, duration)
 
     def _closed(self, leg: Leg) -> None:
+        self._over(leg.bytes_out, leg.bytes_in + self._paged)
+
+    def _over(self, bytes_in: int, bytes_out: int) -> None:
+        """Tell the end, and the bytes from and to the visitor."""
         emitter = self._bound.emitter
         if emitter.heard:
-            emitter.closed(
-                self._endpoint,
-                self._header.client_addr,
-                time.monotonic() - self._began,
-                leg.bytes_out,
-                leg.bytes_in + self._paged,
-            )
+            duration = time.monotonic() - self._began
+            emitter.closed(self._endpoint, self._header.client_addr, duration, bytes_in, bytes_out)
 
     @property
     def on_closed(self) -> Callable[[Leg], None]:

@@ -14,6 +14,7 @@ form                   on http and https endpoints    on tcp and tls endpoints
 ``scheme://host``      default port of http, https    refused
 ``scheme://host:port`` as it is                       as it is
 ``unix:/path``         HTTP over that Unix socket     the bytes to that Unix socket
+``file:///folder``     the files of that folder       refused
 =====================  =============================  =========================
 
 ``https`` and ``tls`` wrap the bytes in TLS towards the upstream; the others are plain.
@@ -135,10 +136,14 @@ class Target:
     spec: Spec
     path: str = ""
     """Of a Unix socket; host and port mean nothing then."""
+    folder: Path | None = None
+    """Of the files that the agent serves itself; nothing is dialled then."""
 
     @property
     def url(self) -> URL:
         """Return the normalised URL; the port is always written."""
+        if self.folder is not None:
+            return URL(self.folder.as_uri())
         if self.path:
             return URL(f"unix:{self.path}")
         return URL(f"{self.scheme}://{join_host_port(self.host, self.port)}")
@@ -168,10 +173,23 @@ def resolve(upstream: Upstream, endpoint_scheme: str) -> Target:
     """Return what ``upstream`` means on an endpoint of this scheme. Raises `ConfigError`."""
     spec = spec_of(upstream)
     http = endpoint_scheme in ("http", "https")
+    if spec.addr.lower().startswith("file:"):
+        return Target("file", "localhost", 0, spec, folder=_folder(spec, http))
     if spec.addr.startswith("unix:"):
         return Target("http" if http else "tcp", "localhost", 0, spec, _path(spec.addr))
     scheme, host, port = _url(spec.addr, http) if "://" in spec.addr else _bare(spec.addr, http)
     return Target(scheme, host, port, spec)
+
+
+def _folder(spec: Spec, http: bool) -> Path:
+    """Return the folder of a file upstream. Raises ConfigError."""
+    from portway.agent.files import folder_of  # only who serves files needs it
+
+    if not http:
+        raise _wrong(spec.addr, "files are served on http and https endpoints only")
+    if spec.proxy_protocol is not None or spec.protocol == "http2":
+        raise _wrong(spec.addr, "files need neither a PROXY header nor another protocol")
+    return folder_of(spec.addr)
 
 
 def _path(text: str) -> str:
