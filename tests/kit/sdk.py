@@ -92,14 +92,16 @@ class Sdk:
         tls: dict[str, str] | None = None,
         proxy: str = "",
         app_protocol: str = "",
+        options: "list[list[Any]] | None" = None,
     ) -> str:
         """Make an endpoint forwarded to an upstream URL; return the public URL.
 
         ``domain`` is the name to ask for, of tcp the remote address. ``tls`` may have ``certificate`` and
         ``key`` for TLS that ends at the edge, and the ``ca`` of visitors, all PEM; ``proxy`` is the version
-        of the PROXY header, ``app_protocol`` what the upstream speaks.
+        of the PROXY header, ``app_protocol`` what the upstream speaks. ``options`` are further methods of the
+        SDK's builder with their arguments, such as ``["basic_auth", "user", "password"]``.
         """
-        asked = (("tls", tls), ("proxy", proxy), ("app_protocol", app_protocol))
+        asked = (("tls", tls), ("proxy", proxy), ("app_protocol", app_protocol), ("options", options))
         more = {name: value for name, value in asked if value}
         return str(self._ask("forward", proto=proto, to=to, domain=domain, **more)["url"])
 

@@ -34,12 +34,15 @@ const commands = {
     session = await builder.connect();
     return {};
   },
-  async forward({ proto, to, domain, tls, proxy, app_protocol }) {
+  async forward({ proto, to, domain, tls, proxy, app_protocol, options }) {
     const made = endpoint(proto, domain);
     if (tls?.certificate) made.termination(Buffer.from(tls.certificate), Buffer.from(tls.key));
     if (tls?.ca) made.mutualTlsca(Buffer.from(tls.ca));
     if (proxy) made.proxyProto(proxy);
     if (app_protocol) made.appProtocol(app_protocol);
+    for (const [name, ...given] of options ?? []) {
+      made[name.replace(/_(.)/g, (_, letter) => letter.toUpperCase())](...given);
+    }
     return keep(await made.listenAndForward(to));
   },
   async listen({ proto, domain }) {

@@ -68,11 +68,13 @@ class Driver:
         tls: dict[str, str] | None = None,
         proxy: str = "",
         app_protocol: str = "",
+        options: list[list[Any]] | None = None,
     ) -> dict[str, Any]:
         """Make an endpoint that the SDK itself forwards to an upstream URL.
 
         ``tls`` may have certificate and key for TLS that ends at the edge, and the ca of visitors; ``proxy``
-        is the version of the PROXY header; ``app_protocol`` is what the upstream speaks.
+        is the version of the PROXY header; ``app_protocol`` is what the upstream speaks. ``options`` are
+        further methods of the SDK's builder with their arguments.
         """
         endpoint, given = self._endpoint(proto, domain), tls or {}
         if "certificate" in given:
@@ -83,6 +85,8 @@ class Driver:
             endpoint.proxy_proto(proxy)
         if app_protocol:
             endpoint.app_protocol(app_protocol)
+        for name, *arguments in options or ():
+            getattr(endpoint, name)(*arguments)
         return self._keep(await endpoint.listen_and_forward(to))
 
     async def listen(self, proto: str, domain: str) -> dict[str, Any]:
