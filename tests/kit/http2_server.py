@@ -60,7 +60,7 @@ class Http2Server:
         elif isinstance(event, h2.events.StreamEnded):
             call.ended = True
         elif isinstance(event, h2.events.StreamReset):
-            call.reset = int(event.error_code)
+            call.reset = int(event.error_code or 0)
 
     async def call(self, number: int = 0) -> int:
         """Wait for the request of that number; return its stream."""
