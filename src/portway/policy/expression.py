@@ -157,9 +157,7 @@ def compile_expression(source: str, phase: Phase, limits: PolicyLimits, world: "
         tree = parse_expression(source, limits.expression_depth)
         growth_of(tree, limits.growth)
         made = rewrite(source, tree, phase)
-    except SyntaxFault as fault:
-        raise CompileError(fault.message, fault.offset) from fault
-    except TooLarge as fault:
+    except (SyntaxFault, TooLarge) as fault:
         raise CompileError(fault.message, fault.offset) from fault
     known = names_of(phase)
     for name in sorted(made.looked_up):
@@ -289,6 +287,8 @@ _MISSING: Final = re.compile(r'No value with name "([^"]+)"')
 def _refused(said: str, made: Rewritten) -> CompileError:
     """Return what the type checker said, at the place that was written."""
     found = _PLACE.search(said)
+    if "recursion" in said:
+        return CompileError("the expression is nested too deeply")
     if found is None:
         return CompileError(said.split("[")[0].strip()[:300] or "no valid expression")
     lines = made.text.split("\n")

@@ -21,7 +21,9 @@ from typing import Final
 from portway.policy.literal import end_of_literal
 
 CHAIN: Final = 256
-"""Operands of one chain of operators, and links of one chain of dots and brackets."""
+"""Operands of one chain of ``&&`` or ``||``, which the evaluator balances."""
+HEIGHT: Final = 30
+"""Levels of a tree as the evaluator counts them: each link of ``a.b.c`` is one, and each operand of ``+``."""
 
 _TOKEN: Final = re.compile(
     r"(?P<space>[\s]+|//[^\n]*)"
@@ -84,6 +86,20 @@ class Syntax:
     end: int
     name: str = ""
     children: list["Syntax"] = field(default_factory=lambda: list[Syntax]())
+    height: int = field(init=False, default=1)
+    """Levels of this node and below it; brackets around it count nothing."""
+
+    def __post_init__(self) -> None:
+        """Count the levels. Raises SyntaxFault when they are too many."""
+        self.height = max((child.height for child in self.children), default=0) + self._levels()
+        if self.height > HEIGHT:
+            raise SyntaxFault("the expression is nested too deeply", self.start)
+
+    def _levels(self) -> int:
+        if self.kind == "group":
+            return 0
+        logical = set(self.name.split(" ")) <= {"&&", "||"}
+        return len(self.children) - 1 if self.kind == "chain" and not logical else 1
 
     def dotted(self) -> tuple[str, ...]:
         """Return the words of ``a.b.c``, or nothing if this is no such thing."""
@@ -204,7 +220,7 @@ class _Parser:
 
     def _member(self) -> Syntax:
         tree = self._primary()
-        for _ in range(CHAIN):
+        while True:
             if self._take("."):
                 name = self._identifier(field_name=True)
                 if self._take("("):
@@ -218,7 +234,6 @@ class _Parser:
                 tree = Syntax("index", tree.start, self._end(), children=[tree, key])
             else:
                 return tree
-        raise SyntaxFault(f"more than {CHAIN} dots and brackets in a row", self.token.start)
 
     def _primary(self) -> Syntax:
         token = self.token
