@@ -238,6 +238,7 @@ def test_options_of_tls_are_read() -> None:
     assert binding.read_wish(bind("tls", TLSTermination={}), CONFIG).tls == TlsSettings()
     assert binding.read_wish(bind("tls"), CONFIG).tls is None
     assert code(bind(MutualTLSCA={"mutual_tls_ca": "Q0Ex"})) == "1695"
+    assert code(bind("tls", URL="tls://x.internal:1", TLSTermination={})) == "1632"
 
 
 @pytest.mark.row("T-013")

@@ -30,7 +30,7 @@ FEW, MANY = 200, 10_000
 LEGS = 3
 """Agents in each pool: one session of ours bears 4096 streams."""
 
-MOST = {"http": 24, "https": 64, "tcp": 16, "tls": 24, "tls ended": 72, "waiting": 24}
+MOST = {"http": 8, "https": 36, "tcp": 6, "tls": 10, "tls ended": 36, "waiting": 6}
 """KiB that a visitor of a kind may cost at most: half as much again as was measured."""
 
 THREADS = 4

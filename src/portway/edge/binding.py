@@ -102,6 +102,11 @@ def read_wish(bind: Bind, config: "EdgeConfig") -> Wish:
     _supported(bind, view)
     check_texts(config.limits, bind.extra.name, bind.extra.description, bind.extra.metadata)
     tls = read_tls(bind.proto, view)
+    if tls is not None and url.is_internal:
+        # Who is forwarded there has shaken hands elsewhere, and by other rules.
+        raise Error(
+            "The TLS of visitors ends before they reach an internal endpoint: no options for it.", 1632
+        )
     policy = read_policy(view, bind.proto)
     return Wish(url, view, bind.extra.pooling_enabled, returning=bool(bind.id), tls=tls, policy=policy)
 
