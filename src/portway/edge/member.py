@@ -16,7 +16,6 @@ from portway.wire.messages import ProxyHeader
 if TYPE_CHECKING:
     from portway.edge.policy import EndpointPolicy
     from portway.pipe import Pipe, Sink
-    from portway.session.session import Session
 
 
 class NoVerdict(PortwayError):
@@ -67,8 +66,21 @@ class Member(Protocol):
         ...
 
 
+class Carrier(Protocol):
+    """What a session is to its members: an agent's (``session/session.py``), an SSH client's."""
+
+    @property
+    def closed(self) -> bool:
+        """True once it is over: it will never serve again."""
+        ...
+
+    def open_proxy(self, header: ProxyHeader, sink: "Sink", first: bytes = b"", /) -> "Pipe":
+        """Open a stream for a visitor. Raises StreamLimit or SessionClosed."""
+        ...
+
+
 class SessionMember:
-    """A member that is an agent's session. Writes the PROXY header first where the bind asked for it."""
+    """A member that is a session. Writes the PROXY header first where the bind asked for it."""
 
     __slots__ = (
         "_session",
@@ -84,7 +96,7 @@ class SessionMember:
 
     def __init__(
         self,
-        session: "Session",
+        session: "Carrier",
         bind_id: str,
         client_id: str,
         *,

@@ -57,6 +57,8 @@ class EdgeConfig:
     """Load balancers: visitors' connections from there begin with a PROXY header."""
     geoip: tuple[Path, ...] = ()
     """MaxMind files that say where addresses are; without any, policies cannot ask."""
+    listen_ssh: Address | None = None
+    """Where OpenSSH may connect instead of an agent; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,9 @@ LISTEN_HTTP = Option(
 LISTEN_HTTPS = Option(
     "listen_https", ADDRESSES, "HOST:PORT", "127.0.0.1:7443", parsers.address,
     "Where visitors of https:// and tls:// endpoints come in.")  # fmt: skip
+LISTEN_SSH = Option(
+    "listen_ssh", ADDRESSES, "HOST:PORT", "off", parsers.address,
+    "Where OpenSSH may connect instead of an agent, by `ssh -R`; see docs/ssh.md.")  # fmt: skip
 TCP_PORTS = Option(
     "tcp_ports", ADDRESSES, "LOW-HIGH", "20000-20999", parsers.port_range,
     "Ports that tcp:// endpoints are given. They listen on the host of --listen-http.")  # fmt: skip
@@ -201,7 +206,7 @@ ACCESS_LOG = Option(
     "One line for each connection and request.")  # fmt: skip
 
 OPTIONS: Final[tuple[Option[object], ...]] = (
-    LISTEN_AGENT, LISTEN_HTTP, LISTEN_HTTPS, TCP_PORTS,
+    LISTEN_AGENT, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, TCP_PORTS,
     DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS,
     API_RATE, API_PARALLEL, PROXY_FROM, GEOIP,
@@ -295,6 +300,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         plans=settings.given(PLAN_LIMITS) or {},
         proxy_from=settings.given(PROXY_FROM) or (),
         geoip=settings.given(GEOIP) or (),
+        listen_ssh=settings.given(LISTEN_SSH),
     )
 
 

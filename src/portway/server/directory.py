@@ -36,6 +36,9 @@ NOTE_BYTES: Final = 1 << 20
 COMMAND: Final = "command"
 """The request with which the controller has an agent stop, restart or update itself."""
 
+_TRANSPORTS: Final = {"muxado": "ngrok/v2"}
+"""What the API calls a transport where events call it otherwise."""
+
 Commands = Callable[[str, str, str], Awaitable[None]]
 """Carries out a command: session, what, version. Raises Error."""
 
@@ -109,6 +112,7 @@ class Directory:
             os=event.os,
             arch=event.arch,
             region=event.region,
+            transport=_TRANSPORTS.get(event.transport, event.transport),
             started_at=event.started_at,
         )
         self._touch(event.session_id)

@@ -20,13 +20,13 @@ from portway.edge.ports import CertificatePem
 from portway.errors import Error
 from portway.net.local import LocalSocket
 from portway.net.loop import run
-from portway.server import bootstrap, logs
+from portway.server import bootstrap, logs, ssh_host_key
 from portway.server.bootstrap import DataFolder, Ports
 from portway.server.config import ServeConfig
 from portway.server.directory import Directory
 from portway.server.facts import facts_of
 from portway.server.link import ControllerLink, Secrets
-from portway.server.worker import Worker
+from portway.server.worker import SshSetup, Worker
 
 API_SOCKET: Final = "api.sock"
 """Where the API answers, in the data folder: for the edge, and for nobody else."""
@@ -66,6 +66,7 @@ class _Service:
         self._link = ControllerLink(config, self._directory)
         self._stop = asyncio.Event()
         self._ready = False
+        self._host_key: ssh_host_key.HostKey | None = None
 
     async def run(self) -> int:
         """Start, wait for a signal, stop."""
@@ -93,6 +94,7 @@ class _Service:
                 certificate=CertificatePem(chain.read_bytes(), key.read_bytes()),
                 api=api.address,
                 live=self._directory,
+                ssh=self._ssh_setup(),
             )
             self._directory.obey(self._worker.command)
             await self._announce()
@@ -105,13 +107,35 @@ class _Service:
         """Say that the service is ready: to agents by the file, to a person by a few lines."""
         secrets = await self._secrets(self._folder.kept_secrets())
         ports = Ports(self._worker.agent_port, self._worker.http_port, self._worker.https_port)
+        await self._worker.ssh_ready()
         content = bootstrap.bootstrap_content(self._config, ports, secrets)
         self._folder.announce(content)
         self._ready = True
         with contextlib.suppress(OSError):  # nobody reads standard output: that is no reason to end
-            self._out.write(bootstrap.banner(content, secrets, self._config.data_dir))
+            self._out.write(self._ssh_lines() + bootstrap.banner(content, secrets, self._config.data_dir))
             self._out.flush()
         _log.info("ready")
+
+    def _ssh_setup(self) -> SshSetup | None:
+        """Return what the SSH gateway needs, if there is to be one. Raises ConfigError."""
+        if self._config.edge.listen_ssh is None:
+            return None
+        self._host_key = ssh_host_key.load_or_make(self._config.data_dir)
+        return SshSetup(self._link, self._host_key.private)
+
+    def _ssh_lines(self) -> str:
+        """Return what a person must know of the SSH gateway, and keep the line for known_hosts."""
+        if self._host_key is None:
+            return ""
+        host, port = bootstrap.ssh_host(self._config), self._worker.ssh_port
+        line = ssh_host_key.known_hosts_line(self._host_key, host, port)
+        path = ssh_host_key.keep_known_hosts(self._config.data_dir, line)
+        return (
+            f"SSH clients connect to {host}, port {port}: ssh -p {port} -R 443:localhost:8080 {host} http\n"
+            f"  its key             {self._host_key.fingerprint}\n"
+            f"  for known_hosts     {line}\n"
+            f"  which stands in     {path}\n\n"
+        )
 
     async def _secrets(self, kept: Secrets) -> Secrets:
         await self._link.ready()

@@ -19,7 +19,9 @@ import asyncio
 import logging
 import secrets
 import time
+from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +43,7 @@ from portway.edge.ports import EdgeConfig, Limits
 from portway.edge.proxied import arrivals
 from portway.edge.registry import Endpoint, Registry
 from portway.edge.seal import Seal
+from portway.edge.ssh_limits import SshLimits
 from portway.edge.tcp import TcpPorts
 from portway.edge.tls import TlsArrival
 from portway.errors import ConfigError, Error, PortwayError
@@ -51,9 +54,11 @@ from portway.net.tasks import Tasks
 from portway.net.tls import service_context
 
 if TYPE_CHECKING:
-    from portway.edge.geoip import Lookup
     from portway.edge.ends import Ends
+    from portway.edge.geoip import Lookup
     from portway.edge.ports import CertificatePem, Control, EventSink
+    from portway.edge.ssh_gateway import SshGateway
+    from portway.edge.ssh_login import Keys
     from portway.edge.tls_facts import TlsFacts
     from portway.net.tls import TlsPump
     from portway.server.config import EdgeConfig as Settings
@@ -72,6 +77,22 @@ RANDOM: Final = Randomness(secrets.token_bytes, secrets.randbelow)
 """Where a service's ids, hosts and choices come from."""
 
 
+SSH_GATEWAY: Final = "portway.edge.ssh_gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class SshSetup:
+    """What the SSH gateway needs: who knows whose key it is, and the host's private key."""
+
+    keys: "Keys"
+    host_key: bytes
+    limits: SshLimits = field(default_factory=SshLimits)
+
+    def __repr__(self) -> str:
+        """Leave the key out: reprs end up in logs."""
+        return f"SshSetup({self.limits})"
+
+
 class Worker:
     """One data plane. ``open``, ``start``, ``drain`` and ``close`` it once each, in this order."""
 
@@ -88,7 +109,9 @@ class Worker:
         self.claims: LocalClaims | None = None
         self.edge: Edge | None = None
         self.api: LocalMember | None = None
-        self._doors = (Door(), Door(), Door())
+        self._doors = (Door(), Door(), Door(), Door())
+        self.ssh: SshGateway | None = None
+        self._loading: asyncio.Task[None] | None = None
         self.ports: TcpPorts | None = None
         self.cloud: CloudEndpoints | None = None
 
@@ -102,9 +125,12 @@ class Worker:
             (self.settings.listen_agent, "--listen-agent"),
             (self.settings.listen_http, "--listen-http"),
             (self.settings.listen_https, "--listen-https"),
+            (self.settings.listen_ssh, "--listen-ssh"),
         )
         try:
             for (address, flag), door in zip(wanted, self._doors, strict=True):
+                if address is None:
+                    continue
                 self.listeners.append(await listen(address.host, address.port, door, what=flag))
         except BaseException:
             self._close_listeners()
@@ -122,11 +148,13 @@ class Worker:
         certificate: "CertificatePem",
         api: str | None = None,
         live: "EventSink | None" = None,
+        ssh: "SshSetup | None" = None,
     ) -> None:
         """Serve. ``certificate`` is the service's own, which agents and visitors are shown.
 
         ``api`` is the path of the Unix socket on which the API answers; None publishes none.
-        ``live`` hears of sessions and endpoints in place of ``events``.
+        ``live`` hears of sessions and endpoints in place of ``events``. ``ssh`` is what the SSH gateway needs
+        where there is one; it is loaded after everything else, see ``ssh_ready``.
         """
         life = live or events
         claims = LocalClaims(Table(self.config.domain, self.settings.resume_grace), control)
@@ -167,7 +195,7 @@ class Worker:
         def serve_https(pump: "TlsPump", first: bytes, tls: "TlsFacts", ends: "Ends | None") -> HttpVisitor:
             return HttpVisitor(edge, scheme="https", pump=pump, first=first, tls=tls, ends=ends)
 
-        agents, plain, encrypted = self._doors
+        agents, plain, encrypted, _ = self._doors
         agents.open(gateway.accept)
         plain.open(
             arrivals(edge, lambda ends: HttpVisitor(edge, scheme="http", pump=None, first=b"", ends=ends))
@@ -176,6 +204,34 @@ class Worker:
         self.tasks.start(self._restore(control, claims, ports), name="restore kept names")
         self.tasks.start(claims.run(), name="journal of names")
         self.tasks.start(edge.idle.run(), name="idle visitors")
+        if self.settings.listen_ssh is not None and ssh is not None:
+            self._loading = self.tasks.start(self._load_ssh(ssh, gateway, control, life), name="SSH gateway")
+
+    async def _load_ssh(
+        self, ssh: "SshSetup", agents: Gateway, control: "Control", life: "EventSink"
+    ) -> None:
+        """Serve SSH clients. Its library takes half a second to load: meanwhile agents are served."""
+        await asyncio.to_thread(import_module, SSH_GATEWAY)
+        from portway.edge.ssh_gateway import SshGateway
+
+        self.ssh = SshGateway(
+            agents.endpoints,
+            control,
+            ssh.keys,
+            agents.admission,
+            life,
+            self.tasks,
+            ssh.host_key,
+            wall=time.time,
+            random=RANDOM,
+            limits=ssh.limits,
+        )
+        self._doors[-1].open(self.ssh.accept)
+
+    async def ssh_ready(self) -> None:
+        """Wait until SSH clients are served, if they are to be."""
+        if self._loading is not None:
+            await asyncio.shield(self._loading)
 
     async def drain(self) -> None:
         """Accept nobody, let running streams finish, write names down. Agents stay connected.
@@ -194,6 +250,8 @@ class Worker:
         await asyncio.sleep(0)  # those who were accepted last become visitors
         await watch().arrived(min(self.config.limits.drain, ARRIVING))
         draining = [self.gateway.drain()] if self.gateway is not None else []
+        if self.ssh is not None:
+            draining.append(self.ssh.drain())
         if self.api is not None:
             draining.append(self.api.drain(self.config.limits.drain))
         await asyncio.gather(*draining)
@@ -204,6 +262,8 @@ class Worker:
         """Say goodbye to the agents and end. Nothing slow may follow, see the module's docstring."""
         self._shut()
         try:
+            if self.ssh is not None:
+                await self.ssh.close()
             if self.gateway is not None:
                 await self.gateway.close()
         finally:
@@ -223,7 +283,10 @@ class Worker:
         """Have an agent stop, restart or update itself. Raises Error 804 to 810."""
         if self.gateway is None:
             raise Error("The service is starting.", 810)
-        await self.gateway.command(session_id, what, version)
+        if self.ssh is not None and session_id in self.ssh.sessions:
+            await self.ssh.command(session_id, what)
+        else:
+            await self.gateway.command(session_id, what, version)
 
     @property
     def agent_port(self) -> int:
@@ -239,6 +302,11 @@ class Worker:
     def https_port(self) -> int:
         """Where visitors of https and tls endpoints connect."""
         return self.listeners[2].port
+
+    @property
+    def ssh_port(self) -> int:
+        """Where SSH clients connect; 0 where they cannot."""
+        return self.listeners[3].port if len(self.listeners) > 3 else 0
 
     def _publish(self, path: str) -> None:
         """Put the API online, for http and https. It is the service's own: of no account, told to nobody."""

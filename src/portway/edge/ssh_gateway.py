@@ -1,0 +1,122 @@
+"""Where stock OpenSSH arrives: the door, and all SSH sessions of one process.
+
+This module is imported only where ``--listen-ssh`` is given, for asyncssh takes half a second to load.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from asyncssh import import_private_key, load_keypairs
+
+from portway.edge.command import lost_contact
+from portway.edge.ssh_connection import options_of
+from portway.edge.ssh_limits import SshLimits
+from portway.edge.ssh_session import SshSession
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncssh import SSHServerConnectionOptions
+
+    from portway.edge.admission import Admission
+    from portway.edge.endpoints import Endpoints, Randomness
+    from portway.edge.ports import Control, EventSink, Revoked
+    from portway.edge.ssh_login import Keys
+    from portway.edge.ssh_wire import SshWire
+    from portway.net.tasks import Tasks
+
+
+class SshGateway:
+    """All SSH sessions of one process."""
+
+    def __init__(
+        self,
+        endpoints: "Endpoints",
+        control: "Control",
+        keys: "Keys",
+        admission: "Admission",
+        events: "EventSink",
+        tasks: "Tasks",
+        host_key: bytes,
+        *,
+        wall: "Callable[[], float]",
+        random: "Randomness",
+        limits: SshLimits | None = None,
+    ) -> None:
+        """Join the parts. ``host_key`` is a private key in OpenSSH's form; ``admission`` is the agents'."""
+        self.endpoints = endpoints
+        self.config = endpoints.config
+        self.view = control.view
+        self.keys = keys
+        self.admission = admission
+        self.events = events
+        self.tasks = tasks
+        self.wall = wall
+        self.random = random
+        self.limits = limits or SshLimits()
+        self.sessions: dict[str, SshSession] = {}
+        """Those that are in, by identifier."""
+        self.closing = False
+        """Set when the service stops: what ends now is kept, and may come back after the restart."""
+        self._all: set[SshSession] = set()
+        self._arriving: SshSession | None = None
+        logging.getLogger("asyncssh").setLevel(logging.WARNING)
+        self._options = options_of(
+            load_keypairs([import_private_key(host_key)])[0],
+            self._owner,
+            login=self.config.limits.auth_deadline,
+            interval=self.limits.alive_interval,
+            misses=self.limits.alive_misses,
+        )
+        control.on_revoked(self._revoked)
+
+    def __repr__(self) -> str:
+        """Show how many sessions there are."""
+        return f"<SshGateway sessions={len(self.sessions)} connections={len(self._all)}>"
+
+    def accept(self) -> "SshWire":
+        """Make the protocol of a new connection."""
+        return SshSession(self).wire
+
+    def options(self, session: SshSession) -> "SSHServerConnectionOptions":
+        """Return asyncssh's options for a connection that is made now, and whose owner is this session."""
+        self._arriving = session
+        return self._options
+
+    def _owner(self) -> SshSession:
+        session, self._arriving = self._arriving, None
+        assert session is not None
+        return session
+
+    def remember(self, session: SshSession) -> None:
+        """A connection has come in."""
+        self._all.add(session)
+
+    def forget(self, session: SshSession) -> None:
+        """A connection is over."""
+        self._all.discard(session)
+        self.sessions.pop(session.id, None)
+
+    async def command(self, session_id: str, what: str) -> None:
+        """Stop a session. Raises Error 810, 1121 or 1122."""
+        session = self.sessions.get(session_id)
+        if session is None:
+            raise lost_contact("its session is over")
+        await session.command(what)
+
+    async def drain(self) -> None:
+        """Let what is under way finish for a while, and open nothing more."""
+        await asyncio.gather(*(each.drain(self.config.limits.drain) for each in list(self._all)))
+
+    async def close(self) -> None:
+        """Say goodbye to every client and wait until their connections are gone. Their names are kept."""
+        self.closing = True
+        sessions = list(self._all)
+        for each in sessions:
+            each.close("The service is shutting down.")
+        await asyncio.gather(*(each.wire.wait_closed() for each in sessions))
+
+    def _revoked(self, revoked: "Revoked") -> None:
+        for each in list(self.sessions.values()):
+            each.revoke(revoked)
