@@ -5,6 +5,7 @@ import hashlib
 import random
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from portway import (
     Agent,
     AgentConnectSucceeded,
     AgentDisconnected,
+    AgentHeartbeatReceived,
     ConnectionClosed,
     EndpointListener,
     Error,
     Event,
+    EventType,
     HTTPRequestComplete,
     SessionClosed,
     Upstream,
@@ -31,7 +34,7 @@ from portway.agent import default
 from portway.agent.default import agent_for
 from portway.codec.proxy_protocol import decode
 from portway.edge.ports import Revoked
-from portway.model.event import EndpointUpdated
+from portway.model.event import AgentSessionStarted, EndpointOnline, EndpointUpdated
 
 PATIENCE = 20.0
 
@@ -519,3 +522,86 @@ async def test_one_agent_over_two_sessions(edge: Running, heard: Heard) -> None:
     assert gateway.legs == {}
     await edge.settled()
     assert edge.control.names == {}
+
+
+# -- what is said, and what is heard ---------------------------------------------------------------
+
+
+@pytest.mark.row("G-052", "G-053", "G-111", "G-112", "G-113", "G-114", "G-115", "G-118")
+async def test_everything_that_is_said_reaches_the_service(edge: Running) -> None:
+    agent = Agent(
+        authtoken="good",
+        connect_url=f"127.0.0.1:{edge.agent_port}",
+        connect_cas=edge.certs.ca,
+        metadata="métadata",
+        description="what runs here",
+    )
+    async with agent:
+        listener = await agent.listen(
+            "tcp://", name="n", description="d", metadata="m", bindings=["public"], pooling_enabled=True
+        )
+        plain = await agent.listen()
+        started = await edge.events.next(AgentSessionStarted)
+        assert (started.metadata, started.description) == ("métadata", "what runs here")
+        assert started.session_id == agent.session.id
+        online = await edge.events.next(EndpointOnline)
+        assert (online.endpoint_id, online.url, online.session_id) == (
+            listener.id,
+            listener.url,
+            agent.session.id,
+        )
+        assert (online.name, online.description, online.metadata) == ("n", "d", "m")
+        assert (online.binding, online.pooling_enabled, online.proto) == ("public", True, "tcp")
+        bare = await edge.events.next(EndpointOnline, 2)
+        assert (bare.endpoint_id, bare.proto, bare.binding) == (plain.id, "https", "public")
+        assert (bare.name, bare.description, bare.metadata, bare.pooling_enabled) == ("", "", "", False)
+        for wrong in ({"metadata": "x" * 4097}, {"description": "x" * 256}, {"bindings": ["nobody"]}):
+            with pytest.raises(Error):
+                await agent.listen("tcp://", **wrong)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.row("G-150", "G-151", "G-153", "G-154", "G-155", "G-156", "G-157", "G-158", "G-159", "G-162")
+async def test_all_six_events_of_one_run(edge: Running, heard: Heard) -> None:
+    records: list[dict[str, object]] = []
+
+    def log(event: Event) -> None:
+        """Take the fields as a structured log would."""
+        fields = {field.name: str(getattr(event, field.name)) for field in dataclass_fields(event)}
+        records.append({"event": str(event.event_type)} | fields)
+
+    agent = Agent(
+        authtoken="good",
+        connect_url=f"127.0.0.1:{edge.agent_port}",
+        connect_cas=edge.certs.ca,
+        heartbeat_interval=0.1,
+        event_handlers=[heard, log],
+    )
+    async with upstream(web) as up, agent:
+        forwarder = await agent.forward(up.port, url="http://")
+        session = agent.session
+        visitor = await Visitor.at(edge.http_port)
+        for path in ("/one?q", "/two"):
+            assert (await visitor.ask(forwarder.url.host, path))[0] == 200
+        await visitor.close()
+        await heard.until(AgentHeartbeatReceived)
+        await heard.until(HTTPRequestComplete, 2)
+        closed = await heard.until(ConnectionClosed)
+    assert isinstance(closed, ConnectionClosed)
+    assert {event.event_type for event in heard.events} == set(EventType)
+    assert [event.timestamp for event in heard.events] == sorted(event.timestamp for event in heard.events)
+    requests = [event for event in heard.events if isinstance(event, HTTPRequestComplete)]
+    assert [(event.method, event.path, event.status_code) for event in requests] == [
+        ("GET", "/one?q", 200),
+        ("GET", "/two", 200),
+    ]
+    assert all(event.endpoint is forwarder and event.duration > 0 for event in requests)
+    assert closed.bytes_in > 0 < closed.bytes_out
+    first, last = heard.events[0], heard.events[-1]
+    assert isinstance(first, AgentConnectSucceeded)
+    assert (first.agent, first.session) == (agent, session)
+    assert isinstance(last, AgentDisconnected)
+    assert last.error is None
+    assert [record["event"] for record in records] == [str(event.event_type) for event in heard.events]
+    assert session.id in str(records[0]["session"])
+    beats = [record for record in records if record["event"] == "AgentHeartbeatReceived"]
+    assert float(str(beats[0]["latency"])) > 0
