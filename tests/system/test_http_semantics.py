@@ -13,9 +13,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
+from tests.kit.browser import EVENTS, MESSAGES, Pages, browsing, echo
 from tests.kit.product import Service, running_service
 from tests.kit.scripted import Talk, Upstream, scripted, visit
 from tests.kit.sdk import Sdk
+from tests.kit.traffic import server
+from websockets.asyncio.server import serve
 
 import portway
 
@@ -288,3 +291,27 @@ async def test_bodies_of_any_size_pass_in_flat_memory(service: Service, site: Si
         await visitor.head()
         await asyncio.gather(upstream.pour(size), visitor.swallow(size))
         assert service.rss() - before < 16 * MIB
+
+
+async def test_websockets_and_events_in_a_browser(service: Service, sdk: Sdk, tmp_path: Path) -> None:
+    """Over https endpoints of our agent and of the official SDK, on one page."""
+    pages = Pages()
+    async with (
+        server(pages.serve) as web,
+        serve(echo, "127.0.0.1", 0, max_size=None) as sockets,
+        agent_of(service) as agent,
+    ):
+        ports = [web, sockets.sockets[0].getsockname()[1]]
+        ours = [str((await agent.forward(port, url="https://")).url) for port in ports]
+        addresses = [f"http://127.0.0.1:{port}" for port in ports]
+        theirs = [await asyncio.to_thread(sdk.forward, "https", address) for address in addresses]
+        pages.show([{"web": web, "ws": f"wss://{urlsplit(ws).netloc}"} for web, ws in (ours, theirs)])
+        with browsing(ours[0], tmp_path, Path(service.bootstrap.ca_cert)):
+            told = await asyncio.wait_for(pages.result, 60)
+        for url in theirs:
+            await asyncio.to_thread(sdk.unbind, url)
+    wanted = [
+        [[*MESSAGES, [0, 255, 1]], [4001, True]],
+        [f"event {number}" for number in range(EVENTS)],
+    ]
+    assert told == [wanted, wanted]
