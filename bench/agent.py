@@ -1,6 +1,7 @@
 """Our agents that are measured, one process for one or many.
 
-python -m bench.agent forward UPSTREAM   forwards three endpoints; prints their URLs: tcp, http, https
+python -m bench.agent forward UPSTREAM   forwards four endpoints; prints their URLs: tcp, http, https, and
+                                         https before an upstream of HTTP/2
 python -m bench.agent idle COUNT         holds sessions with an http endpoint each; prints `ready`
 """
 
@@ -22,6 +23,8 @@ async def forward(port: str) -> None:
             await agent.forward(f"127.0.0.1:{port}", url=f"{scheme}://")
             for scheme in ("tcp", "http", "https")
         ]
+        upstream = portway.Upstream(f"127.0.0.1:{port}", protocol="http2")
+        made.append(await agent.forward(upstream, url="https://"))
         print(*(endpoint.url for endpoint in made), flush=True)
         await asyncio.Event().wait()
 

@@ -33,8 +33,8 @@ class Contender:
 
     name: str
     entries: dict[str, Order]
-    """For "tcp", "http", "https" and "log" (http with an access log): where visitors connect.
-    What is missing cannot be measured."""
+    """For "tcp", "http", "https", "grpc" (https before an upstream of HTTP/2) and "log" (http with an
+    access log): where visitors connect. What is missing cannot be measured."""
     service: int
     """Process id."""
     agent: int | None
@@ -141,7 +141,8 @@ def _entries(urls: str, service: Service) -> dict[str, Order]:
     for url in map(urlsplit, urls.split()):
         assert url.port
         ca = service.ca if url.scheme == "https" else ""
-        entries[url.scheme] = Order(url.port, url.netloc, ca)
+        kind = "grpc" if url.scheme in entries else url.scheme
+        entries[kind] = Order(url.port, url.netloc, ca)
     return entries
 
 

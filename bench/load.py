@@ -5,6 +5,9 @@ ORDER is a JSON object of the fields of ``Order``. The kinds:
     down, up      bulk in one direction on `streams` connections, `size` bytes each or for `seconds`
     connections   `count` times: connect, have one byte echoed, close; `concurrency` at once
     requests      `count` HTTP requests over `concurrency` kept-alive connections
+    http2         the same over HTTP/2, with `streams` at a time on each connection
+    grpc          `count` messages that come back, over `streams` calls on each connection
+    websocket     the same over `concurrency` WebSocket connections
     handshakes    `count` TLS connections with a full handshake and one request each
     idle          hold `count` connections; prints `ready`, and ends with standard input
     latency       one request at a time for `seconds`
@@ -25,8 +28,12 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import uvloop
+from bench.http2 import MESSAGE, Client
 from bench.noise import CHUNK, CorruptError, noise, verify
-from bench.upstream import BODY, SIZE
+from bench.upstream import BODY, SIZE, SWITCHED, UPGRADE
+
+FRAME: Final = b"\x82\xe4" + b"mask" + bytes(100)
+"""A WebSocket message of 100 bytes as a client sends it (RFC 6455 §5.2); relays do not look inside."""
 
 FOREVER: Final = 1 << 50
 """Bytes of a transfer that time ends."""
@@ -57,9 +64,14 @@ class Order:
         head = f"GET /item?n={n:08d} HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: bench/1\r\nAccept: */*\r\n"
         return f"{head}Cookie: theme=light; visit={n:08d}\r\n\r\n".encode()
 
-    def context(self) -> ssl.SSLContext | None:
-        """Return the TLS context that was asked for."""
-        return ssl.create_default_context(cafile=self.ca) if self.ca else None
+    def context(self, *protocols: str) -> ssl.SSLContext | None:
+        """Return the TLS context that was asked for, offering these protocols."""
+        if not self.ca:
+            return None
+        context = ssl.create_default_context(cafile=self.ca)
+        if protocols:
+            context.set_alpn_protocols(protocols)
+        return context
 
 
 # -- bulk and latency: plain sockets ---------------------------------------------------------------
@@ -175,6 +187,55 @@ class Asker(asyncio.Protocol):
             self._done.set_exception(CorruptError(f"no answer, but {self._answer[:200]!r}"))
 
 
+class Talker(asyncio.Protocol):
+    """A WebSocket connection that has one message echoed after the other."""
+
+    def __init__(self, host: str, messages: Iterator[int], done: "asyncio.Future[None]") -> None:
+        """Take whom to ask for, how often to talk, and what to resolve at the end."""
+        self._host = host
+        self._messages = messages
+        self._done = done
+        self._expected = SWITCHED
+        self._got = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the upgrade."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(b"GET / HTTP/1.1\r\nHost: " + self._host.encode() + b"\r\n" + UPGRADE)
+
+    def data_received(self, data: bytes) -> None:
+        """Judge what came back, and say the next."""
+        self._got += data
+        if self._expected == SWITCHED:  # a relay may order the fields otherwise
+            whole = self._got.startswith(b"HTTP/1.1 101 "[: len(self._got)])
+            if whole and not self._got.endswith(b"\r\n\r\n"):
+                return
+        else:
+            if len(self._got) < len(FRAME):
+                return
+            whole = self._got == FRAME
+        if not whole:
+            self._end(CorruptError(f"{self._got[:200]!r} came back"))
+            return
+        self._expected, self._got = FRAME, b""
+        if next(self._messages, None) is None:
+            self._end(None)
+        else:
+            self._transport.write(FRAME)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is a failure before the end."""
+        self._end(CorruptError("closed before all messages were back"))
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._done.done():
+            if error is None:
+                self._done.set_result(None)
+            else:
+                self._done.set_exception(error)
+        self._transport.close()
+
+
 class Knock(asyncio.Protocol):
     """A connection that has one byte echoed."""
 
@@ -205,6 +266,47 @@ async def requests(order: Order) -> Result:
     all_ = (order.request(number) for number in range(order.count))
     context = order.context()
     await asyncio.gather(*(_ask(order, all_, context) for _ in range(order.concurrency)))
+    return {"units": order.count / 10_000}
+
+
+async def http2(order: Order) -> Result:
+    """Share ``count`` requests among the streams of a few connections."""
+    return await _over_http2(order, BODY)
+
+
+async def grpc(order: Order) -> Result:
+    """Share ``count`` messages among the calls of a few connections."""
+    return await _over_http2(order, MESSAGE, grpc=True)
+
+
+async def _over_http2(order: Order, answer: bytes, *, grpc: bool = False) -> Result:
+    loop = asyncio.get_running_loop()
+    numbers = iter(range(order.count))
+    context = order.context("h2")
+    name = order.host.partition(":")[0] if context else None
+    all_done: list[asyncio.Future[None]] = []
+    for _ in range(order.concurrency):
+        done: asyncio.Future[None] = loop.create_future()
+        all_done.append(done)
+        client = Client(order, numbers, done, grpc=grpc, answer=answer)
+        await loop.create_connection(
+            lambda client=client: client, "127.0.0.1", order.port, ssl=context, server_hostname=name
+        )
+    await asyncio.gather(*all_done)
+    return {"units": order.count / 10_000}
+
+
+async def websocket(order: Order) -> Result:
+    """Share ``count`` messages among WebSocket connections."""
+    loop = asyncio.get_running_loop()
+    numbers = iter(range(order.count))
+    all_done: list[asyncio.Future[None]] = []
+    for _ in range(order.concurrency):
+        done: asyncio.Future[None] = loop.create_future()
+        all_done.append(done)
+        talker = Talker(order.host, numbers, done)
+        await loop.create_connection(lambda talker=talker: talker, "127.0.0.1", order.port)
+    await asyncio.gather(*all_done)
     return {"units": order.count / 10_000}
 
 
@@ -283,7 +385,15 @@ def main(kind: str, order: Order) -> Result:
 
 
 BLOCKING: Final = {"down": down, "up": up, "latency": latency}
-ASYNC: Final = {"connections": connections, "requests": requests, "handshakes": handshakes, "idle": idle}
+ASYNC: Final = {
+    "connections": connections,
+    "requests": requests,
+    "http2": http2,
+    "grpc": grpc,
+    "websocket": websocket,
+    "handshakes": handshakes,
+    "idle": idle,
+}
 
 if __name__ == "__main__":
     print(json.dumps(main(sys.argv[1], Order(**json.loads(sys.argv[2])))), flush=True)

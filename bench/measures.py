@@ -54,6 +54,21 @@ WORKLOADS: Final = (
     Workload("the same, access log on", "10k", "log", "requests", {"count": 24_000, "vary": True}),
     Workload("HTTPS at the edge", "10k", "https", "requests", {"count": 15_000, "vary": True}),
     Workload("TLS set-ups at the edge", "10k", "https", "handshakes", {"count": 1_500, "vary": True}),
+    Workload(
+        "HTTP/2 at the edge",
+        "10k",
+        "https",
+        "http2",
+        {"count": 10_000, "vary": True, "concurrency": 5, "streams": 10},
+    ),
+    Workload(
+        "gRPC messages",
+        "10k",
+        "grpc",
+        "grpc",
+        {"count": 15_000, "concurrency": 5, "streams": 10},
+    ),
+    Workload("WebSocket messages", "10k", "http", "websocket", {"count": 24_000}),
 )
 
 

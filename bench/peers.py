@@ -49,13 +49,16 @@ http {{
   ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;
   upstream app {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 100000000; }}
   proxy_http_version 1.1;
-  proxy_set_header Connection "";
+  map $http_upgrade $hop {{ default upgrade; "" ""; }}
+  proxy_set_header Upgrade $http_upgrade;
+  proxy_set_header Connection $hop;
   proxy_set_header Host $http_host;
   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
   proxy_set_header X-Forwarded-Proto $scheme;
   access_log off;
   server {{ listen 127.0.0.1:{http}; location / {{ proxy_pass http://app; }} }}
-  server {{ listen 127.0.0.1:{https} ssl; location / {{ proxy_pass http://app; }} }}
+  server {{ listen 127.0.0.1:{https} ssl http2; location / {{ proxy_pass http://app; }} }}
+  server {{ listen 127.0.0.1:{grpc} ssl http2; location / {{ grpc_pass grpc://127.0.0.1:{upstream}; }} }}
   server {{ listen 127.0.0.1:{log}; access_log {folder}/access.log; location / {{ proxy_pass http://app; }} }}
 }}
 """
@@ -78,8 +81,12 @@ frontend web
   mode http
   option forwardfor
   bind 127.0.0.1:{http}
-  bind 127.0.0.1:{https} ssl crt {both}
+  bind 127.0.0.1:{https} ssl crt {both} alpn h2,http/1.1
   default_backend app
+frontend grpc
+  mode http
+  bind 127.0.0.1:{grpc} ssl crt {both} alpn h2
+  default_backend grpc
 frontend log
   mode http
   option forwardfor
@@ -91,6 +98,9 @@ backend app
   mode http
   http-reuse always
   server app 127.0.0.1:{upstream}
+backend grpc
+  mode http
+  server app 127.0.0.1:{upstream} proto h2
 """
 
 
@@ -126,14 +136,19 @@ def nginx(stack: contextlib.ExitStack, upstream: int) -> Contender | None:
         return None
     place = folder(stack)
     chain, key, ca = processes.certificates(place)
-    http, https, log = processes.free_ports(3)
+    http, https, log, grpc = processes.free_ports(4)
     user = "user root;" if os.geteuid() == 0 else ""
     config = place / "nginx.conf"
-    given = {"http": http, "https": https, "log": log, "upstream": upstream}
+    given = {"http": http, "https": https, "log": log, "grpc": grpc, "upstream": upstream}
     config.write_text(_NGINX.format(user=user, folder=place, chain=chain, key=key, **given))
     service = start(stack, [program, "-e", "stderr", "-c", str(config)], log=place / "log")
     wait(lambda: processes.accepts(http), NGINX)
-    entries = {"http": Order(http), "https": Order(https, f"localhost:{https}", str(ca)), "log": Order(log)}
+    entries = {
+        "http": Order(http),
+        "https": Order(https, f"localhost:{https}", str(ca)),
+        "grpc": Order(grpc, f"localhost:{grpc}", str(ca)),
+        "log": Order(log),
+    }
     return Contender(NGINX, entries, service.pid, None)
 
 
@@ -146,9 +161,9 @@ def haproxy(stack: contextlib.ExitStack, upstream: int) -> Contender | None:
     chain, key, ca = processes.certificates(place)
     both = place / "both.pem"
     both.write_bytes(chain.read_bytes() + key.read_bytes())
-    tcp, http, https, log = processes.free_ports(4)
+    tcp, http, https, log, grpc = processes.free_ports(5)
     config = place / "haproxy.cfg"
-    given = {"tcp": tcp, "http": http, "https": https, "log": log, "upstream": upstream}
+    given = {"tcp": tcp, "http": http, "https": https, "log": log, "grpc": grpc, "upstream": upstream}
     config.write_text(_HAPROXY.format(both=both, **given))
     service = start(stack, [program, "-db", "-f", str(config)], log=place / "access.log")
     wait(lambda: processes.carries(tcp), HAPROXY)
@@ -156,6 +171,7 @@ def haproxy(stack: contextlib.ExitStack, upstream: int) -> Contender | None:
         "tcp": Order(tcp),
         "http": Order(http),
         "https": Order(https, f"localhost:{https}", str(ca)),
+        "grpc": Order(grpc, f"localhost:{grpc}", str(ca)),
         "log": Order(log),
     }
     return Contender(HAPROXY, entries, service.pid, None)

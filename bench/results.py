@@ -68,7 +68,8 @@ class Results:
 
 def report(results: Results) -> str:
     """Return all tables."""
-    parts = [_facts(results), _work_table(results, WORKLOADS[:3]), _work_table(results, WORKLOADS[3:])]
+    parts = [_facts(results), _work_table(results, WORKLOADS[:3]), _work_table(results, WORKLOADS[3:8])]
+    parts.append(_work_table(results, WORKLOADS[8:]))
     parts += [_other_table(results), _start_table(results), _target_table(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -1,7 +1,8 @@
 """The upstream of every measurement: `python -m bench.upstream` prints its port and serves until killed.
 
 The first byte of a connection says what it wants: D and eight bytes of size for bulk down, U likewise for
-bulk up (confirmed by a K), E for an echo, else HTTP.
+bulk up (confirmed by a K), E for an echo, else HTTP: version 2 when it begins with that one's preface, and an
+echo of all that comes after an upgrade.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import struct
 from typing import TYPE_CHECKING, Final, cast
 
 import uvloop
+from bench.http2 import PREFACE, Server
 from bench.noise import CHUNK, noise, verify
 
 if TYPE_CHECKING:
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
 
 BODY: Final = b"hello, world\n"
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\n" + BODY
+UPGRADE: Final = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+"""What a WebSocket's request ends with; the key is as good as any."""
+
+SWITCHED: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n"
+)
 SIZE: Final = struct.Struct(">Q")
 
 
@@ -68,7 +80,7 @@ class Connection(asyncio.Protocol):
                 self._swallow(rest)
         else:
             rest, self._kept = (self._kept[1:], b"") if kind == b"E" else (self._kept, b"")
-            self._take = self._transport.write if kind == b"E" else self._answer
+            self._take = self._transport.write if kind == b"E" else self._head
             self._take(rest)
 
     def _ignore(self, data: bytes) -> None:
@@ -87,10 +99,28 @@ class Connection(asyncio.Protocol):
         if self._offset == self._size:
             self._transport.write(b"K")
 
+    def _head(self, data: bytes) -> None:
+        """Find out what a first head asks for."""
+        self._kept += data
+        if self._kept.startswith(PREFACE):
+            rest = self._kept[len(PREFACE) :]
+            self._take = Server(self._transport.write, BODY).feed
+            self._take(rest)
+        elif PREFACE.startswith(self._kept[: len(PREFACE)]):
+            return
+        else:
+            self._take = self._answer
+            self._answer(b"")
+
     def _answer(self, data: bytes) -> None:
         self._kept += data
-        if self._kept.endswith(b"\r\n\r\n"):
-            self._kept = b""
+        if not self._kept.endswith(b"\r\n\r\n"):
+            return
+        head, self._kept = self._kept, b""
+        if b"\r\nupgrade: websocket\r\n" in head.lower():
+            self._take = self._transport.write
+            self._transport.write(SWITCHED)
+        else:
             self._transport.write(ANSWER)
 
 

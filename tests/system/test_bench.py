@@ -36,9 +36,9 @@ def test_a_tiny_run_writes_every_table(tmp_path: Path) -> None:
     assert "stale" not in text
     assert "failed" not in text, ended.stderr[-2000:]
     rows = [line for line in text.splitlines() if line.startswith("| portway |")]
-    assert len(rows) == 3, text
+    assert len(rows) == 4, text
     assert "–" not in "".join(rows)
-    assert text.count("| minimal relay |") == 3
+    assert text.count("| minimal relay |") == 4
     assert "start again" in text
 
 
