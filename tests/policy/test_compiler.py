@@ -196,6 +196,17 @@ def test_a_cloud_endpoint_s_policy_ends_everything(protocol: str, document: str,
     assert codes(document, Target(protocol)) == []
 
 
+def test_a_policy_says_what_it_looks_at() -> None:
+    made = policy(
+        """
+        on_http_request:
+          - expressions: ["req.headers['a'] == [] && has(req.url.port)"]
+            actions: [{type: custom-response, config: {body: "${conn.tls.ja4_fingerprint} x ${vars.y}"}}]
+        """
+    )
+    assert made.names == {"req.headers", "req.url.port", "conn.tls.ja4_fingerprint", "vars"}
+
+
 def test_documents_of_before_october_2024() -> None:
     """Checklist 4."""
     old = f"inbound: [{DENY}]\noutbound: [{{actions: [{{type: remove-headers, config: {{headers: [a]}}}}]}}]"

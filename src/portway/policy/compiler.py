@@ -67,7 +67,8 @@ class Compiler:
         self.path = ""
         """Where that action is, such as ``on_http_request[0].actions[1]``: a name for its state."""
         self.problems: list[Problem] = []
-        self.geo_names: set[str] = set()
+        self.names: set[str] = set()
+        """Variables that expressions of the document ask for."""
 
     @property
     def protocol(self) -> str:
@@ -90,10 +91,12 @@ class Compiler:
             self.problem(code, node, "an expression is a text that is not empty")
             return None
         try:
-            return compile_expression(node.text, self.phase, self.limits, self.world)
+            made = compile_expression(node.text, self.phase, self.limits, self.world)
         except CompileError as error:
             self.problem(code, node, f"{error.message} ({_where(node.text, error.offset)})")
             return None
+        self.names |= made.looked_up
+        return made
 
     def condition(self, node: Node) -> Expression | None:
         """Compile an expression that must be true or false."""
@@ -110,10 +113,12 @@ class Compiler:
     def template_text(self, text: str, node: Node, code: int = 2224) -> Template:
         """The same for a text that is only part of a node, or made of it."""
         try:
-            return compile_template(text, self.phase, self.limits, self.world)
+            made = compile_template(text, self.phase, self.limits, self.world)
         except TemplateError as error:
             self.problem(code, node, f"{error.message} ({_where(text, error.offset)})")
             return Template.constant("")
+        self.names.update(*(piece.looked_up for piece in made.pieces if isinstance(piece, Expression)))
+        return made
 
     def constant(self, text: str) -> Template:
         """Make a template without ``${…}``."""
@@ -189,7 +194,7 @@ class _Document:
                 self._problem(2206, root, "a policy needs at least one action")
             elif self._target.cloud and enabled:
                 self._complete(phases, root)
-        return Policy(phases if enabled else {}, self._limits, self._compiler.geo_names)
+        return Policy(phases if enabled else {}, self._limits, self._compiler.names)
 
     def _phase(self, key: str, node: Node, root: Node) -> Phase | None:
         at = root.keys.get(key, (node.line, node.column))

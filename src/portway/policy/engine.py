@@ -110,10 +110,11 @@ class Policy:
         limits: PolicyLimits = DEFAULT_LIMITS,
         names: Iterable[str] = (),
     ) -> None:
-        """Take the rules of each phase."""
+        """Take the rules of each phase, and the variables that they ask for."""
         self._phases = {phase: rules for phase, rules in phases.items() if rules}
         self.limits = limits
         self.names = frozenset(names)
+        """Variables that some expression asks for: what no policy names need not be known."""
 
     def __repr__(self) -> str:
         """Show how many rules there are."""

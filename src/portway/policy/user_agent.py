@@ -13,8 +13,7 @@ LONGEST: Final = 2048
 
 _BOT: Final = re.compile(
     r"bot\b|bot[/;_-]|crawl|spider|slurp|archiver|facebookexternalhit|mediapartners|lighthouse|headlesschrome"
-    r"|scrapy|preview|monitor|uptime|pingdom|python-requests|^curl/|^wget/|go-http-client|okhttp|^java/"
-    r"|httpclient|^python|^ruby|libwww|phantomjs|whatsapp|feedfetcher|chatgpt-user",
+    r"|scrapy|preview|monitor|uptime|pingdom|phantomjs|whatsapp|feedfetcher|chatgpt-user",
     re.IGNORECASE,
 )
 _URL: Final = re.compile(r"\+?(https?://[^\s;,)]+)")
