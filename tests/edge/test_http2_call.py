@@ -5,6 +5,7 @@ from tests.kit.certs import Certs
 from tests.kit.http2_client import certs2, visit2
 from tests.kit.http2_server import server, stand2
 from tests.kit.http_edge import stand
+from tests.kit.pipes import turns
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,27 @@ async def test_a_websocket_over_http2_on_both_sides(certs: Certs) -> None:
         client.flush()
         await upstream.until(call, "ended", True)
         await made.request_told()
+
+
+async def test_answers_that_were_given_up_leave_the_window_to_others(certs: Certs) -> None:
+    """Each had bytes here that its visitor had not taken."""
+    async with stand2(certs) as made:
+        client = await visit2(made, INITIAL_WINDOW_SIZE=0)
+        upstream = None
+        for count in range(30):
+            stream = client.ask(method="POST")
+            upstream = upstream or await server(made)
+            call = await upstream.call(count)
+            upstream.conn.send_headers(call, [(":status", "200")])
+            for _ in range(15):
+                upstream.conn.send_data(call, bytes(16_384))
+                upstream.flush()
+                await turns(2)
+            await client.until(lambda: client.answers[stream].status == 200)  # noqa: B023
+            client.conn.reset_stream(stream, 8)
+            client.flush()
+            await upstream.until(call, "reset", 8)
+        assert upstream is not None
+        upstream.look()
+        assert upstream.conn.outbound_flow_control_window > 2_000_000
+        assert made.agent.streams == 1

@@ -107,3 +107,23 @@ async def test_a_request_that_is_given_up_cuts_its_upstream(certs: Certs) -> Non
         client.flush()
         await agent.cut()
         assert (await made.request_told()).aborted
+
+
+async def test_uploads_that_were_given_up_leave_the_window_to_others(certs: Certs) -> None:
+    """Each had bytes here that no upstream had taken."""
+    async with stand(certs=certs) as made:
+        made.agent.window = 1024
+        client = await visit2(made)
+        for count in range(30):
+            stream = client.ask(method="POST", end=False)
+            agent = await made.agent.stream(count)
+            agent.sink.consuming = False
+            await client.put(stream, bytes(250_000))
+            if count % 2:
+                client.conn.reset_stream(stream, 8)
+                client.flush()
+                await agent.cut()
+            else:
+                agent.say(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
+                assert (await client.answer(stream)).status == 413
+        await client.until(lambda: client.conn.outbound_flow_control_window > 3_000_000)

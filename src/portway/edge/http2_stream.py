@@ -78,6 +78,7 @@ class Http2Stream(Flow):
 
     def abandon(self) -> None:
         """The stream is gone."""
+        self._pay()  # others share the window of its connection
         if self._passage is not None:
             self._passage.abandon()
 
@@ -116,6 +117,7 @@ class Http2Stream(Flow):
 
     def cut(self) -> None:
         """The answer breaks off."""
+        self._pay()
         self._visitor.reset_stream(self, http2.INTERNAL_ERROR)
 
     def on_room(self) -> None:
@@ -137,6 +139,7 @@ class Http2Stream(Flow):
     def ended(self) -> None:
         """The end is sent; what is missing of the request is not wanted any more (RFC 9113 §8.1)."""
         passage = self._passage
+        self._pay()
         if self._request_ended:
             self._visitor.over(self)
         elif passage is None or passage.over:

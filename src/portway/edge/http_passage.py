@@ -364,17 +364,14 @@ class Passage:
             self._held.append(data)
             self._owed += n
             return
+        self._owed += n
         for each in self._response_filters:
             data = each.feed(data)
         if data:
             self.exchange.bytes_out += len(data)
             self._side.write(data)
-        if self.over:
-            return
-        if self._side.clogged:
-            self._owed += n
-        elif self._upstream is not None:
-            self._upstream.consume(n)
+        if not self.over and not self._side.clogged:
+            self.caught_up()
 
     def on_end(self, trailers: "Lines") -> None:
         """The answer is complete; of an upgraded request, what the upstream writes."""
@@ -473,6 +470,7 @@ class Passage:
 
     def _let_go(self) -> None:
         if self._upstream is not None:
+            self.caught_up()  # others may share the window of its connection
             self._upstream.abort()
             self._upstream = None
 
