@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from tests.kit.agent import Agent, Taken, code
+from tests.kit.http_edge import stand
+from tests.kit.http_policy import HandPolicy
 from tests.kit.pipes import spin_until
 from tests.kit.service import DOMAIN, running_worker
 from tests.kit.traffic import a_hello, get, visitor
@@ -197,3 +199,23 @@ async def test_only_equal_urls_are_a_pool() -> None:
         assert sorted(len(each.pool) for each in service.worker.registry.all()) == [1, 1, 1]
         for agent in (one, two):
             await agent.leave()
+
+
+@pytest.mark.parametrize("passage", [False, True])
+async def test_a_stream_that_rests_ends_soon_after_its_member_has_left(passage: bool) -> None:
+    """Within a second: who ends in order waits for its streams, and visitors may rest for minutes."""
+    async with stand() as made:
+        made.endpoint.policy = HandPolicy() if passage else None
+        client = await made.visit()
+        client.get()
+        stream = await made.agent.stream()
+        await stream.heads()
+        stream.ok()
+        await client.answer()
+        made.visitor.tick()
+        assert not stream.sink.ends
+        made.agent.usable = False
+        made.visitor.tick()
+        await stream.ended()
+        client.get()  # the connection is not ended by that
+        assert (await client.answer())[1]["ngrok-error-code"] == "ERR_NGROK_3200"
