@@ -19,7 +19,10 @@ GUARD = """
 import sys
 
 class Absent:
-    names = {"aiosqlite", "alembic", "cryptography", "sqlalchemy", "structlog"}
+    names = {
+        *("aiosqlite", "alembic", "asyncpg", "cryptography", "sqlalchemy", "structlog", "fastapi"),
+        *("starlette", "pydantic", "uvicorn", "httptools", "OpenSSL", "maxminddb", "re2", "brotli", "isal"),
+    }
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:
@@ -57,6 +60,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return interpreter
 
 
+@pytest.mark.row("G-004")
 def test_every_module_of_the_agent_loads(python: Path, tmp_path: Path) -> None:
     place, version = _run([str(python), "-c", EVERY_MODULE], cwd=tmp_path).split()
     assert "site-packages" in place
@@ -73,6 +77,39 @@ async def test_the_command_works(python: Path, tmp_path: Path) -> None:
         finally:
             agent.kill()
     assert answer.status == 200
+
+
+QUICKSTART = """
+import portway
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+portway.serve(app, "http://")
+"""
+
+
+@pytest.mark.row("G-004", "G-005", "G-003")
+async def test_an_application_is_served_by_the_sdk_alone(python: Path, tmp_path: Path) -> None:
+    with running_service(tmp_path) as service:
+        known = service.bootstrap
+        environ = clean_environment() | {
+            "PORTWAY_CONNECT_URL": known.connect_url,
+            "PORTWAY_CONNECT_CAS": known.ca_cert,
+            "PORTWAY_AUTHTOKEN": known.authtoken,
+        }
+        process = await asyncio.create_subprocess_exec(
+            str(python), "-c", QUICKSTART, stdout=subprocess.PIPE, env=environ
+        )
+        try:
+            assert process.stdout is not None
+            url = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+            answer = await get(url, known.http_port)
+        finally:
+            process.kill()
+            await process.communicate()
+    assert (answer.status, answer.body) == (200, b"hello")
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str:
