@@ -61,6 +61,21 @@ async def test_the_status_screen_of_an_http_endpoint(service: Service) -> None:
         assert (await get(url, port)).status == 404, "offline after Ctrl+C"
 
 
+async def test_a_window_that_changes_its_size(service: Service) -> None:
+    """From 200 columns to 40 and back, in one life of the agent."""
+    url = f"http://a-long-name-for-a-window.portway.localhost:{service.bootstrap.http_port}"
+    with on_terminal(service, "http", "9", "--url", url, "--qr", columns=200) as terminal:
+        text = await shown(terminal, "online", f"{url} -> http://localhost:9", "too small for the QR")
+        assert "Session Status                online" in text
+        for columns in (80, 40, 200):
+            terminal.resize(columns, 45)
+            parts = ("online", "-> http://localhost:9", url[:40], url[40:], "█▀▀▀▀▀▀▀█", "HTTP Requests")
+            text = await shown(terminal, *parts)
+            assert max(map(len, text.splitlines())) <= columns
+            assert text.count("Session Status") == 1, "nothing of the other size is left"
+        assert await asyncio.to_thread(terminal.interrupt) == 0
+
+
 async def test_a_narrow_terminal_still_shows_the_address(service: Service) -> None:
     with on_terminal(service, "tcp", "9", columns=44) as terminal:
         await shown(terminal, "online", "tcp://localhost:", "localhost:9")

@@ -3,6 +3,7 @@
 import fcntl
 import io
 import os
+import re
 import struct
 import termios
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console as Terminal
 from tests.kit.slow import drain
 
-from portway.cli.console import Screen, draw, milliseconds, phrase, status_style
+from portway.cli.console import Screen, draw, milliseconds, phrase, sparkline, status_style
 from portway.cli.status import Request, Status
 
 
@@ -63,6 +64,36 @@ def test_a_url_that_does_not_fit_beside_its_label_gets_a_line_of_its_own() -> No
     assert "-> http://localhost:8080" in shown
 
 
+def test_a_url_that_does_not_fit_at_all_is_continued() -> None:
+    status = example()
+    shown = lines(status, 40)
+    assert "".join(shown).count("https://1eb2-127-0-0-1.portway.localhost:7443") == 1
+    assert not any("…" in line for line in shown if "portway.localhost" in line)
+
+
+def test_the_latency_has_a_history() -> None:
+    status = example()
+    for latency in (0.001, 0.008, 0.004):
+        status.heard(latency)
+    assert "Latency                       4.0ms   ▁█▄" in "\n".join(lines(status, 100))
+    assert (sparkline([]), sparkline([1.0, 1.0]), sparkline([0.0, 7.0])) == ("", "▁▁", "▁█")
+
+
+def test_a_qr_code_where_there_is_room() -> None:
+    status = example()
+    status.qr = True
+    assert "█▀▀▀▀▀▀▀█" in "\n".join(lines(status, 80, 50))
+    assert "too small for the QR code" in "\n".join(lines(status, 80, 24))
+    assert "too small for the" in "\n".join(lines(status, 30, 60))
+
+
+def test_requests_say_how_long_they_took() -> None:
+    status = example()
+    status.requests.append(Request("12:00:09.000", "GET", "/slow", 200, 1.25))
+    assert "   1.2s 200 OK" in "\n".join(lines(status, 100))
+    assert "12:00:09 GET     /slow" in "\n".join(lines(status, 50))
+
+
 def test_a_lost_session_says_why_and_has_no_latency() -> None:
     status = example()
     status.offline("read EOF from remote peer")
@@ -106,6 +137,18 @@ def test_the_screen_takes_and_returns_the_terminal(terminal: tuple[int, int]) ->
         pass
     text = drain(main).decode()
     assert text.index("\x1b[?1049h") < text.index("Forwarding") < text.index("\x1b[?1049l")
+
+
+@pytest.mark.parametrize("value", ["1", ""])
+def test_no_color(value: str, terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty counts as unset, as no-color.org has it."""
+    monkeypatch.setenv("NO_COLOR", value)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    main, end = terminal
+    with Screen(example(), lambda: 1.0, end):
+        pass
+    coloured = re.search(r"\x1b\[[0-9;]*3[0-7]", drain(main).decode())
+    assert bool(coloured) == (not value)
 
 
 def test_only_something_new_is_drawn(terminal: tuple[int, int]) -> None:

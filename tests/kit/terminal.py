@@ -46,6 +46,12 @@ class Terminal:
         self._read()
         return "\n".join(line.rstrip() for line in self._screen.display)
 
+    def resize(self, columns: int, rows: int = 30) -> None:
+        """Make the window another size, as its owner does with the mouse."""
+        self._read()
+        self._screen.resize(rows, columns)
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
     def interrupt(self) -> int:
         """Press Ctrl+C; return the exit status."""
         self._process.send_signal(signal.SIGINT)

@@ -1,12 +1,14 @@
 """The live status screen of an agent on a terminal.
 
-`draw` turns a Status into lines that fit the terminal: labels in one column, values in the
-next, the newest requests at the bottom. It redraws only when something has changed.
+`draw` turns a Status into lines that fit the terminal, from 40 to 200 columns and more: labels in one
+column, values in the next, the newest requests first. Where a screen is too low, what is least needed goes
+first: QR codes, then requests. It redraws only when something has changed. NO_COLOR leaves the shapes and
+takes the colours.
 """
 
 import io
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -16,11 +18,15 @@ from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.text import Text
 
 from portway.cli.output import printable
+from portway.cli.qr import code
 from portway.cli.status import FIVE_MINUTES, MINUTE, Request, Status
 from portway.net.output import Output
 
 WIDE = 80
 """From this width on the label column has room to breathe."""
+
+NARROW = 60
+"""Below this width times are written without their milliseconds."""
 
 _ENTER, _LEAVE = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
 """Take the alternate screen and hide the cursor; the reverse (xterm's private modes)."""
@@ -28,15 +34,20 @@ _ENTER, _LEAVE = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[K\x1b[J"
 
 _SESSION_STYLE = {"online": "bold green", "connecting": "yellow", "reconnecting": "bold red"}
+_BARS = "▁▂▃▄▅▆▇█"
+_SPARK = 20
+"""Round trips that are drawn beside the latency."""
 _COUNTERS = ("ttl", "opn", "rt1", "rt5", "p50", "p90")
 
 
 def draw(status: Status, width: int, height: int, now: float) -> RenderableType:
     """Draw the whole screen, at most `height` lines of `width` cells."""
     label = 30 if width >= WIDE else 15
-    lines = [_title(width), Text(""), *_session_lines(status, label)]
+    lines = [_title(width), Text(""), *_session_lines(status, label, width)]
     lines += _forwarding_lines(status, label, width)
     lines += [Text(""), *_counter_lines(status, label, now)]
+    if status.qr:
+        lines += _code_lines(status, height - len(lines), width)
     if status.http:
         lines += _request_lines(status.requests, height - len(lines), width)
     for line in lines:
@@ -55,22 +66,42 @@ def _row(width: int, label: str, value: Text) -> Text:
     return Text.assemble(label.ljust(width), value)
 
 
-def _session_lines(status: Status, width: int) -> list[Text]:
+def _session_lines(status: Status, width: int, whole: int) -> list[Text]:
     state = Text(status.session, style=_SESSION_STYLE.get(status.session, ""))
     if status.problem:
         state.append(f"  {printable(status.problem)}", style="red")
     account = printable(status.account) + (f" (Plan: {printable(status.plan)})" if status.plan else "")
-    latency = "-" if status.latency is None else milliseconds(status.latency)
+    latency = Text("-" if status.latency is None else milliseconds(status.latency).ljust(8))
+    if status.latency is not None and len(status.latencies) > 1:
+        latency.append(sparkline(list(status.latencies)[-min(_SPARK, max(whole - width - 8, 0)) :]), "cyan")
     rows = [
         ("Session Status", state),
         ("Account", Text(account or "-")),
         ("Version", Text(status.version)),
         ("Region", Text(printable(status.region) or "-")),
-        ("Latency", Text(latency)),
+        ("Latency", latency),
         ("Service", Text(status.connect_url or "-")),
         *(("Message", Text(printable(message), style="yellow")) for message in status.messages),
     ]
     return [_row(width, label, value) for label, value in rows]
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Draw numbers as bars, from the least to the greatest of them; all alike are the lowest bar."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    step = (high - low) / (len(_BARS) - 1) or 1.0
+    return "".join(_BARS[round((value - low) / step)] for value in values)
+
+
+def _code_lines(status: Status, room: int, width: int) -> list[Text]:
+    """Draw the QR code of each URL that there is room for; a line says so where there is none."""
+    lines: list[Text] = []
+    for url, _ in status.forwarding:
+        drawn = code(url)
+        if max(map(len, drawn)) > width or len(lines) + len(drawn) + 1 > room:
+            return [*lines, Text(""), Text("(the terminal is too small for the QR code)", style="dim")]
+        lines += [Text(""), *(Text(line) for line in drawn)]
+    return lines
 
 
 def _forwarding_lines(status: Status, label: int, width: int) -> list[Text]:
@@ -79,8 +110,9 @@ def _forwarding_lines(status: Status, label: int, width: int) -> list[Text]:
         address, arrow = Text(printable(url), style="bold cyan"), Text(f"-> {printable(upstream)}")
         if label + len(address) + 1 + len(arrow) <= width:
             lines.append(Text.assemble(address, " ", arrow))
-        else:  # a URL that is cut short is of no use to anybody: two lines instead
-            lines += [address, arrow]
+        else:  # a URL that is cut short is of no use to anybody: more lines instead
+            lines += [address[at : at + width] for at in range(0, len(address), width)]
+            lines.append(arrow)
     if any(label + len(line) > width for line in lines):
         return [Text("Forwarding"), *lines]
     return [_row(label, "" if i else "Forwarding", line) for i, line in enumerate(lines or [Text("-")])]
@@ -114,10 +146,13 @@ def _request_lines(requests: Iterable[Request], room: int, width: int) -> list[T
 
 def _request_line(request: Request, width: int) -> Text:
     answer = f"{request.status} {phrase(request.status)}".rstrip() if width >= WIDE else str(request.status)
-    start = Text.assemble((request.at, "dim"), f" {printable(request.method):<7} ")
+    at = request.at if width >= NARROW else request.at[:8]
+    start = Text.assemble((at, "dim"), f" {printable(request.method):<7} ")
+    took = f"{milliseconds(request.seconds):>7} " if width >= WIDE else ""
     path = Text(printable(request.path))
-    path.truncate(max(width - len(start) - (26 if width >= WIDE else 4), 4), overflow="ellipsis", pad=True)
-    return Text.assemble(start, path, " ", (answer, status_style(request.status)))
+    rest = len(took) + (26 if width >= WIDE else 4)
+    path.truncate(max(width - len(start) - rest, 4), overflow="ellipsis", pad=True)
+    return Text.assemble(start, path, " ", (took, "dim"), (answer, status_style(request.status)))
 
 
 def phrase(status: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from portway.cli.output import print_error
+from portway.cli.output import colours, print_error
 from portway.errors import PortwayError
 
 COMMANDS = {
@@ -109,7 +109,8 @@ def main(args: Sequence[str] | None = None) -> None:
 def run(args: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; every expected failure becomes a message."""
     try:
-        result: Any = cli.main(args=args, prog_name="portway", standalone_mode=False)
+        colour = None if colours() else False
+        result: Any = cli.main(args=args, prog_name="portway", standalone_mode=False, color=colour)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -30,9 +30,17 @@ def print_error(error: PortwayError, stream: TextIO | None = None) -> None:
     """Print an error for a person: what happened, then the code alone where there is one."""
     out = stream or sys.stderr
     text = error.message if isinstance(error, Error) else str(error)
-    click.echo(click.style("error: ", fg="red", bold=True) + printable(text, keep="\n"), file=out)
+    colour = None if colours() else False
+    click.echo(
+        click.style("error: ", fg="red", bold=True) + printable(text, keep="\n"), file=out, color=colour
+    )
     if isinstance(error, Error) and error.code:
-        click.echo(click.style(error.code, bold=True), file=out)
+        click.echo(click.style(error.code, bold=True), file=out, color=colour)
+
+
+def colours() -> bool:
+    """Tell whether the user bears colours: NO_COLOR, whatever it holds, says no."""
+    return not os.environ.get("NO_COLOR")
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -88,7 +96,7 @@ class LogLines:
         self._threshold = LEVELS.index(level)
         self._clock = clock or (lambda: datetime.now(UTC))
         self._render = {"term": self._term, "logfmt": _logfmt, "json": _json}[form]
-        self._colour = form == "term" and sink.isatty()
+        self._colour = form == "term" and sink.isatty() and colours()
 
     def log(self, level: str, message: str, **fields: Field) -> None:
         """Write one record; a record below the threshold costs nothing."""

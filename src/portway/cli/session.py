@@ -94,7 +94,7 @@ async def _run(plan: Plan) -> "Resumption | None":
     from portway.net.tasks import Tasks
 
     async with contextlib.AsyncExitStack() as stack:
-        screen_wanted = wants_screen(plan.flags, plan.settings, sys.stdout.isatty())
+        screen_wanted = wants_screen(plan.flags, plan.settings, sys.stdout.isatty() and not _is_dumb())
         lines = _log_lines(plan, screen_wanted, stack)
         http = any(each.proto == "http" for each in plan.endpoints)
         watcher = Watcher(Status(version=__version__, http=http), lines)
@@ -172,6 +172,10 @@ def wants_screen(flags: Mapping[str, Any], settings: "Settings", terminal: bool)
     ui = settings.console_ui or "iftty"
     log = flags.get("log") or settings.log
     return terminal and ui != "false" and log in (None, "false")
+
+
+def _is_dumb() -> bool:
+    return os.environ.get("TERM") == "dumb"
 
 
 def _log_lines(plan: Plan, screen: bool, stack: contextlib.AsyncExitStack) -> LogLines | None:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 KEPT_REQUESTS = 50
 """Requests remembered for the screen; what does not fit the terminal is not shown."""
 
+KEPT_LATENCIES = 60
+"""Round trips that the sparkline is drawn from."""
+
 KEPT_DURATIONS = 1024
 """Connection durations that the percentiles are taken over."""
 
@@ -18,12 +21,16 @@ MINUTE, FIVE_MINUTES = 60, 300
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One finished request, as the screen shows it. `at` is a wall clock text such as 12:00:01.250."""
+    """One finished request, as the screen shows it. `at` is a wall clock text such as 12:00:01.250.
+
+    `seconds` is how long it took.
+    """
 
     at: str
     method: str
     path: str
     status: int
+    seconds: float = 0.0
 
 
 class Rate:
@@ -64,6 +71,7 @@ class Status:
     region: str = ""
     connect_url: str = ""
     latency: float | None = None
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT_LATENCIES))
     forwarding: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     messages: list[str] = field(default_factory=list[str])
     opened: int = 0
@@ -81,6 +89,11 @@ class Status:
     def offline(self, reason: str) -> None:
         """The session is lost; the agent is at work to get it back."""
         self.session, self.problem, self.latency = "reconnecting", reason, None
+
+    def heard(self, latency: float) -> None:
+        """A heartbeat was answered after so many seconds."""
+        self.latency = latency
+        self.latencies.append(latency)
 
     def connection_opened(self, now: float) -> None:
         """A visitor's connection has come."""

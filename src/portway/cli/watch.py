@@ -36,7 +36,7 @@ class Watcher:
             case events.AgentDisconnected():
                 self._disconnected(event)
             case events.AgentHeartbeatReceived():
-                self.status.latency = event.latency
+                self.status.heard(event.latency)
                 self._log("debug", "heartbeat", latency_ms=round(event.latency * 1000, 2))
             case events.ConnectionOpened():
                 self.status.connection_opened(self.clock())
@@ -67,7 +67,7 @@ class Watcher:
 
     def _request(self, event: events.HTTPRequestComplete) -> None:
         at = event.timestamp.astimezone().strftime("%H:%M:%S.%f")[:-3]
-        self.status.requests.append(Request(at, event.method, event.path, event.status_code))
+        self.status.requests.append(Request(at, event.method, event.path, event.status_code, event.duration))
         self._log(
             "info",
             "request",
@@ -86,7 +86,7 @@ class Watcher:
     def started(self, name: str, upstream: str, url: str) -> None:
         """The endpoint is online."""
         self.status.forwarding.append((url, upstream))
-        self._log("info", "started tunnel", name=name, addr=upstream, url=url)
+        self._log("info", "started tunnel", name=name or "command_line", addr=upstream, url=url)
 
     def lost(self, url: str, error: Exception) -> None:
         """The service has taken an endpoint away."""
