@@ -252,13 +252,29 @@ def test_time_is_bounded() -> None:
         {Phase.HTTP_REQUEST: made(Fake(nothing), Fake(nothing), Fake(answer)).rules(Phase.HTTP_REQUEST)},
         PolicyLimits(run=1.0),
     )
-    passed = iter((0.0, 0.5, 1.1))
+    passed = iter((5.0, 5.0, 5.5, 6.1))
     run = slow.begin(
         Phase.HTTP_REQUEST, facts(), {}, now=NOW, monotonic=0, random=Random(1), elapsed=lambda: next(passed)
     )
     answered = run.step()
     assert isinstance(answered, Respond)
     assert (answered.status, answered.code) == (500, 2253)
+
+
+def test_waiting_for_the_edge_is_not_the_rules_time() -> None:
+    policy_of_two = Policy(
+        {
+            Phase.HTTP_REQUEST: made(Patient(lambda _run: Fetch("page", {})), Fake(answer)).rules(
+                Phase.HTTP_REQUEST
+            )
+        }
+    )
+    passed = iter((0.0, 0.1, 60.0, 60.1))
+    run = policy_of_two.begin(
+        Phase.HTTP_REQUEST, facts(), {}, now=NOW, monotonic=0, random=Random(1), elapsed=lambda: next(passed)
+    )
+    assert run.step() == Fetch("page", {})
+    assert run.resume("brought") == Respond(418)
 
 
 def test_memory_of_variables_is_bounded() -> None:

@@ -201,6 +201,7 @@ class Run:
         self.outcomes: list[Callable[[int, float], None]] = []
         """Who wants to hear the status of the upstream's answer, 0 for none, and the monotonic time of it."""
         self._elapsed = elapsed
+        self._since = 0.0
         self._trace = trace
         self._rules = policy.rules(phase)
         self._rule = 0
@@ -211,6 +212,7 @@ class Run:
 
     def step(self) -> Verdict:
         """Run until the phase ends or something is asked of the edge. Raises nothing."""
+        self._begin()
         try:
             return self._go()
         except Exception as error:  # noqa: BLE001 - the containment point: a visitor gets 2300, never our exception
@@ -218,6 +220,7 @@ class Run:
 
     def resume(self, result: object) -> Verdict:
         """Go on after Fetch, or after a Forward that failed. Raises nothing."""
+        self._begin()
         waiting, self._waiting = self._waiting, None
         if waiting is None:
             return self._broken(RuntimeError("nothing was asked for"))
@@ -363,9 +366,14 @@ class Run:
             raise ActionFailed(result.code, result.message, result.status)
         return None
 
+    def _begin(self) -> None:
+        """Count time from here: what the edge was asked for is not the rules' time."""
+        if self._elapsed is not None:
+            self._since = self._elapsed()
+
     def _out_of_time(self) -> bool:
         limit = self.policy.limits.run
-        return self._elapsed is not None and limit > 0 and self._elapsed() > limit
+        return self._elapsed is not None and limit > 0 and self._elapsed() - self._since > limit
 
     def _refuse(self, code: int, why: str) -> Verdict:
         self.note("refused", why, code)
