@@ -1,7 +1,7 @@
 """Durations as Go writes them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portway.policy.duration import parse_duration, write_duration
@@ -45,6 +45,7 @@ def test_writing(seconds: float, text: str) -> None:
     assert write_duration(seconds) == text
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**7))
 def test_what_is_written_is_read(seconds: int) -> None:
     assert parse_duration(write_duration(seconds)) == seconds

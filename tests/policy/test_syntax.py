@@ -1,7 +1,7 @@
 """The syntax of expressions: shape of the tree, and everything that is refused."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portway.policy.syntax import Syntax, SyntaxFault, parse_expression
@@ -86,6 +86,7 @@ def test_depth_is_counted() -> None:
             parse_expression(source, 10)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.()[]{}'\"\\?:,+-!&|<=in \n1u", max_size=40))
 def test_anything_is_a_tree_or_a_fault_inside(source: str) -> None:
     try:
