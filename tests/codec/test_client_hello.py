@@ -153,9 +153,10 @@ def test_a_hello_that_never_ends_is_refused() -> None:
 def test_any_bytes_give_a_value_or_the_error(noise: bytes) -> None:
     for data in (noise, record(noise) if noise else b"", record(b"\x01" + vector(3, noise))):
         try:
-            parse(data)
+            hello = parse(data)
         except ClientHelloError:
             continue
+        assert hello is None or len(hello.ja4) == 36
 
 
 CHROME_CIPHERS = "0a0a 1301 1302 1303 c02b c02f c02c c030 cca9 cca8 c013 c014 009c 009d 002f 0035"
@@ -191,3 +192,14 @@ def test_the_ja4_of_odd_hellos() -> None:
 def test_malformed_signature_algorithms_are_refused(data: bytes) -> None:
     with pytest.raises(ClientHelloError):
         parse(record(message([(13, data)])))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=8), max_size=3), st.sets(st.integers(0, 65_535), max_size=120))
+def test_every_hello_has_a_fingerprint(protocols: list[bytes], kinds: set[int]) -> None:
+    extensions = [(kind, b"") for kind in sorted(kinds - {0, 13, 16, 43})]
+    if protocols:
+        extensions.append((16, vector(2, b"".join(vector(1, name) for name in protocols))))
+    ja4 = parsed(record(message(extensions))).ja4
+    first, ciphers, told = ja4.split("_")
+    assert (len(first), len(ciphers), len(told)) == (10, 12, 12)
+    assert ja4.isascii()
