@@ -89,6 +89,13 @@ def test_the_protocol_is_the_scheme(addr: str, protocol: str) -> None:
     assert resolve(Upstream(addr, protocol="http1"), "http").protocol == protocol
 
 
+@pytest.mark.row("G-132")
+def test_http2_is_a_protocol_of_its_own() -> None:
+    target = resolve(Upstream("https://h:1", protocol="http2"), "https")
+    assert (target.protocol, target.http2, target.tls) == ("http2", True, True)
+    assert not resolve(Upstream("https://h:1"), "https").http2
+
+
 def test_an_unknown_protocol_has_its_code() -> None:
     with pytest.raises(Error) as caught:
         Upstream(80, protocol="http3")  # pyright: ignore[reportArgumentType]
