@@ -5,6 +5,7 @@ A fence is run when a comment before it says how: ``<!-- snippet: KIND -->``.
 - ``online``: a Python program that puts port 8080 online and prints the URL; it runs beside a live service of
   the same user, and the URL must answer.
 - ``shell``: every line must be a command that exists, with flags that exist.
+- ``ssh``: every line is run by stock OpenSSH in tests/system/test_ssh_gateway.py.
 
 A Python or shell fence without a comment fails, except in docs/spec and docs/decisions.
 """
@@ -84,7 +85,7 @@ def test_every_program_says_how_it_is_run() -> None:
         and snippet.page.parent.name not in FREE
     ]
     assert not silent
-    assert {snippet.kind for snippet in SNIPPETS} <= {"", "online", "shell"}
+    assert {snippet.kind for snippet in SNIPPETS} <= {"", "online", "shell", "ssh"}
 
 
 # -- Python --------------------------------------------------------------------------------------

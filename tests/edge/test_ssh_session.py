@@ -9,8 +9,9 @@ from typing import Any, cast
 import asyncssh
 import pytest
 import pytest_asyncio
+from tests.kit.fault_proxy import fault_proxy
 from tests.kit.pipes import Bell, Recorder
-from tests.kit.ssh import GRANT, SshService, running_ssh
+from tests.kit.ssh import GRANT, Client, SshService, client_key, running_ssh
 
 from portway.edge.ports import Revoked
 from portway.edge.ssh_limits import SshLimits
@@ -333,3 +334,24 @@ async def test_remote_commands(service: SshService) -> None:
         await service.worker.command(session_id, "stop")
         assert (await client.ended())[0] == 0
         assert len(service.worker.registry) == 0
+
+
+async def test_a_client_behind_a_dead_network_is_noticed(tmp_path: Path) -> None:
+    """Its name waits, its visitors are let go."""
+    limits = SshLimits(alive_interval=0.2, alive_misses=1)
+    async with running_ssh(tmp_path, ssh=limits) as service, fault_proxy(service.port) as proxy:
+        known = asyncssh.import_known_hosts(f"[127.0.0.1]:{proxy.port} {service.host_key.public}\n")
+        options: dict[str, Any] = {"config": None, "agent_path": None, "client_keys": [client_key("good")]}
+        connection = await asyncssh.connect("127.0.0.1", proxy.port, known_hosts=known, **options)
+        client = Client(connection)
+        await client.forward("http", "mine.portway.localhost", 443, echo)
+        sink = Recorder(Bell())
+        service.session.open_proxy(HEADER, sink)
+        proxy.mode = "swallow"
+        stopped = await service.events.next(AgentSessionStopped)
+        assert "not responding" in stopped.error
+        assert sink.resets == [14]
+        await service.settled()
+        assert [each.held_until is not None for each in service.control.names.values()] == [True]
+        connection.abort()
+        await connection.wait_closed()

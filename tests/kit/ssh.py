@@ -32,7 +32,7 @@ new_key: Callable[..., asyncssh.SSHKey] = cast("Any", asyncssh).generate_private
 
 
 @cache
-def client_key(name: str = "good") -> asyncssh.SSHKey:
+def client_key(name: str) -> asyncssh.SSHKey:
     """Return a key of a client; one for each name."""
     return new_key("ssh-ed25519", comment=name)
 

@@ -1,0 +1,223 @@
+"""Stock OpenSSH through the SSH gateway of a whole service: the documented lines, bulk, the API, ends."""
+
+import asyncio
+import contextlib
+import os
+import pty
+import re
+import shlex
+import subprocess
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from tests.kit.eventually import eventually
+from tests.kit.product import Service, running_service
+from tests.kit.programs import need
+from tests.kit.rest import Rest
+from tests.kit.traffic import echo, get, hello_http, server, visitor
+
+pytestmark = pytest.mark.xdist_group("ssh-gateway")
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "ssh.md"
+LINES = [
+    line
+    for fence in re.findall(r"<!-- snippet: ssh -->\n```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    for line in fence.splitlines()
+]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
+    """One service, whose first account has registered one key."""
+    folder = tmp_path_factory.mktemp("ssh")
+    for name in ("id", "stranger"):
+        subprocess.run([need("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    with running_service(folder, "--listen-ssh", "127.0.0.1:0") as service:
+        key = (folder / "id.pub").read_text().strip()
+        Rest(service).done("POST", "/ssh_credentials", {"public_key": key})
+        yield service
+
+
+class Ssh:
+    """One run of ssh, its output kept in a file."""
+
+    def __init__(self, service: Service, *words: str, key: str = "id", batch: bool = True) -> None:
+        """Run it; ``words`` is everything but port, keys and host keys."""
+        known = service.data / "ssh_known_hosts"
+        self.port = known.read_text().split("]:")[1].split()[0]
+        self.file = service.folder / f"ssh-{os.urandom(4).hex()}.log"
+        options = [
+            *("-F", "none", "-p", self.port, "-i", str(service.folder / key)),
+            *("-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known}"),
+            *("-o", "StrictHostKeyChecking=yes", "-o", f"BatchMode={'yes' if batch else 'no'}"),
+        ]
+        with self.file.open("wb") as out:
+            self.process = subprocess.Popen(
+                [need("ssh"), *options, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
+
+    @property
+    def said(self) -> str:
+        """All that it has printed."""
+        return self.file.read_text()
+
+    def url(self) -> str:
+        """Wait until it is online; return where."""
+
+        def look() -> str:
+            assert self.process.poll() is None, self.said
+            found = re.search(r"Forwarding +(\S+)", self.said)
+            return found.group(1) if found else ""
+
+        return eventually(look, "ssh is online", timeout=20)
+
+    def status(self) -> int:
+        """Wait for its end; return the status."""
+        return self.process.wait(20)
+
+
+@contextlib.contextmanager
+def ssh(service: Service, *words: str, **options: Any) -> Generator[Ssh]:
+    """Run ssh for the time of the context."""
+    run = Ssh(service, *words, **options)
+    try:
+        yield run
+    finally:
+        run.process.kill()
+        run.process.wait()
+
+
+@contextlib.asynccontextmanager
+async def online(service: Service, line: str, upstream: int) -> AsyncGenerator[tuple[Ssh, str]]:
+    """Run a documented line, its hosts and ports replaced by what there is here."""
+    address = Rest(service).address()["addr"] if "1.tcp." in line else ""
+    line = line.replace("1.tcp.example.com:12345", address).replace("connect.example.com", "127.0.0.1")
+    line = line.replace("app.example.com", "app.portway.localhost")
+    line = re.sub(r":localhost:\d+", f":localhost:{upstream}", line)
+    line = re.sub(r":192\.168\.1\.2:\d+", f":127.0.0.2:{upstream}", line)
+    with ssh(service, *shlex.split(line)[1:]) as run:
+        yield run, await asyncio.to_thread(run.url)
+
+
+@pytest.mark.row("T-022", "T-033", "T-052")
+@pytest.mark.parametrize("line", LINES)
+async def test_the_documented_lines(service: Service, line: str) -> None:
+    host = "127.0.0.2" if "192.168" in line else "127.0.0.1"
+    plain = " http" in line
+    async with server(hello_http if plain else echo, host=host) as upstream:
+        async with online(service, line, upstream) as (run, url):
+            parts = urlsplit(url)
+            if parts.scheme == "tcp":
+                async with visitor(parts.port or 0) as (reader, writer):
+                    writer.write(b"through ssh")
+                    assert await reader.readexactly(11) == b"through ssh"
+                if "-R 0:" in line:
+                    assert f"Allocated port {parts.port}" in run.said
+                else:
+                    (address,) = Rest(service).done("GET", "/reserved_addrs")["reserved_addrs"]
+                    assert url == f"tcp://{address['addr']}"
+            elif parts.scheme == "http":
+                assert (await get(f"{url}/x", parts.port or 0)).body.startswith(b"hello /x")
+            (endpoint,) = Rest(service).done("GET", "/endpoints")["endpoints"]
+            assert endpoint["public_url"] == url
+        eventually(lambda: not Rest(service).done("GET", "/endpoints")["endpoints"], "it is offline")
+
+
+async def test_the_api_shows_and_stops_it(service: Service) -> None:
+    api = Rest(service)
+    with ssh(service, "-R", "443:localhost:1", "127.0.0.1", "http") as run:
+        await asyncio.to_thread(run.url)
+        (session,) = api.done("GET", "/tunnel_sessions")["tunnel_sessions"]
+        assert session["transport"] == "ssh"
+        assert session["credential"]["id"].startswith("sshcr_")
+        for what, code in (("restart", "1122"), ("update", "1121")):
+            assert api.call("POST", f"/tunnel_sessions/{session['id']}/{what}", {}).code == code
+        api.done("POST", f"/tunnel_sessions/{session['id']}/stop", {})
+        assert await asyncio.to_thread(run.status) == 0
+
+
+@pytest.mark.row("T-063")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("-R", "0:localhost:1", "v2@127.0.0.1", "tcp", "--proxy-proto=1"), "1109"),
+        (("-R", "0:localhost:1", "v2@127.0.0.1", "tcp", "--proxy-proto=7"), "1123"),
+        (("-R", "0:localhost:1", "v1@127.0.0.1", "tcp"), "1106"),
+        (("-R", "0:localhost:1", "127.0.0.1"), "1107"),
+        (("-R", "0:localhost:1", "-R", "443:localhost:2", "127.0.0.1", "http"), "1105"),
+        (("-R", "foreign.test:443:localhost:1", "127.0.0.1", "http"), "319"),
+    ],
+)
+def test_refusals_have_a_code_and_a_status(service: Service, words: tuple[str, ...], code: str) -> None:
+    with ssh(service, *words) as run:
+        assert run.status() == 1, run.said
+        assert f"ERR_NGROK_{code}" in run.said
+
+
+def test_a_stranger_is_told_why(service: Service) -> None:
+    with ssh(service, "-R", "0:localhost:1", "127.0.0.1", "tcp", key="stranger", batch=False) as run:
+        assert run.status() == 255
+        assert "Received disconnect" in run.said
+        assert "ERR_NGROK_1102" in run.said
+
+
+def test_ctrl_c_on_a_terminal(service: Service) -> None:
+    master, slave = pty.openpty()
+    known = service.data / "ssh_known_hosts"
+    port = known.read_text().split("]:")[1].split()[0]
+    process = subprocess.Popen(
+        [need("ssh"), "-F", "none", "-t", "-p", port, "-i", str(service.folder / "id"),
+         "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known}",
+         "-R", "443:localhost:1", "127.0.0.1", "http"],
+        stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+    )  # fmt: skip
+    os.close(slave)
+    seen = b""
+    try:
+        while b"0 open" not in seen:
+            seen += os.read(master, 4096)
+        assert b"(Ctrl+C to quit)" in seen
+        os.write(master, b"\x03")
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
+@pytest.mark.parametrize("size", [32 << 20, pytest.param(1 << 30, marks=pytest.mark.long)])
+async def test_bulk_in_flat_memory(service: Service, size: int) -> None:
+    """Through the gateway and back, with a reader that begins late."""
+    block = os.urandom(1 << 20)
+    async with server(echo) as upstream, online(service, LINES[0], upstream) as (_, url):
+        before = service.rss()
+        async with visitor(urlsplit(url).port or 0) as (reader, writer):
+            done = asyncio.Event()
+
+            async def send() -> None:
+                for _ in range(size >> 20):
+                    writer.write(block)
+                    await writer.drain()
+                    done.set()
+
+            sending = asyncio.ensure_future(send())
+            await done.wait()
+            most = 0
+            for _ in range(size >> 20):
+                assert await reader.readexactly(1 << 20) == block
+                most = max(most, service.rss())
+            await sending
+        assert most - before < 24 << 20, f"{(most - before) >> 20} MiB more"
+
+
+async def test_a_deleted_key_ends_its_session(service: Service) -> None:
+    api, folder = Rest(service), service.folder
+    made = api.done("POST", "/ssh_credentials", {"public_key": (folder / "stranger.pub").read_text().strip()})
+    with ssh(service, "-R", "443:localhost:1", "127.0.0.1", "http", key="stranger") as run:
+        await asyncio.to_thread(run.url)
+        api.done("DELETE", f"/ssh_credentials/{made['id']}")
+        assert await asyncio.to_thread(run.status) == 1
+        assert "no longer registered" in run.said
