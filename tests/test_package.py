@@ -58,3 +58,9 @@ def test_the_helpers_of_tests() -> None:
     assert settings["timeout"] > 0, "every test has a deadline of its own"
     assert b"BEGIN CERTIFICATE" in make_certs("a.example").chain
     assert messages.Auth.__module__ == "portway.wire.messages"
+
+
+@pytest.mark.row("T-027", "T-037", "T-058", "T-067")
+def test_what_is_not_offered_is_said() -> None:
+    """The TCP endpoints documentation says of each of its scenarios that the operator cannot do it."""
+    assert "A Kubernetes operator" in (ROOT / "docs" / "out-of-scope.md").read_text()
