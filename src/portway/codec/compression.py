@@ -8,12 +8,16 @@ bounded in what it gives: a small body can decode to a huge one.
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol, cast
 
-import brotli
+import brotli as untyped_brotli
 from backports import zstd
-from isal import isal_zlib
+from isal import isal_zlib as untyped_zlib
+
+# Neither says what its types are.
+brotli: Any = untyped_brotli
+isal_zlib: Any = untyped_zlib
 
 CODINGS: Final = ("gzip", "deflate", "br", "compress", "zstd")
 """Codings by name, in the order of preference when nobody says another. ``compress`` is known by name only:
@@ -75,7 +79,7 @@ class _Zlib:
 
     def __init__(self, bits: int) -> None:
         level = isal_zlib.ISAL_DEFAULT_COMPRESSION
-        self._body = isal_zlib.compressobj(level, isal_zlib.DEFLATED, bits, MEMORY_LEVEL)
+        self._body: Any = isal_zlib.compressobj(level, isal_zlib.DEFLATED, bits, MEMORY_LEVEL)
 
     def feed(self, data: bytes) -> bytes:
         return self._body.compress(data) + self._body.flush(isal_zlib.Z_SYNC_FLUSH) if data else b""
@@ -90,7 +94,7 @@ class _Brotli:
     __slots__ = ("_body",)
 
     def __init__(self) -> None:
-        self._body = brotli.Compressor(quality=BROTLI_QUALITY, lgwin=BROTLI_WINDOW)
+        self._body: Any = brotli.Compressor(quality=BROTLI_QUALITY, lgwin=BROTLI_WINDOW)
 
     def feed(self, data: bytes) -> bytes:
         return self._body.process(data) + self._body.flush() if data else b""
@@ -107,7 +111,7 @@ class _Zstd:
     def __init__(self) -> None:
         parameter = zstd.CompressionParameter
         options = {parameter.compression_level: ZSTD_LEVEL, parameter.window_log: ZSTD_WINDOW}
-        self._body = zstd.ZstdCompressor(options=options)
+        self._body = zstd.ZstdCompressor(options=cast("dict[int, int]", options))
 
     def feed(self, data: bytes) -> bytes:
         return self._body.compress(data, zstd.ZstdCompressor.FLUSH_BLOCK) if data else b""
@@ -168,9 +172,9 @@ def _deflate(data: bytes, most: int) -> bytes:
 
 
 def _unbrotli(data: bytes, most: int) -> bytes:
-    body = brotli.Decompressor()
+    body: Any = brotli.Decompressor()
     try:
-        out = body.process(data, output_buffer_limit=most + 1)
+        out: bytes = body.process(data, output_buffer_limit=most + 1)
         while len(out) <= most and not body.is_finished() and not body.can_accept_more_data():
             out += body.process(b"", output_buffer_limit=most + 1 - len(out))
     except brotli.error as error:
@@ -201,10 +205,18 @@ def _unzstd(data: bytes, most: int) -> bytes:
     return b"".join(out)
 
 
-_DECODERS: Final = {
-    "gzip": lambda data, most: _inflate(data, most, 31),
+def _gunzip(data: bytes, most: int) -> bytes:
+    return _inflate(data, most, 31)
+
+
+def _same(data: bytes, _most: int) -> bytes:
+    return data
+
+
+_DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
+    "gzip": _gunzip,
     "deflate": _deflate,
     "br": _unbrotli,
     "zstd": _unzstd,
-    "identity": lambda data, _: data,
+    "identity": _same,
 }

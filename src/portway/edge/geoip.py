@@ -25,10 +25,11 @@ def open_geoip(paths: "Sequence[Path]") -> Lookup:
     """Open files; return what looks an address up. Raises ConfigError that names the bad one."""
     import maxminddb
 
+    library: Any = maxminddb
     readers: list[Any] = []
     for path in paths:
         try:
-            readers.append(maxminddb.open_database(path))
+            readers.append(library.open_database(path))
         except (OSError, maxminddb.InvalidDatabaseError, ValueError) as error:
             raise ConfigError(f"--geoip: {path} cannot be read: {error}") from error
 
@@ -58,6 +59,7 @@ def _read(found: dict[str, Any]) -> Geo:
 
 def _place(found: dict[str, Any], country: dict[str, Any]) -> Place:
     location: dict[str, Any] = found.get("location") or {}
+    postal: dict[str, Any] = found.get("postal") or {}
     subdivisions: list[dict[str, Any]] = found.get("subdivisions") or []
     return Place(
         city=_name(found.get("city")),
@@ -68,7 +70,7 @@ def _place(found: dict[str, Any], country: dict[str, Any]) -> Place:
         latitude=_number(location.get("latitude")),
         longitude=_number(location.get("longitude")),
         metro_code=_number(location.get("metro_code")),
-        postal_code=str((found.get("postal") or {}).get("code") or ""),
+        postal_code=str(postal.get("code") or ""),
         radius=_number(location.get("accuracy_radius")),
         subdivision=_name(subdivisions[0]) if subdivisions else "",
         timezone=str(location.get("time_zone") or ""),
@@ -77,7 +79,8 @@ def _place(found: dict[str, Any], country: dict[str, Any]) -> Place:
 
 def _name(of: dict[str, Any] | None) -> str:
     """Return a name in English."""
-    return str(((of or {}).get("names") or {}).get("en") or "")
+    names: dict[str, Any] = (of or {}).get("names") or {}
+    return str(names.get("en") or "")
 
 
 def _number(value: object) -> str:

@@ -134,8 +134,9 @@ def world_of(view: "View", geo: "GeoLookup | None", account_id: str) -> "World":
 
     def authority(row: str) -> bytes | None:
         item = view.find(row)
-        own = isinstance(item, AuthorityItem) and item.account_id == account_id
-        return item.pem.encode() if own else None
+        if isinstance(item, AuthorityItem) and item.account_id == account_id:
+            return item.pem.encode()
+        return None
 
     return World(geo, authority=authority)
 

@@ -5,7 +5,7 @@ the fields that only the service may set and those that ``Connection`` names. Wh
 back into a head; how a message is framed is never a policy's to say, so those fields stay as they were.
 """
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from portway.codec.headers import answer_lines, upstream_lines
 from portway.policy.facts import Connection, Endpoint, Request, Response, Tls
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from portway.edge.registry import Endpoint as Online
     from portway.edge.tls_facts import TlsFacts
     from portway.policy.facts import Fields
+
+Protocol = Literal["http", "https", "tcp", "tls"]
 
 _FRAMING: Final = frozenset((
     b"connection", b"content-length", b"expect", b"http2-settings", b"keep-alive", b"proxy-authorization",
@@ -72,7 +74,7 @@ def _first_certificate(chain: bytes) -> bytes:
 def endpoint_of(endpoint: "Online") -> Endpoint:
     """Return what a policy sees of its endpoint."""
     url = endpoint.url
-    return Endpoint(endpoint.id, str(url), url.scheme, url.host, url.port)
+    return Endpoint(endpoint.id, str(url), cast("Protocol", url.scheme), url.host, url.port)
 
 
 def request_of(head: "RequestHead", scheme: str, forwarding: "Forwarding | None", received: float) -> Request:
@@ -156,8 +158,4 @@ def _pairs(lines: list[bytes]) -> "Fields":
 
 def _lines(fields: "Fields", *without: bytes) -> list[bytes]:
     gone = _FRAMING.union(without)
-    return [
-        name + b": " + value
-        for name, value in cast("list[tuple[bytes, bytes]]", fields)
-        if name.lower() not in gone
-    ]
+    return [name + b": " + value for name, value in fields if name.lower() not in gone]

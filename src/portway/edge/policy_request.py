@@ -16,7 +16,7 @@ cut. A body that some action must see whole is gathered first, so that its lengt
 """
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from portway.codec.event_stream import Message
 from portway.codec.http1 import NO_BODY, Framing, Kind, RequestHead, ResponseHead
@@ -352,7 +352,7 @@ def told(
     """Add what a run decided and logged to what an event says besides; None while that is nothing."""
     if not decisions and not logs:
         return before
-    made = dict(before or ())
+    made: dict[str, object] = dict(before or {})
     made.update({name.replace(".", "_"): value for name, value in decisions.items()})
     if logs:
         made["traffic_policy_logs"] = (*_earlier_logs(made), *logs)
@@ -360,8 +360,7 @@ def told(
 
 
 def _earlier_logs(made: "Mapping[str, object]") -> "tuple[object, ...]":
-    found = made.get("traffic_policy_logs")
-    return found if isinstance(found, tuple) else ()
+    return cast("tuple[object, ...]", made.get("traffic_policy_logs", ()))
 
 
 _FRAMED: Final = (b"content-length", b"transfer-encoding")

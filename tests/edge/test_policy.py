@@ -1,0 +1,73 @@
+"""Policies of an edge: compiled, placed, and what they count kept."""
+
+import asyncio
+
+import pytest
+
+from portway.edge import policy
+from portway.edge.policy import Policies
+from portway.edge.registry import Registry
+from portway.errors import Error
+from portway.model.url import parse_endpoint_url
+from portway.policy.compiler import World
+
+URL = parse_endpoint_url("https://app.example", "https")
+LIMIT = """
+on_http_request:
+  - actions:
+      - type: rate-limit
+        config: {name: %s, algorithm: sliding_window, capacity: 1, rate: 60s, bucket_key: [conn.client_ip]}
+"""
+
+
+def policies() -> Policies:
+    return Policies(Registry(), lambda: 0.0, lambda: 0.0, lambda _account: World())
+
+
+async def test_what_says_nothing_is_no_policy() -> None:
+    for text in ("", " \n", "{}", "null"):
+        assert await policies().compile(text, URL, "ac_1") is None
+
+
+async def test_large_documents_do_not_hold_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[object] = []
+    thread = asyncio.to_thread
+
+    async def watched(*given: object, **more: object) -> object:
+        used.append(given)
+        return await thread(*given, **more)  # type: ignore[arg-type]
+
+    found = policies()
+    assert await found.compile(LIMIT % "warm", URL, "ac_1") is not None
+    monkeypatch.setattr("portway.edge.policy.asyncio.to_thread", watched)
+    assert await found.compile(LIMIT % "small", URL, "ac_1") is not None
+    assert not used
+    assert await found.compile(LIMIT % "large" + "#" * policy.AT_ONCE, URL, "ac_1") is not None
+    assert len(used) == 1
+    with pytest.raises(Error):
+        await found.compile("a: b" + "#" * policy.AT_ONCE, URL, "ac_1")
+
+
+async def test_counts_are_kept_by_account_and_url_and_forgotten_when_nothing_counts_them() -> None:
+    found = policies()
+    first = await found.compile(LIMIT % "a", URL, "ac_1")
+    assert first is not None
+    placed = found.place(first, URL, "ac_1", "a")
+    [key] = first.state_keys
+    placed.state[key] = kept = object()
+    assert found.place(first, URL, "ac_1", "a").state[key] is kept
+    assert found.place(first, URL, "ac_2", "a").state == {}
+    other = await found.compile(LIMIT % "b", URL, "ac_1")
+    assert other is not None
+    assert found.place(other, URL, "ac_1", "b").state == {}
+
+
+async def test_endpoints_without_number_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "STATES", 2)
+    found = policies()
+    made = await found.compile(LIMIT % "a", URL, "ac_0")
+    assert made is not None
+    states = [found.place(made, URL, f"ac_{n}", "a").state for n in range(3)]
+    states[2]["x"] = 1
+    assert found.place(made, URL, "ac_0", "a").state is not states[0]
+    assert found.place(made, URL, "ac_2", "a").state is states[2]
