@@ -131,6 +131,21 @@ def test_a_geoip_database_can_be_assumed(tmp_path: Path, capsys: pytest.CaptureF
         assert json.loads(capsys.readouterr().out)["outcome"] == wanted
 
 
+def test_objects_of_the_account_are_taken_to_exist(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.yaml"
+    for name, code in (("ipp_2xyz", 0), ("nonsense", 1)):
+        path.write_text(
+            f"on_tcp_connect: [{{actions: [{{type: restrict-ips, config: {{ip_policies: [{name}]}}}}]}}]"
+        )
+        assert run(["policy", "check", str(path)]) == code
+    assert "ERR_NGROK_2216" in capsys.readouterr().out
+    terminate = "{type: terminate-tls, config: {mutual_tls_certificate_authorities: [ca_1]}}"
+    path.write_text(f"on_tcp_connect: [{{actions: [{terminate}]}}]")
+    assert run(["policy", "check", str(path)]) == 0
+
+
 def test_standard_input_and_what_cannot_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,8 @@ Examples:
   portway policy test policy.yaml --request tcp://a.example:22 --client-ip 10.0.0.1
   cat policy.json | portway policy check -
 
-Nothing is contacted: neither the service nor an upstream."""
+Nothing is contacted: neither the service nor an upstream. IP policies (ipp_…) and authorities (ca_…) are
+taken to exist; an IP policy is taken to list nothing."""
 
 CHECK_HELP = """\b
 Say whether FILE (YAML or JSON; "-" reads standard input) is a valid traffic policy.
@@ -188,11 +189,16 @@ def _read(file: Path) -> str:
 
 def _world(place: "dict[str, str] | None") -> "World":
     """Return what the policy may know: with a place, a database that says it of every address."""
+    from portway.model.cidr import CidrSet
     from portway.policy.compiler import World
     from portway.policy.geo import Geo, Place
 
+    nothing = CidrSet(()), CidrSet(())
+    assumed = World(
+        ip_policy=lambda name: nothing if name.startswith("ipp_") else None, authority=lambda _: b""
+    )
     if place is None:
-        return World(ip_policy=lambda _: None)
+        return assumed
     number = place.pop("as_number", "")
     organization = place.pop("as_organization", "")
     names = {
@@ -205,7 +211,11 @@ def _world(place: "dict[str, str] | None") -> "World":
         )
     spot = replace(Place(), **names)
     found = Geo(spot, spot, int(number) if number else None, organization)
-    return World(geo=lambda _: found, categories=True)
+
+    def somewhere(_address: str) -> Geo:
+        return found
+
+    return replace(assumed, geo=somewhere, categories=True)
 
 
 def _geo(given: tuple[str, ...]) -> dict[str, str]:
