@@ -1,6 +1,6 @@
 """Scores of one HTTP/2 peer."""
 
-from portway.edge.http2_bounds import EARNED, PER_KIBIBYTE, Bounds
+from portway.edge.http2_bounds import EARNED, PER_KIBIBYTE, PER_PIECE, PER_SECOND, Bounds
 
 
 def test_resets_are_paid_for_by_answers() -> None:
@@ -29,3 +29,18 @@ def test_idle_frames_are_paid_for_by_requests_and_bytes() -> None:
     for _ in range(4):
         bounds.moved(512)  # pieces add up
     assert [bounds.idle_frame() for _ in range(2 * PER_KIBIBYTE)] == [True] * (2 * PER_KIBIBYTE - 1) + [False]
+
+
+def test_a_connection_that_lives_for_days_may_ping_and_cancel() -> None:
+    bounds = Bounds(3, 2 * PER_SECOND)
+    for _ in range(10_000):
+        assert bounds.reset()
+        assert all(bounds.idle_frame() for _ in range(PER_SECOND))
+        bounds.second()
+
+
+def test_small_pieces_may_each_be_answered_with_updates() -> None:
+    bounds = Bounds(0, 10)
+    for _ in range(10_000):
+        bounds.sent(1)
+        assert all(bounds.idle_frame() for _ in range(PER_PIECE))

@@ -173,6 +173,7 @@ class Http2Visitor(HttpSocket):
         """Another second has passed: enforce the limits."""
         self.ticks += 1
         self.upstreams.tidy()
+        self._bounds.second()
         limits = self.limits
         unwritten = self.unwritten
         if unwritten != self._unwritten:
@@ -309,9 +310,9 @@ class Http2Visitor(HttpSocket):
 
     # -- from the streams
 
-    def moved(self, size: int) -> None:
-        """Bytes of an answer are on their way."""
-        self._bounds.moved(size)
+    def sent(self, size: int) -> None:
+        """A piece of an answer is on its way."""
+        self._bounds.sent(size)
 
     def consumed(self, stream: int, size: int) -> None:
         """The upstream has taken bytes of a request's body."""

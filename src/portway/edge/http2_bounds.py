@@ -2,8 +2,9 @@
 
 Two scores. *Resets*: requests that were begun and then reset, by the peer (rapid reset) or by us because of
 an illegal frame that the peer sent (MadeYouReset), each of which costs an upstream its work; an answer that
-was given takes one off. *Idle frames*: those that carry nothing; every kibibyte of a body that moves, and
-every request, take some off. An honest peer stays near zero on both; a flood gets there at once.
+was given takes one off. *Idle frames*: those that carry nothing; every request, every kibibyte of a body
+that moves and every piece that the peer is sent take some off. So does every second, or a connection
+that lives for days would end one day for its pings. Honest peers stay near zero; floods get there at once.
 """
 
 from typing import Final
@@ -13,6 +14,12 @@ EARNED: Final = 20
 
 PER_KIBIBYTE: Final = 2
 """Idle frames that a kibibyte of a body pays for: peers may answer each small piece with an update."""
+
+PER_PIECE: Final = 4
+"""Idle frames that a piece of a body pays for, however small: peers may answer each with two updates."""
+
+PER_SECOND: Final = 10
+"""Idle frames that a second pays for."""
 
 
 class Bounds:
@@ -57,3 +64,14 @@ class Bounds:
             self._moved += size
             paid, self._moved = divmod(self._moved, 1024)
             self._idle = max(0, self._idle - paid * PER_KIBIBYTE)
+
+    def sent(self, size: int) -> None:
+        """Count a piece of a body that the peer is sent."""
+        if self._idle:
+            self._idle = max(0, self._idle - PER_PIECE)
+            self.moved(size)
+
+    def second(self) -> None:
+        """Another second has passed."""
+        self._resets = max(0, self._resets - 1)
+        self._idle = max(0, self._idle - PER_SECOND)

@@ -92,6 +92,7 @@ class Http2Call(Flow):
         room = max(0, CLOGGED - self.waiting)
         taken = data[:room]
         if taken:
+            self._connection.sent(len(taken))
             self.put(taken)
         self._parked = len(taken) < len(data)
         return len(taken)

@@ -106,7 +106,7 @@ class Http2Stream(Flow):
 
     def write(self, data: bytes) -> None:
         """Give payload."""
-        self._visitor.moved(len(data))
+        self._visitor.sent(len(data))
         if not self.waiting:
             self.ticks = 0
         self.put(data)

@@ -109,6 +109,14 @@ class Http2Upstream:
         self._calls[stream] = call
         return stream
 
+    def sent(self, size: int) -> None:
+        """A piece of a request is on its way."""
+        self._bounds.sent(size)
+
+    def second(self) -> None:
+        """Another second has passed."""
+        self._bounds.second()
+
     def consumed(self, stream: int, size: int) -> None:
         """Give credit back."""
         if not self.closed and size:

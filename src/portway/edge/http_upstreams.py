@@ -96,7 +96,9 @@ class Upstreams:
             self._http2.remove(connection)
 
     def tidy(self) -> None:
-        """End what is free and goes to a member that serves no more."""
+        """End what is free and goes to a member that serves no more. Called once a second."""
+        for each in self._http2:
+            each.second()
         for each in [each for each in self._free if not each.member.usable]:
             self._free.remove(each)
             each.close()
