@@ -118,6 +118,7 @@ async def answer_all(agent: Agent, tasks: Tasks) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError):
             while await taken.reader.readuntil(b"\r\n\r\n"):
                 taken.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+        taken.finish()
 
     while True:
         tasks.start(serve(await agent.visitors.get()), name="visitor's answer")
@@ -131,10 +132,12 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reques
     return head
 
 
-async def test_whoever_was_accepted_before_the_end_is_served() -> None:
+async def test_whoever_was_accepted_before_the_end_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty visitors that connect anew for each request are refused at the end or served, never lost."""
+    monkeypatch.setattr("portway.edge.http.DRAIN_HEAD", 60)
+    monkeypatch.setattr("portway.server.worker.ARRIVING", 60.0)
     request = f"GET / HTTP/1.1\r\nHost: web.{DOMAIN}\r\n\r\n".encode()
-    async with running_worker() as service, Tasks() as tasks:
+    async with running_worker(config=settings(drain_timeout=60.0)) as service, Tasks() as tasks:
         agent = service.agent()
         await agent.connect()
         await agent.auth()
