@@ -1,6 +1,8 @@
 """All SSH sessions of a process: commands, the end of the service."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,9 @@ async def test_a_client_that_never_lets_go_is_cut_after_the_drain(tmp_path: Path
             await service.worker.close()
             assert sink.resets == [14]
         waiting.cancel()
+
+
+def test_its_library_is_not_loaded_without_it() -> None:
+    """It takes half a second, which a service without SSH clients shall not pay."""
+    program = "import sys, portway.server.service; sys.exit('asyncssh' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -28,8 +28,8 @@ def test_it_is_made_once(tmp_path: Path) -> None:
 
 def test_a_line_for_known_hosts(tmp_path: Path) -> None:
     key = load_or_make(tmp_path)
-    assert known_hosts_line(key, "h.test", 22) == f"h.test {key.public}"
-    line = known_hosts_line(key, "127.0.0.1", 2222)
+    assert known_hosts_line(key, ["h.test", "i.test"], 22) == f"h.test,i.test {key.public}"
+    line = known_hosts_line(key, ["127.0.0.1", "connect.example.com"], 2222)
     path = keep_known_hosts(tmp_path, line)
     found = subprocess.run(
         [need("ssh-keygen"), "-F", "[127.0.0.1]:2222", "-f", path], check=True, capture_output=True, text=True

@@ -1,6 +1,7 @@
 """Stock OpenSSH through the SSH gateway of a whole service: the documented lines, bulk, the API, ends."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import pty
@@ -47,7 +48,7 @@ class Ssh:
     def __init__(self, service: Service, *words: str, key: str = "id", batch: bool = True) -> None:
         """Run it; ``words`` is everything but port, keys and host keys."""
         known = service.data / "ssh_known_hosts"
-        self.port = known.read_text().split("]:")[1].split()[0]
+        self.port = known.read_text().split("]:")[1].split(",")[0]
         self.file = service.folder / f"ssh-{os.urandom(4).hex()}.log"
         options = [
             *("-F", "none", "-p", self.port, "-i", str(service.folder / key)),
@@ -126,6 +127,32 @@ async def test_the_documented_lines(service: Service, line: str) -> None:
         eventually(lambda: not Rest(service).done("GET", "/endpoints")["endpoints"], "it is offline")
 
 
+async def test_flags_are_carried_out(service: Service) -> None:
+    """They are the options of an agent's bind, and judged and enforced as those."""
+    words = "http --basic-auth user:password1 --response-header-add x-by:ssh"
+    async with server(hello_http) as upstream:
+        with ssh(service, "-R", f"80:localhost:{upstream}", "127.0.0.1", words) as run:
+            url = await asyncio.to_thread(run.url)
+            port = urlsplit(url).port or 0
+            assert (await get(url, port)).status == 401
+            async with visitor(port) as (reader, writer):
+                host = urlsplit(url).netloc
+                credentials = base64.b64encode(b"user:password1").decode()
+                writer.write(
+                    f"GET / HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {credentials}\r\n"
+                    "Connection: close\r\n\r\n".encode()
+                )
+                answer = await reader.read()
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"x-by: ssh" in answer.lower()
+
+
+async def test_an_upstream_that_is_not_there(service: Service) -> None:
+    with ssh(service, "-R", "80:localhost:1", "127.0.0.1", "http") as run:
+        url = await asyncio.to_thread(run.url)
+        assert (await get(url, urlsplit(url).port or 0)).status == 502
+
+
 async def test_the_api_shows_and_stops_it(service: Service) -> None:
     api = Rest(service)
     with ssh(service, "-R", "443:localhost:1", "127.0.0.1", "http") as run:
@@ -167,7 +194,7 @@ def test_a_stranger_is_told_why(service: Service) -> None:
 def test_ctrl_c_on_a_terminal(service: Service) -> None:
     master, slave = pty.openpty()
     known = service.data / "ssh_known_hosts"
-    port = known.read_text().split("]:")[1].split()[0]
+    port = known.read_text().split("]:")[1].split(",")[0]
     process = subprocess.Popen(
         [need("ssh"), "-F", "none", "-t", "-p", port, "-i", str(service.folder / "id"),
          "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known}",

@@ -181,11 +181,11 @@ def _connect_host(config: ServeConfig) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def ssh_host(config: ServeConfig) -> str:
-    """Return a host that reaches the SSH gateway from this machine."""
+def ssh_hosts(config: ServeConfig) -> list[str]:
+    """Return names of the SSH gateway: first one that reaches it from this machine."""
     assert config.edge.listen_ssh is not None
     host = config.edge.listen_ssh.host
-    return _WILDCARD_HOSTS.get(host, host)
+    return list(dict.fromkeys([_WILDCARD_HOSTS.get(host, host), f"connect.{config.edge.domain}"]))
 
 
 # The certificate, and the stamp that tells without any library whether it is still good.

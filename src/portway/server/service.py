@@ -127,8 +127,8 @@ class _Service:
         """Return what a person must know of the SSH gateway, and keep the line for known_hosts."""
         if self._host_key is None:
             return ""
-        host, port = bootstrap.ssh_host(self._config), self._worker.ssh_port
-        line = ssh_host_key.known_hosts_line(self._host_key, host, port)
+        hosts, port = bootstrap.ssh_hosts(self._config), self._worker.ssh_port
+        host, line = hosts[0], ssh_host_key.known_hosts_line(self._host_key, hosts, port)
         path = ssh_host_key.keep_known_hosts(self._config.data_dir, line)
         return (
             f"SSH clients connect to {host}, port {port}: ssh -p {port} -R 443:localhost:8080 {host} http\n"

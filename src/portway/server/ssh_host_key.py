@@ -7,6 +7,7 @@ to point ``UserKnownHostsFile`` to.
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,10 +59,10 @@ def load_or_make(folder: Path) -> HostKey:
         raise ConfigError(f"{private}: no key: {error}; remove it to have it made anew") from error
 
 
-def known_hosts_line(key: HostKey, host: str, port: int) -> str:
-    """Return the line of a known_hosts file."""
-    name = host if port == SSH_PORT else f"[{host}]:{port}"
-    return f"{name} {key.public}"
+def known_hosts_line(key: HostKey, hosts: Sequence[str], port: int) -> str:
+    """Return the line of a known_hosts file, for a service of these names."""
+    names = hosts if port == SSH_PORT else [f"[{host}]:{port}" for host in hosts]
+    return f"{','.join(names)} {key.public}"
 
 
 def keep_known_hosts(folder: Path, line: str) -> Path:
