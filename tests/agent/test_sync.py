@@ -92,6 +92,53 @@ def test_accept_and_talk_as_with_a_socket(edge: ServiceThread) -> None:
             listener.accept()
 
 
+def test_a_file_a_buffer_and_a_timeout(edge: ServiceThread) -> None:
+    with agent_of(edge) as agent, agent.listen("tcp://") as listener:
+        visitor = socket.create_connection(("127.0.0.1", listener.url.port or 0))
+        with visitor, listener.accept(timeout=20) as connection:
+            assert connection.getpeername() == visitor.getsockname()
+            connection.settimeout(0.01)
+            assert connection.gettimeout() == 0.01
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+            connection.settimeout(None)
+            visitor.sendall(b"GET / HTTP/1.0\r\n\r\nrest")
+            file = connection.makefile()
+            assert [file.readline(), file.readline()] == [b"GET / HTTP/1.0\r\n", b"\r\n"]
+            assert file.read(4) == b"rest"
+            file.write(b"answer")
+            file.flush()
+            assert visitor.recv(100) == b"answer"
+            visitor.sendall(b"abc")
+            buffer = bytearray(8)
+            assert connection.recv_into(buffer, 2) == 2
+            assert connection.recv_into(memoryview(buffer)[2:]) == 1
+            assert buffer == b"abc" + bytes(5)
+            assert connection.send(memoryview(b"done")) == 4
+            assert visitor.recv(100) == b"done"
+
+
+@pytest.mark.row("G-003")
+def test_a_synchronous_listener_serves_an_application(edge: ServiceThread) -> None:
+    async def app(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read()).upper())
+
+    with agent_of(edge) as agent:
+        listener = agent.listen("tcp://")
+        serving = threading.Thread(target=listener.serve, args=(app,))
+        serving.start()
+        with socket.create_connection(("127.0.0.1", listener.url.port or 0)) as visitor:
+            visitor.sendall(b"loud")
+            visitor.shutdown(socket.SHUT_WR)
+            assert visitor.recv(100) == b"LOUD"
+        listener.update(name="now with a name")
+        assert listener.endpoint.name == "now with a name"
+        assert agent.diagnose(timeout=20).region
+        listener.close()
+        serving.join(20)
+        assert not serving.is_alive()
+
+
 def test_a_refusal_is_raised_in_the_calling_thread(edge: ServiceThread) -> None:
     agent = agent_of(edge, token="bad")
     with pytest.raises(Error) as caught:

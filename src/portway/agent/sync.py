@@ -13,6 +13,7 @@ and so must not call back.
 
 import asyncio
 import atexit
+import io
 import socket
 import threading
 from collections.abc import Coroutine
@@ -20,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, Unpack
 
 from portway.agent.agent import Agent
-from portway.agent.connection import Connection
+from portway.agent.connection import Connection, peername
 from portway.agent.diagnose import DiagnoseResult
 from portway.agent.endpoint import Endpoint, EndpointListener
 from portway.agent.forwarder import EndpointForwarder
@@ -32,6 +33,8 @@ from portway.net.loop import new_loop_factory
 from portway.session.driver import LINGER
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
     from portway.agent.serve import App, Interface
 
 T = TypeVar("T")
@@ -277,19 +280,49 @@ class SyncConnection:
     def __init__(self, connection: Connection) -> None:
         """Made by `SyncListener.accept` only."""
         self.connection = connection
+        self._timeout: float | None = None
 
     @property
     def remote_addr(self) -> str:
         """Return the visitor's ``ip:port``."""
         return self.connection.remote_addr
 
+    def getpeername(self) -> tuple[str, int]:
+        """Return the visitor's address and port."""
+        return peername(self.connection.remote_addr)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Let `recv`, `send` and `sendall` raise TimeoutError after so many seconds; None: never."""
+        self._timeout = seconds
+
+    def gettimeout(self) -> float | None:
+        """Return what `settimeout` was told."""
+        return self._timeout
+
     def recv(self, size: int) -> bytes:
         """Return up to ``size`` bytes as soon as there are any, b"" at the visitor's end."""
-        return LOOP.run(self._read(size))
+        return LOOP.run(asyncio.wait_for(self._read(size), self._timeout))
+
+    def recv_into(self, buffer: "WriteableBuffer", size: int = 0) -> int:
+        """Receive into a buffer, at most ``size`` bytes (0: what it holds); return how many came."""
+        view = memoryview(buffer).cast("B")
+        data = self.recv(size or len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def send(self, data: bytes | bytearray | memoryview) -> int:
+        """Send all of it, as `sendall` does; return how many bytes that were."""
+        self.sendall(data)
+        return len(memoryview(data).cast("B"))
 
     def sendall(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of it; returns when most of it is under way."""
-        LOOP.run(self._send(data))
+        LOOP.run(asyncio.wait_for(self._send(data), self._timeout))
+
+    def makefile(self) -> io.BufferedRWPair:
+        """Return a binary file that reads and writes here; write with ``flush``. It does not close us."""
+        raw = _File(self)
+        return io.BufferedRWPair(raw, raw)
 
     def shutdown(self, how: int) -> None:
         """End our direction for SHUT_WR, both for SHUT_RDWR; SHUT_RD changes nothing."""
@@ -321,6 +354,26 @@ class SyncConnection:
 
     async def _end(self) -> None:
         self.connection.writer.write_eof()
+
+
+class _File(io.RawIOBase):
+    """A connection as an unbuffered file."""
+
+    def __init__(self, connection: SyncConnection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        return self._connection.recv_into(buffer)
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        return self._connection.send(bytes(data))
 
 
 @atexit.register
