@@ -4,8 +4,8 @@ import gzip
 import zlib
 
 import pytest
+from tests.kit.http2_client import certs2, visit2
 from tests.kit.policies import ruled
-
 
 REWRITE = """
 on_http_request:
@@ -486,3 +486,28 @@ on_http_response:
             {"metadata": {"path": "/p", "n": 1, "gone": ""}},
             {"metadata": {"status": 200}},
         )
+
+
+async def test_requests_of_http2_are_ruled_too() -> None:
+    text = """
+on_http_request:
+  - expressions: ["req.version != 'HTTP/2.0'"]
+    actions: [{type: deny}]
+  - expressions: ["req.url.path == '/tea'"]
+    actions: [{type: custom-response, config: {status_code: 418, body: tea}}]
+  - actions: [{type: add-headers, config: {headers: {x-seen: "${conn.tls.negotiated_alpn}"}}}]
+on_http_response:
+  - actions: [{type: compress-response}]
+"""
+    async with ruled(text, certs=certs2()) as on:
+        client = await visit2(on.stand)
+        answer = await client.answer(client.ask("/tea"))
+        assert (answer.status, answer.body) == (418, b"tea")
+        stream = client.ask("/", ("accept-encoding", "gzip"))
+        agent = await on.stand.agent.stream()
+        assert b"x-seen: h2" in await agent.heads()
+        agent.ok(b"hello")
+        answer = await client.answer(stream)
+        assert (answer.status, answer.fields["content-encoding"]) == (200, "gzip")
+        assert gzip.decompress(bytes(answer.body)) == b"hello"
+        await client.close()

@@ -340,6 +340,8 @@ class PolicyHooks:
         ends = (known.client_ip, known.client_port, known.server_ip, known.server_port)
         connection = connection_of(ends, upstreams.edge.config.region, known.started, known.tls)
         request = request_of(passage.head, known.scheme, passage.forwarding, passage.exchange.started)
+        if known.version:
+            request.version = known.version
         facts = Facts(connection, endpoint_of(self._endpoint), request)
         if known.gate is not None:
             facts.results.update(known.gate.results)
