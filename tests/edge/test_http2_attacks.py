@@ -185,6 +185,22 @@ async def test_a_head_that_is_not_finished(certs: Certs) -> None:
         assert await client.is_over() == 0
 
 
+async def test_a_slow_body_is_no_slow_head(certs: Certs) -> None:
+    """A frame of it may take longer than a head; each piece of it is progress."""
+    async with stand(certs=certs, config=EdgeConfig(limits=Limits(head=2, idle=9))) as made:
+        client = await visit2(made)
+        stream = client.ask(method="POST", end=False)
+        agent = await made.agent.stream()
+        await agent.heads()
+        frame = DataFrame(stream, b"12345").serialize()
+        for at in range(len(frame)):
+            client.raw(frame[at : at + 1])
+            await made.until(lambda: visitor2(made).ticks == 0 or at < 9)  # noqa: B023
+            if at >= 9:  # behind the frame's header
+                visitor2(made).tick()
+        await agent.until(b"5\r\n12345\r\n")
+
+
 @pytest.mark.parametrize(
     ("fields", "status"),
     [

@@ -60,6 +60,8 @@ _MANY: Final = 256
 """Streams, closed ones too, that are kept before anybody looks which may be forgotten."""
 _HEADER: Final = 9
 """Bytes of a frame's header."""
+_OF_HEADS: Final = (1, 5, 9)
+"""Kinds of frames that heads come in: HEADERS, PUSH_PROMISE, CONTINUATION."""
 _FIRST_WINDOW: Final = 65_535
 """Of a connection, before any WINDOW_UPDATE (RFC 9113 §6.9.2)."""
 _EVERY_STREAM: Final = (1 << 31) - 1
@@ -264,9 +266,12 @@ class Http2:
             owner.on_idle_frame()
 
     @property
-    def unfinished(self) -> bool:
-        """The peer has begun a frame or a head, and not finished it."""
-        return self._buffered > 0 or bool(self._conn.incoming_buffer._headers_buffer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    def in_head(self) -> bool:
+        """The peer has begun a head, or a frame of which the kind is not known yet, and not finished it."""
+        buffer = self._conn.incoming_buffer
+        data = buffer._data  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - told nowhere
+        begun = buffer._headers_buffer  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return bool(begun) or (bool(data) and (len(data) < _HEADER or data[3] in _OF_HEADS))
 
     @property
     def _buffered(self) -> int:

@@ -100,6 +100,8 @@ class Http2Visitor(HttpSocket):
         except HttpError:
             self._end()
             return
+        if self._endpoint is not None and not self._core.in_head:
+            self.ticks = 0  # a drip is progress in a body, not in a head
         self._link.touch()
         self._close_if_done()
 
@@ -189,8 +191,9 @@ class Http2Visitor(HttpSocket):
             self._link.touch()
             self._close_if_done()
             return
-        limit = limits.head if self._core.unfinished or self._endpoint is None else limits.idle
-        if limit and self.ticks >= limit and (self._core.unfinished or not self._streams or self.clogged):
+        in_head = self._core.in_head
+        limit = limits.head if in_head or self._endpoint is None else limits.idle
+        if limit and self.ticks >= limit and (in_head or not self._streams or self.clogged):
             self._end(http2.NO_ERROR)
 
     # -- what the visitor says
