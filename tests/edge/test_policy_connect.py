@@ -5,7 +5,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.kit import mutual
@@ -148,8 +148,7 @@ async def test_tls_ends_here_where_a_policy_says_so_and_what_follows_sees_the_se
             assert await reader.read() == b"text"
         event = await service.events.next(TcpConnectionClosed)
         [entry] = event.traffic_policy_logs
-        assert isinstance(entry, dict)
-        assert entry["metadata"]["suite"].startswith("TLS_")
+        assert str(cast("dict[str, dict[str, object]]", entry)["metadata"]["suite"]).startswith("TLS_")
         old = agent_context(service.certs.ca)
         old.maximum_version = ssl.TLSVersion.TLSv1_2
         with pytest.raises((ssl.SSLError, ConnectionError)):
@@ -219,7 +218,7 @@ async def test_a_connection_is_forwarded_to_an_internal_endpoint_and_its_rules_h
 async def test_tls_options_and_terminate_tls_exclude_each_other() -> None:
     async with running_worker() as service, service.connected() as agent:
         policy = "on_tcp_connect: [{actions: [{type: terminate-tls}]}]"
-        opts = {"URL": URLS["tls"], "TrafficPolicy": policy, "TLSTermination": {}}
+        opts: dict[str, Any] = {"URL": URLS["tls"], "TrafficPolicy": policy, "TLSTermination": {}}
         assert code(await agent.bind("tls", opts)) == "2203"
         mutual_tls = {"mutual_tls_ca": b64encode(mutual.authority().pem).decode()}
         opts = {"URL": URLS["https"], "TrafficPolicy": policy, "MutualTLSCA": mutual_tls}

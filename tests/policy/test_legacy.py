@@ -63,7 +63,7 @@ def test_passwords_are_taken_as_they_are() -> None:
 
 
 def test_headers_are_removed_before_they_are_added() -> None:
-    module = {"add": ["x-a: 1:2", "host: h"], "remove": ["x-a", "Host"], "addParsed": {"ignored": "y"}}
+    module: dict[str, Any] = {"add": ["x-a: 1:2", "host: h"], "remove": ["x-a", "Host"], "addParsed": {"ignored": "y"}}
     for name, phase in (("RequestHeaders", "on_http_request"), ("ResponseHeaders", "on_http_response")):
         assert actions({name: module}, phase) == [
             {"type": "remove-headers", "config": {"headers": ["x-a"]}},
@@ -73,7 +73,7 @@ def test_headers_are_removed_before_they_are_added() -> None:
 
 
 def test_modules_come_before_the_rules_of_the_text_in_either_spelling() -> None:
-    module = {"Compression": {}, "Auth": "u:password"}
+    module: dict[str, Any] = {"Compression": {}, "Auth": "u:password"}
     for request, response in (("on_http_request", "on_http_response"), ("inbound", "outbound")):
         text = json.dumps(
             {

@@ -1,13 +1,13 @@
 """Replacements as Go writes them, with RE2 itself."""
 
 import pytest
-import re2
 
+from portway.policy.regex import compile_regex
 from portway.policy.replacement import Replacement
 
 
 def replaced(pattern: str, to: str, text: str, most: int = 1000) -> str:
-    compiled = re2.compile(pattern.encode())
+    compiled = compile_regex(pattern)
     return Replacement(to, compiled).all(compiled, text.encode(), most)[0].decode()
 
 
@@ -35,7 +35,7 @@ def test_what_takes_the_place_of_a_match(pattern: str, to: str, text: str, expec
 
 
 def test_only_the_first_match_where_that_is_asked() -> None:
-    pattern = re2.compile(b"a(.)")
+    pattern = compile_regex("a(.)")
     changed, match = Replacement("<$1>", pattern).first(pattern, b"a1 a2")
     assert changed == b"<1> a2"
     assert match is not None

@@ -121,9 +121,11 @@ def test_what_is_not_enforced_only_tells(kind: str) -> None:
     }
     compiled = policy(action(kind, configs[kind]))
     state: dict[str, object] = {}
+    made = begin(compiled, known=facts(), state=state)
     for _ in range(3):
-        made = begin(compiled, known=facts(), state=state)
         assert made.step() == CONTINUE
+        made = begin(compiled, known=facts(), state=state)
+    assert made.step() == CONTINUE
     results: Any = made.facts.results
     told = {
         "basic-auth": lambda: results["basic_auth"]["credentials"]["authorized"] is False,
