@@ -197,6 +197,7 @@ def test_has_never_fails(source: str, wanted: object) -> None:
         ("has(req)", "has() takes a field", 4),
         ("has([1][0])", "a key in quotes", 8),
         ("'a' + 1", "no matching overload", 4),
+        ("{1.5: 1}", "Unsupported map key type", 0),
         ("req.method == 1", "no matching overload", 11),
         ("req.headers['x'] == 'a'", "no matching overload", 17),
         ("conn.client_ip.geo.location.city == ''", "GeoIP database", 0),

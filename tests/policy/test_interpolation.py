@@ -98,4 +98,6 @@ def test_errors_at_run_time() -> None:
         template("a${req.url.port}").text(run())
     with pytest.raises(EvaluationError, match="longer than 10"):
         template("${vars.x}${vars.x}", PolicyLimits(text=10)).text(run(x="123456"))
+    with pytest.raises(EvaluationError, match="JSON"):
+        template("x${[1.0 / 0.0]}").text(run())
     assert Template.constant("${x}").text(run()) == "${x}"

@@ -36,6 +36,15 @@ def test_json_is_bounded() -> None:
         to_json(["x" * 600_000, "y" * 600_000])
 
 
+def test_json_has_no_infinity() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        to_json([float("inf")])
+
+
+def test_years_have_four_digits() -> None:
+    assert written(datetime(1, 1, 1, tzinfo=UTC)) == "0001-01-01T00:00:00Z"
+
+
 def test_order() -> None:
     assert sorted([2, 1.5], key=comparable([2, 1.5])) == [1.5, 2]
     days = [datetime(2024, 1, day, tzinfo=UTC) for day in (2, 1)]

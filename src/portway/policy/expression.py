@@ -166,10 +166,10 @@ def compile_expression(source: str, phase: Phase, limits: PolicyLimits, world: "
         if known[name].needs == "categories" and not world.categories:
             raise CompileError(f"{name} needs lists of addresses by category, and the service has none")
     try:
-        program = _environment(phase).compile(made.text)
+        # The type of the result is asked for here: a map with such keys as 1.5 has none.
+        return Expression(source, phase, _environment(phase).compile(made.text), made, limits)
     except RuntimeError as error:
         raise _refused(str(error), made) from error
-    return Expression(source, phase, program, made, limits)
 
 
 # -- the runtime
@@ -290,7 +290,7 @@ def _refused(said: str, made: Rewritten) -> CompileError:
     if "recursion" in said:
         return CompileError("the expression is nested too deeply")
     if found is None:
-        return CompileError(said.split("[")[0].strip()[:300] or "no valid expression")
+        return CompileError(said.partition(": ")[2].split(" [")[0].strip()[:300] or "no valid expression")
     lines = made.text.split("\n")
     row = min(int(found[1]), len(lines)) - 1
     offset = sum(len(line) + 1 for line in lines[:row]) + int(found[2]) - 1

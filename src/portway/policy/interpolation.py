@@ -78,7 +78,7 @@ class Template:
         parts: list[str] = []
         size = 0
         for piece in self.pieces:
-            part = piece if isinstance(piece, str) else written(piece.evaluate(scope))
+            part = piece if isinstance(piece, str) else _written(piece.evaluate(scope))
             size += len(part)
             if size > self.limit:
                 raise EvaluationError(f"the text becomes longer than {self.limit} characters")
@@ -89,6 +89,13 @@ class Template:
         """Return the value with its type if this is a single expression, else the text."""
         piece = self.pieces[0] if self.pieces else ""
         return piece.evaluate(scope) if self.is_single and isinstance(piece, Expression) else self.text(scope)
+
+
+def _written(value: object) -> str:
+    try:
+        return written(value)
+    except ValueError as error:  # of lists and maps that are no JSON
+        raise EvaluationError(str(error)) from error
 
 
 def compile_template(text: str, phase: Phase, limits: PolicyLimits, world: "World") -> Template:

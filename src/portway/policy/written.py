@@ -37,11 +37,11 @@ def written(value: object) -> str:
 
 def moment(value: datetime) -> str:
     """Return a time by RFC 3339, in UTC, with whole seconds."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def to_json(value: Any) -> str:
-    """Return compact JSON. Raises ValueError if it is too long."""
+    """Return compact JSON. Raises ValueError if it is too long, or for a number that JSON does not have."""
     parts: list[str] = []
     size = 0
     for part in _ENCODER.iterencode(value):
@@ -65,7 +65,7 @@ class _Encoder(json.JSONEncoder):
         return written(o)
 
 
-_ENCODER: Final = _Encoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+_ENCODER: Final = _Encoder(ensure_ascii=False, separators=(",", ":"), check_circular=False, allow_nan=False)
 
 
 def comparable(values: list[Any]) -> Callable[[Any], Any]:
