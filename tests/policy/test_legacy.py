@@ -63,7 +63,11 @@ def test_passwords_are_taken_as_they_are() -> None:
 
 
 def test_headers_are_removed_before_they_are_added() -> None:
-    module: dict[str, Any] = {"add": ["x-a: 1:2", "host: h"], "remove": ["x-a", "Host"], "addParsed": {"ignored": "y"}}
+    module: dict[str, Any] = {
+        "add": ["x-a: 1:2", "host: h"],
+        "remove": ["x-a", "Host"],
+        "addParsed": {"ignored": "y"},
+    }
     for name, phase in (("RequestHeaders", "on_http_request"), ("ResponseHeaders", "on_http_response")):
         assert actions({name: module}, phase) == [
             {"type": "remove-headers", "config": {"headers": ["x-a"]}},
