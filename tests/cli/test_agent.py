@@ -163,6 +163,75 @@ async def test_json_lines_parse(service: Service) -> None:
         assert all(json.loads(line) for line in agent.log.splitlines())
 
 
+ENDPOINTS = """\
+version: 3
+endpoints:
+  - {{name: web, url: "http://", upstream: {{url: "{web}"}}}}
+  - {{name: taken, url: "tcp://localhost:{port}", upstream: {{url: 9}}}}
+"""
+
+
+def low_port(service: Service) -> int:
+    """Return a port of the service's TCP endpoints, which nobody has reserved."""
+    return int(service._tcp.partition("-")[0])  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_one_endpoint_of_a_file_whose_upstream_is_a_folder(service: Service, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("from a folder")
+    file = tmp_path / "agent.yml"
+    file.write_text(ENDPOINTS.format(web=f"file://{tmp_path}", port=low_port(service)))
+    async with agent_beside(service, "start", "web", "--config", str(file)) as (agent, url):
+        answer = await get(url, service.bootstrap.http_port)
+        assert (answer.status, answer.body) == (200, b"from a folder")
+        (started,) = [record for record in agent.records() if record.get("url")]
+        assert (started["name"], started["addr"]) == ("web", f"file://{tmp_path}")
+
+
+def test_one_endpoint_that_is_refused_ends_all(service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "agent.yml"
+    file.write_text(ENDPOINTS.format(web="9", port=low_port(service)))
+    agent = AgentProcess(tmp_path, service)
+    agent.spawn("start", "--all", "--config", str(file), environ=service.agent_environment())
+    assert eventually(lambda: agent.exited() is not None, "it ends", timeout=20)
+    assert agent.exited() == 1
+    assert "ERR_NGROK_307" in agent.log
+
+
+def test_none_stays_connected_until_it_is_told_to_end(service: Service, tmp_path: Path) -> None:
+    agent = AgentProcess(tmp_path, service)
+    agent.spawn("start", "--none", environ=service.agent_environment())
+    eventually(lambda: "session established" in agent.log, "it is connected", timeout=20)
+    assert agent.stop() == 0
+    assert "started tunnel" not in agent.log
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (["nope"], "there is no endpoint 'nope' in"),
+        (["nope"], "there are: taken, web"),
+        (["old"], "belongs to an edge"),
+    ],
+)
+def test_names_that_cannot_be_started(
+    names: list[str], what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "agent.yml"
+    file.write_text(ENDPOINTS.format(web="9", port=1))
+    if names == ["old"]:
+        file.write_text("version: 2\ntunnels: {old: {labels: [a=b], addr: 80}}\n")
+    assert run(["start", *names, "--config", str(file)]) == 1
+    assert what in capsys.readouterr().err
+
+
+def test_nothing_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert run(["start", "--all"]) == 1
+    assert "there is nothing to start in no configuration file" in capsys.readouterr().err
+
+
 @pytest.mark.row("A18", "G-063")
 @pytest.mark.parametrize(
     ("flags", "environ", "named"),
