@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from tests.kit.fault_proxy import fault_proxy
 from tests.kit.pipes import Bell, Recorder
-from tests.kit.ssh import GRANT, Client, SshService, client_key, running_ssh
+from tests.kit.ssh import GRANT, Client, SshService, running_ssh
 
 from portway.edge.ports import Revoked
 from portway.edge.ssh_limits import SshLimits
@@ -340,9 +340,7 @@ async def test_a_client_behind_a_dead_network_is_noticed(tmp_path: Path) -> None
     """Its name waits, its visitors are let go."""
     limits = SshLimits(alive_interval=0.2, alive_misses=1)
     async with running_ssh(tmp_path, ssh=limits) as service, fault_proxy(service.port) as proxy:
-        known = asyncssh.import_known_hosts(f"[127.0.0.1]:{proxy.port} {service.host_key.public}\n")
-        options: dict[str, Any] = {"config": None, "agent_path": None, "client_keys": [client_key("good")]}
-        connection = await asyncssh.connect("127.0.0.1", proxy.port, known_hosts=known, **options)
+        connection = await service.connect(port=proxy.port)
         client = Client(connection)
         await client.forward("http", "mine.portway.localhost", 443, echo)
         sink = Recorder(Bell())

@@ -88,12 +88,13 @@ class SshService(Running):
         return session
 
     async def connect(
-        self, key: str = "good", user: str = "v2", **options: Any
+        self, key: str = "good", user: str = "v2", port: int = 0, **options: Any
     ) -> "asyncssh.SSHClientConnection":
-        """Connect and log in; the caller closes it."""
-        known = asyncssh.import_known_hosts(f"[127.0.0.1]:{self.port} {self.host_key.public}\n")
+        """Connect and log in, by way of another port if one is given; the caller closes it."""
+        port = port or self.port
+        known = asyncssh.import_known_hosts(f"[127.0.0.1]:{port} {self.host_key.public}\n")
         return await asyncssh.connect(
-            "127.0.0.1", self.port, username=user, client_keys=[client_key(key)], known_hosts=known,
+            "127.0.0.1", port, username=user, client_keys=[client_key(key)], known_hosts=known,
             config=None, agent_path=None, **options,
         )  # fmt: skip
 
