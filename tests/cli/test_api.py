@@ -33,6 +33,15 @@ DELETE = Operation(
 )
 
 
+def test_the_key_of_the_file_goes_behind_the_variables(tmp_path: Path) -> None:
+    file = tmp_path / "agent.yml"
+    file.write_text("version: 3\nagent: {api_key: FILE}\n")
+    assert module.key_of_file({"PORTWAY_CONFIG": str(file)}) == "FILE"
+    for name in ("PORTWAY_API_KEY", "NGROK_API_KEY"):
+        assert module.key_of_file({"PORTWAY_CONFIG": str(file), name: "ENV"}) is None
+    assert module.key_of_file({"HOME": str(tmp_path)}) is None
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
     with fake_api() as running:

@@ -111,10 +111,22 @@ def _option(field: Field, key: str) -> click.Option:
     )
 
 
+def key_of_file(environ: Mapping[str, str]) -> str | None:
+    """Return the API key of the user's configuration file; None where a variable goes before it.
+
+    Raises ConfigError for a file that is wrong.
+    """
+    if environ.get("PORTWAY_API_KEY") or environ.get("NGROK_API_KEY"):
+        return None
+    from portway.agent.config.files import load
+
+    return load((), environ).settings.api_key or None
+
+
 def _run(operation: Operation, given: Mapping[str, object]) -> None:
     api = api_client.find(
         cast("str | None", given["api_url"]),
-        cast("str | None", given["api_key"]),
+        cast("str | None", given["api_key"]) or key_of_file(os.environ),
         os.environ,
         bootstrap_file(default_data_dir()),
     )
