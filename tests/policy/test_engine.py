@@ -51,12 +51,6 @@ LIMIT = (
 )
 
 
-LIMIT = (
-    "{type: rate-limit, config: {name: n, algorithm: sliding_window, capacity: 1, rate: 60s,"
-    " bucket_key: [conn.client_ip]}}"
-)
-
-
 def answer(_run: Run) -> Verdict:
     """Answer something."""
     return Respond(418)
