@@ -66,7 +66,7 @@ class PolicyHooks:
     """One policy over one request."""
 
     __slots__ = (
-        "_asked", "_endpoint", "_facts", "_forwarded", "_heard", "_policy", "_request_run", "_response_run",
+        "_asked", "_endpoint", "_facts", "_forwarded", "_heard", "_policy", "_request_run", "_response_run", "_sent",
         "passage",
     )  # fmt: skip
 
@@ -77,7 +77,7 @@ class PolicyHooks:
         assert passage.endpoint is not None
         self._endpoint: Endpoint = passage.endpoint
         self._facts = self._make_facts()
-        self._asked = passage.head.authority
+        self._asked = self._sent = passage.head.authority
         self._request_run: Run | None = None
         self._response_run: Run | None = None
         self._forwarded = False
@@ -231,7 +231,9 @@ class PolicyHooks:
         if request is None or not request.edited:
             return None
         self.passage.forwarding = None
-        return write_request(request, self.passage.head)
+        written = write_request(request, self.passage.head)
+        self._sent = written.authority
+        return written
 
     # -- the answer
 
@@ -291,7 +293,7 @@ class PolicyHooks:
 
     def _map_location(self) -> None:
         """Name the visitor's host in a Location that names the host which the policy put in its place."""
-        upstream, response = self.passage.head.authority, self._facts.response
+        upstream, response = self._sent, self._facts.response
         if upstream == self._asked or response is None:
             return
         for value in response.get(b"location"):
