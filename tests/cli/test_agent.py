@@ -163,6 +163,24 @@ async def test_json_lines_parse(service: Service) -> None:
         assert all(json.loads(line) for line in agent.log.splitlines())
 
 
+async def test_older_flags_and_a_policy_do_what_they_say(service: Service, tmp_path: Path) -> None:
+    """Modules and the document hold together: addresses, header fields, and a rule that denies."""
+    policy = tmp_path / "policy.yml"
+    policy.write_text(
+        "on_http_request:\n  - expressions: [\"req.url.path == '/closed'\"]\n    actions: [{type: deny}]\n"
+    )
+    flags = ["--traffic-policy-file", str(policy), "--cidr-allow", "127.0.0.0/8", "--host-header", "rewrite"]
+    async with server(hello_http) as upstream:
+        command = ("http", str(upstream), "--url", "http://", *flags)
+        async with agent_beside(service, *command) as (agent, url):
+            port = service.bootstrap.http_port
+            answer = await get(f"{url}/open", port)
+            assert answer.status == 200
+            assert f"host=localhost:{upstream}".encode() in answer.body
+            assert (await get(f"{url}/closed", port)).status == 403
+            assert "--cidr-allow is deprecated; write a traffic policy" in agent.log
+
+
 ENDPOINTS = """\
 version: 3
 endpoints:
