@@ -294,7 +294,7 @@ async def test_several_agents_are_independent(service: FakeService) -> None:
         assert [arrived.auth.extra.authtoken for arrived in service.arrived] == ["one", "two"]
 
 
-@pytest.mark.row("G-058", "G-059", "G-155", "G-150", "A3")
+@pytest.mark.row("G-058", "G-059", "G-182", "G-155", "G-150", "A3")
 async def test_heartbeats_are_told_with_their_latency(service: FakeService) -> None:
     heard: list[AgentHeartbeatReceived] = []
     bell = Bell()

@@ -198,7 +198,7 @@ async def test_every_way_to_an_upstream(
             assert found.source == "{}:{}".format(*visitor.transport.get_extra_info("sockname"))
 
 
-@pytest.mark.row("G-110")
+@pytest.mark.row("G-110", "G-183")
 async def test_mutual_tls_at_the_agent(edge: Running, agent: Agent, events: list[Event]) -> None:
     ended = TLSTermination(CHAIN, KEY, client_cas=mutual.authority().pem)
     listener = await agent.listen(URL, agent_tls_termination=ended)

@@ -396,7 +396,7 @@ async def test_a_revoked_token_ends_the_agent(edge: Running, agent: Agent, heard
     assert last.error.code == "ERR_NGROK_107"
 
 
-@pytest.mark.row("G-054", "G-008")
+@pytest.mark.row("G-054", "G-008", "G-182")
 @pytest.mark.parametrize(("token", "code"), [("bad", 107), ("with blanks", 105), ("", 4018)])
 async def test_tokens_that_are_refused(edge: Running, token: str, code: int) -> None:
     with pytest.raises(Error) as caught:
