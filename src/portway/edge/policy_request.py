@@ -66,8 +66,8 @@ class PolicyHooks:
     """One policy over one request."""
 
     __slots__ = (
-        "_asked", "_endpoint", "_facts", "_forwarded", "_heard", "_policy", "_request_run", "_response_run", "_sent",
-        "passage",
+        "_asked", "_endpoint", "_facts", "_forwarded", "_heard", "_policy", "_request_run", "_response_run",
+        "_sent", "passage",
     )  # fmt: skip
 
     def __init__(self, policy: "EndpointPolicy", passage: "Passage") -> None:
