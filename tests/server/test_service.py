@@ -211,6 +211,9 @@ class FakeWorker:
     def start(self, *_: object, **__: object) -> None:
         pass
 
+    async def ssh_ready(self) -> None:
+        pass
+
     async def command(self, *_: object) -> None:
         pass
 
