@@ -188,7 +188,7 @@ class Limits:
     http2_resets: int = 200
     """Requests of one HTTP/2 connection that were reset, less those that were answered. 0: none."""
     http2_idle_frames: int = 2000
-    """Frames of one HTTP/2 connection that carry nothing, less what its requests and bodies pay for. 0: none."""
+    """Frames of one HTTP/2 connection that carry nothing, less what its requests and bodies pay. 0: none."""
     drain: float = 10.0
     """Seconds that running streams may take at shutdown. 0: cut at once."""
     certificates: int = 1024

@@ -20,8 +20,10 @@ GOOD = [
     ),
     (
         "rate-limit",
-        ("name: n\nalgorithm: sliding_window\ncapacity: 2000000000\nrate: 24h\n"
-        "bucket_key: [conn.client_ip, '1']"),
+        (
+            "name: n\nalgorithm: sliding_window\ncapacity: 2000000000\nrate: 24h\n"
+            "bucket_key: [conn.client_ip, '1']"
+        ),
         "",
     ),
 ]
