@@ -96,9 +96,10 @@ class Upstream:
         ``addr`` is a port, ``host:port`` or a URL (the table in `portway.agent.upstream`).
         ``protocol`` is what the upstream of an http or https endpoint speaks: "http1" (also for None) or
         "http2", with prior knowledge in clear and by ALPN over TLS: gRPC needs it.
-        ``proxy_protocol`` (1 or 2) asks for a PROXY header ahead of every connection's bytes. For ``https`` and ``tls`` upstreams the certificate is verified
-        against the system's roots or those in ``verify_cas`` (PEM file or bytes); ``verify=False``
-        turns that off; ``tls_context`` replaces all three. The server name is the upstream's host.
+        ``proxy_protocol`` (1 or 2) asks for a PROXY header ahead of every connection's bytes. For
+        ``https`` and ``tls`` upstreams the certificate is verified against the system's roots or those
+        in ``verify_cas`` (PEM file or bytes); ``verify=False`` turns that off; ``tls_context`` replaces
+        all three. The server name is the upstream's host.
         Every connection is made by the ``dialer``, if one is given (`portway.agent.dialer`).
 
         Raises `ConfigError` for what is wrong whatever the endpoint, `Error` 15003 for an unknown
