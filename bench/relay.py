@@ -109,6 +109,8 @@ class Link(asyncio.BufferedProtocol):
         self._frame = (0, 0, 0)  # of the frame under way: kind, stream, bytes still to come
         self._stalled: set[Local] = set()
         self._shaken = False
+        self.secure = self._loop.create_future()
+        """Done once the handshake is: nothing can be sent before."""
         self._last = 0
         self._dialling: set[asyncio.Task[Any]] = set()
 
@@ -178,6 +180,7 @@ class Link(asyncio.BufferedProtocol):
         try:
             self._tls.do_handshake()
             self._shaken = True
+            self.secure.set_result(None)
         except ssl.SSLWantReadError:
             pass
         self._transport.write(self._outgoing.read())
@@ -251,6 +254,7 @@ async def server(certificate: str, key: str) -> None:
     public = await loop.create_server(visitor, "127.0.0.1", 0, backlog=4096, start_serving=False)
     print(gate.sockets[0].getsockname()[1], public.sockets[0].getsockname()[1], flush=True)
     link = await links.get()
+    await link.secure
     await public.serve_forever()
 
 

@@ -38,7 +38,7 @@ def test_a_tiny_run_writes_every_table(tmp_path: Path) -> None:
     rows = [line for line in text.splitlines() if line.startswith("| portway |")]
     assert len(rows) == 4, text
     assert "–" not in "".join(rows)
-    assert text.count("| minimal relay |") == 4
+    assert text.count("| minimal relay |") == 4, ended.stderr[-2000:]
     assert "start again" in text
 
 

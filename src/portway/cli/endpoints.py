@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
+import click
+
 from portway.errors import ConfigError, Error
 
 if TYPE_CHECKING:
@@ -75,9 +77,11 @@ def _one_name(flags: Mapping[str, Any]) -> None:
         raise Error(f"only one of --{' and --'.join(given)} may be given", 9021)
     for name in (*given, *(("remote_addr",) if flags.get("remote_addr") else ())):
         if flags.get("url"):
-            raise ConfigError(f"--{name.replace('_', '-')} and --url name the same thing; give --url alone")
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} and --url name the same thing; give --url alone"
+            )
     if flags.get("traffic_policy_url") and (flags.get("traffic_policy_file") or flags.get("policy_file")):
-        raise ConfigError("--traffic-policy-file and --traffic-policy-url: give one of the two")
+        raise click.UsageError("--traffic-policy-file and --traffic-policy-url: give one of the two")
 
 
 def _schemes(given: "tuple[str, ...]") -> list[str]:

@@ -72,8 +72,8 @@ class HttpVisitor(VisitorEnds):
     """One connection of the http or the https listener."""
 
     __slots__ = (
-        "_endpoint", "_ends", "_forwarding", "_most", "_reader", "_scheme", "_slot", "_sni", "_tail",
-        "_tail_of", "_unwritten", "_visitor", "limits", "tls",
+        "_endpoint", "_ends", "_forwarding", "_most", "_named", "_reader", "_scheme", "_slot", "_sni",
+        "_tail", "_tail_of", "_unwritten", "_version", "_visitor", "limits", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +96,8 @@ class HttpVisitor(VisitorEnds):
         self._ends = ends
         self._sni = tls.sni if tls is not None else ""
         self._endpoint: Endpoint | None = None
+        self._named = ""  # who was asked for last,
+        self._version: int = -1  # and when that was looked up
         self.limits = edge.config.limits
         self._most = self.limits.head_bytes
         self._reader = RequestReader(self.limits.head_fields)
@@ -331,15 +333,21 @@ class HttpVisitor(VisitorEnds):
         self.ticks = 0
         exchange = self._exchange = Exchange(head, None, edge.wall())
         self._expect(head.framing)
+        endpoint = self._endpoint
+        version: int = edge.registry.version
+        known = head.host == self._named and version == self._version and head.scheme is None
         try:
-            endpoint = name(edge, head, self._scheme, self._sni, self.tls, self._endpoint)
+            if endpoint is None or not known:
+                endpoint = name(edge, head, self._scheme, self._sni, self.tls, endpoint)
             entered = not endpoint.gates or admitted(self._facts, endpoint, edge.config.region)
         except Misdirected as error:
             self._fail(exchange, error.status, error.code)
             return tail
-        if endpoint is not self._endpoint:
-            self._endpoint = endpoint
-            endpoint.counters.connections += 1
+        if not known:
+            self._named, self._version = head.host, version
+            if endpoint is not self._endpoint:
+                self._endpoint = endpoint
+                endpoint.counters.connections += 1
         if not entered:
             self._exchange = None  # it is the connection that is refused
             self.cut()

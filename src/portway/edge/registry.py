@@ -91,6 +91,8 @@ class Registry:
         self._internal: dict[InternalAddress, Endpoint] = {}
         self._wildcards = 0
         """How many public ones are wildcards. While there is none, a name that is not found costs nothing."""
+        self.version = 0
+        """Rises when a name may lead elsewhere than it did."""
         self._listeners: list[Callable[[Endpoint], None]] = []
         self.ledger = Ledger()
         """What endpoints have counted, those that are offline too."""
@@ -156,6 +158,7 @@ class Registry:
         else:
             _put(self._public, address(endpoint.scheme, url.host, url.port), endpoint)
             self._wildcards += url.is_wildcard
+            self.version += 1
         endpoint.counters = self.ledger.take(_account_of(endpoint))
 
     def remove(self, endpoint: Endpoint) -> None:
@@ -168,6 +171,7 @@ class Registry:
         else:
             del self._public[address(endpoint.scheme, url.host, url.port)]
             self._wildcards -= url.is_wildcard
+            self.version += 1
         self.ledger.give_back(_account_of(endpoint))
         self.has_room(endpoint)
 

@@ -75,6 +75,8 @@ def networks(text: str) -> tuple[Network, ...]:
 
 def paths(text: str) -> tuple[Path, ...]:
     """Read paths that are separated by commas; "" is none."""
+    if "\0" in text:
+        raise ValueError("a path cannot hold NUL")
     return tuple(Path(part.strip()).expanduser() for part in text.split(",") if part.strip())
 
 
