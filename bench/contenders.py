@@ -33,8 +33,8 @@ class Contender:
 
     name: str
     entries: dict[str, Order]
-    """For "tcp", "http", "https", "grpc" (https before an upstream of HTTP/2) and "log" (http with an
-    access log): where visitors connect. What is missing cannot be measured."""
+    """For "tcp", "http", "https", "ws" (WebSocket over http), "grpc" (https before an upstream of HTTP/2)
+    and "log" (http with an access log): where visitors connect. What is missing cannot be measured."""
     service: int
     """Process id."""
     agent: int | None
@@ -143,6 +143,7 @@ def _entries(urls: str, service: Service) -> dict[str, Order]:
         ca = service.ca if url.scheme == "https" else ""
         kind = "grpc" if url.scheme in entries else url.scheme
         entries[kind] = Order(url.port, url.netloc, ca)
+    entries["ws"] = entries["http"]
     return entries
 
 
@@ -158,7 +159,7 @@ def minimal(stack: contextlib.ExitStack, upstream: int) -> Contender:
 def raw(name: str, port: int, service: int, agent: int) -> Contender:
     """Return a pair that carries everything as bytes, once it does."""
     wait(lambda: processes.carries(port), name)
-    return Contender(name, {"tcp": Order(port), "http": Order(port)}, service, agent)
+    return Contender(name, dict.fromkeys(("tcp", "http", "ws"), Order(port)), service, agent)
 
 
 def prototype(stack: contextlib.ExitStack, upstream: int) -> Contender | None:

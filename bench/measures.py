@@ -68,7 +68,7 @@ WORKLOADS: Final = (
         "grpc",
         {"count": 15_000, "concurrency": 5, "streams": 10},
     ),
-    Workload("WebSocket messages", "10k", "http", "websocket", {"count": 24_000}),
+    Workload("WebSocket messages", "10k", "ws", "websocket", {"count": 24_000}),
 )
 
 

@@ -145,6 +145,7 @@ def nginx(stack: contextlib.ExitStack, upstream: int) -> Contender | None:
     wait(lambda: processes.accepts(http), NGINX)
     entries = {
         "http": Order(http),
+        "ws": Order(http),
         "https": Order(https, f"localhost:{https}", str(ca)),
         "grpc": Order(grpc, f"localhost:{grpc}", str(ca)),
         "log": Order(log),
@@ -170,6 +171,7 @@ def haproxy(stack: contextlib.ExitStack, upstream: int) -> Contender | None:
     entries = {
         "tcp": Order(tcp),
         "http": Order(http),
+        "ws": Order(http),
         "https": Order(https, f"localhost:{https}", str(ca)),
         "grpc": Order(grpc, f"localhost:{grpc}", str(ca)),
         "log": Order(log),
