@@ -147,14 +147,31 @@ def decode(data: bytes, codings: Sequence[str], most: int) -> bytes:
     return data
 
 
-def _inflate(data: bytes, most: int, bits: int) -> bytes:
+class _Decoder(Protocol):
+    """What zlib and zstd offer for one member of a body."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def _decoded(
+    data: bytes,
+    most: int,
+    new: Callable[[], _Decoder],
+    wrong: type[Exception],
+    rest: Callable[[bytes], bytes],
+) -> bytes:
+    """Decode one member behind the other; ``rest`` says what of the bytes behind one is the next."""
     out: list[bytes] = []
     room = most
-    while data:  # gzip may be several members, one behind the other
-        body = zlib.decompressobj(bits)
+    while data:
+        body = new()
         try:
             piece = body.decompress(data, room + 1)
-        except zlib.error as error:
+        except wrong as error:
             raise DecodeError(str(error)) from error
         room -= len(piece)
         if room < 0:
@@ -162,8 +179,15 @@ def _inflate(data: bytes, most: int, bits: int) -> bytes:
         if not body.eof:
             raise DecodeError("The coded body is cut short.")
         out.append(piece)
-        data = body.unused_data.lstrip(b"\0") if bits > zlib.MAX_WBITS else b""
+        data = rest(body.unused_data)
     return b"".join(out)
+
+
+def _inflate(data: bytes, most: int, bits: int) -> bytes:
+    def rest(unused: bytes) -> bytes:
+        return unused.lstrip(b"\0") if bits > zlib.MAX_WBITS else b""  # gzip may have several members
+
+    return _decoded(data, most, lambda: zlib.decompressobj(bits), zlib.error, rest)
 
 
 def _deflate(data: bytes, most: int) -> bytes:
@@ -187,22 +211,10 @@ def _unbrotli(data: bytes, most: int) -> bytes:
 
 
 def _unzstd(data: bytes, most: int) -> bytes:
-    out: list[bytes] = []
-    room = most
-    while data:  # frames may follow each other
-        body = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 27})
-        try:
-            piece = body.decompress(data, room + 1)
-        except zstd.ZstdError as error:
-            raise DecodeError(str(error)) from error
-        room -= len(piece)
-        if room < 0:
-            raise DecodeError(f"The body decodes to more than {most} bytes.")
-        if not body.eof:
-            raise DecodeError("The coded body is cut short.")
-        out.append(piece)
-        data = body.unused_data
-    return b"".join(out)
+    def new() -> _Decoder:
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 27})
+
+    return _decoded(data, most, new, zstd.ZstdError, bytes)
 
 
 def _gunzip(data: bytes, most: int) -> bytes:

@@ -5,13 +5,12 @@ that nobody asked for cost the upstream its stream and never reach a visitor. Ev
 that is no payload is consumed at once; the payload when the passage says so.
 """
 
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from portway.codec.chunked import ChunkScanner, chunk, last_chunk
 from portway.codec.http1 import CHUNKED, NO_BODY, UNTIL_CLOSE, ResponseHead, find_head
 from portway.codec.repeated import AnswerReader
-from portway.edge.http_response import MAX_INTERIM
+from portway.edge.http_response import MAX_INTERIM, Phase
 from portway.errors import HttpError
 
 if TYPE_CHECKING:
@@ -21,18 +20,6 @@ if TYPE_CHECKING:
     from portway.edge.http_upstreams import Upstreams
     from portway.edge.member import Member
     from portway.pipe import Pipe
-
-
-class Phase(Enum):
-    """What the stream's next bytes are."""
-
-    IDLE = "idle"
-    HEAD = "head"
-    LENGTH = "length"
-    CHUNKED = "chunked"
-    UNTIL_END = "until end"
-    RAW = "raw"
-    OVER = "over"
 
 
 class Http1Upstream:
