@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from portway.codec import http2
 from portway.codec.http2_heads import read_request, read_trailers
-from portway.edge.http2_bounds import Bounds
+from portway.edge.http2_bounds import bounded
 from portway.edge.http2_flow import Http2Link
 from portway.edge.http2_stream import Http2Stream
 from portway.edge.http_exchange import Exchange
@@ -69,15 +69,7 @@ class Http2Visitor(HttpSocket):
         self._tls = tls
         self._endpoint: Endpoint | None = None
         self._streams: dict[int, Http2Stream] = {}
-        self._bounds = Bounds(limits.http2_resets, limits.http2_idle_frames)
-        self._core = http2.Http2(
-            self,
-            client=False,
-            streams=limits.http2_streams,
-            stream_window=limits.http2_stream_window,
-            connection_window=limits.http2_connection_window,
-            head_bytes=limits.head_bytes,
-        )
+        self._bounds, self._core = bounded(self, limits, client=False)
         self._final = False  # no stream that is opened from now on is served
         self._unwritten = 0
 

@@ -7,7 +7,12 @@ that moves and every piece that the peer is sent take some off. So does every se
 that lives for days would end one day for its pings. Honest peers stay near zero; floods get there at once.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from portway.codec.http2 import Http2, Owner
+
+if TYPE_CHECKING:
+    from portway.edge.ports import Limits
 
 EARNED: Final = 20
 """Idle frames that one request pays for."""
@@ -75,3 +80,16 @@ class Bounds:
         """Another second has passed."""
         self._resets = max(0, self._resets - 1)
         self._idle = max(0, self._idle - PER_SECOND)
+
+
+def bounded(owner: Owner, limits: "Limits", *, client: bool) -> tuple[Bounds, Http2]:
+    """Start one end of a connection under the limits that hold for both; ``owner`` hears of it."""
+    core = Http2(
+        owner,
+        client=client,
+        streams=limits.http2_streams,
+        stream_window=limits.http2_stream_window,
+        connection_window=limits.http2_connection_window,
+        head_bytes=limits.head_bytes,
+    )
+    return Bounds(limits.http2_resets, limits.http2_idle_frames), core

@@ -8,7 +8,7 @@ comes, so the agent's stream is never what slows a call down; the call's own win
 from typing import TYPE_CHECKING
 
 from portway.codec import http2
-from portway.edge.http2_bounds import Bounds
+from portway.edge.http2_bounds import bounded
 from portway.edge.http2_call import Http2Call
 from portway.edge.http2_flow import Http2Link
 from portway.errors import HttpError
@@ -47,15 +47,7 @@ class Http2Upstream:
         self._waiting: list[Http2Call] = []
         self._next = 1
         self._unsent = b""
-        self._bounds = Bounds(limits.http2_resets, limits.http2_idle_frames)
-        self._core = http2.Http2(
-            self,
-            client=True,
-            streams=limits.http2_streams,
-            stream_window=limits.http2_stream_window,
-            connection_window=limits.http2_connection_window,
-            head_bytes=limits.head_bytes,
-        )
+        self._bounds, self._core = bounded(self, limits, client=True)
         self._link = Http2Link(self._core, self._write)
 
     def __repr__(self) -> str:
