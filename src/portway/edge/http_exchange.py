@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
+from portway.edge.policy_events import fitting
 from portway.model.event import HttpRequestComplete, TcpConnectionClosed
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     aborted: bool = False
     told: dict[str, object] | None = None
     """Further fields of the event, where a policy ran."""
+    results: dict[str, object] | None = None
+    """What its actions found out, by their names below ``actions.ngrok``: for an inspector, as there may be
+    secrets in it."""
 
     member: "Member | None" = None
     """Who was given the request last."""
@@ -87,7 +91,9 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     def event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
         """Make the event of the finished request."""
         made = self._event(connection, ended)
-        return made if self.told is None else replace(made, **cast("dict[str, Any]", self.told))
+        if self.told is None:
+            return made
+        return replace(made, **cast("dict[str, Any]", fitting(HttpRequestComplete, self.told)))
 
     def _event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
         endpoint = self.endpoint

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from portway.edge import pages
 from portway.edge.http_naming import Misdirected
+from portway.edge.policy_events import fitting, told
 from portway.edge.policy_facts import connection_of, endpoint_of, tls_of
-from portway.edge.policy_request import HOPS, LOOP, TOO_LONG, VISITS, told
+from portway.edge.policy_request import HOPS, LOOP, TOO_LONG, VISITS
 from portway.edge.tls_settings import TlsSettings, check
 from portway.errors import Error
 from portway.model.event import TcpConnectionClosed
@@ -137,11 +138,11 @@ class Gate:
 
     def told_in(self, event: TcpConnectionClosed) -> TcpConnectionClosed:
         """Return the connection's event with what was decided here."""
-        more = cast("dict[str, Any]", self.told or {})
+        more = cast("dict[str, Any]", fitting(TcpConnectionClosed, self.told))
         return replace(event, **more, error=event.error or (self.why if self.closed else ""))
 
     def _note(self, run: "Run") -> None:
-        self.told = told(self.told, run.decisions, run.logs)
+        self.told = told(self.told, run)
 
     def _find(self, text: str) -> "tuple[Endpoint | None, Failed]":
         """Find an internal endpoint of the account, or say why it cannot have the connection."""

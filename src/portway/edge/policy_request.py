@@ -16,11 +16,12 @@ cut. A body that some action must see whole is gathered first, so that its lengt
 """
 
 import logging
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from portway.codec.event_stream import Message
 from portway.codec.http1 import NO_BODY, Framing, Kind, RequestHead, ResponseHead
 from portway.edge import pages
+from portway.edge.policy_events import told
 from portway.edge.policy_facts import (
     connection_of,
     endpoint_of,
@@ -41,7 +42,7 @@ from portway.policy.phase import Phase
 from portway.policy.verdict import Close, Continue, Failed, Forward, Respond
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from portway.edge.http_passage import Passage
     from portway.edge.policy import EndpointPolicy
@@ -305,7 +306,10 @@ class PolicyHooks:
         """Let the rules of one event change it; tell whether they did."""
         before = message.data, message.retry
         self._facts.event = message
-        verdict = self._begin(Phase.EVENT_STREAM_MESSAGE).step()
+        run = self._begin(Phase.EVENT_STREAM_MESSAGE)
+        verdict = run.step()
+        if run.diagnostics:
+            self._tell(run)
         if not isinstance(verdict, Continue):
             self.passage.cut()
         return (message.data, message.retry) != before
@@ -316,7 +320,12 @@ class PolicyHooks:
         """The request is done with: say what the policy adds to its event."""
         for run in (self._request_run, self._response_run):
             if run is not None:
-                self.passage.exchange.told = told(self.passage.exchange.told, run.decisions, run.logs)
+                self._tell(run)
+        if self._facts.results:
+            self.passage.exchange.results = {**(self.passage.exchange.results or {}), **self._facts.results}
+
+    def _tell(self, run: "Run") -> None:
+        self.passage.exchange.told = told(self.passage.exchange.told, run)
 
     def _filter_failed(self, error: "ActionFailed") -> None:
         if self.passage.exchange.status:
@@ -348,23 +357,6 @@ class PolicyHooks:
         if known.gate is not None:
             facts.results.update(known.gate.results)
         return facts
-
-
-def told(
-    before: "dict[str, object] | None", decisions: "Mapping[str, object]", logs: "Sequence[object]"
-) -> "dict[str, object] | None":
-    """Add what a run decided and logged to what an event says besides; None while that is nothing."""
-    if not decisions and not logs:
-        return before
-    made: dict[str, object] = dict(before or {})
-    made.update({name.replace(".", "_"): value for name, value in decisions.items()})
-    if logs:
-        made["traffic_policy_logs"] = (*_earlier_logs(made), *logs)
-    return made
-
-
-def _earlier_logs(made: "Mapping[str, object]") -> "tuple[object, ...]":
-    return cast("tuple[object, ...]", made.get("traffic_policy_logs", ()))
 
 
 _FRAMED: Final = (b"content-length", b"transfer-encoding")

@@ -7,7 +7,19 @@ or a zero means *not known* unless the field says otherwise. ``line`` is the eve
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
+
+
+class Diagnostic(NamedTuple):
+    """What went wrong in a Traffic Policy, or what came of one of its rules."""
+
+    rule: str
+    """Its place and name, such as ``on_http_request[0] (block bots)``."""
+    what: str
+    """``expression error``, ``refused``, ``failed``; in trials also ``matched``, ``no match``, ``action``."""
+    detail: str
+    code: int = 0
+    """n of ERR_NGROK_n; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,14 @@ class HttpRequestComplete:
     """``allow``, ``block`` or ``allow_while_open``."""
     compression_algorithm: str = ""
     compression_bytes_saved: int = 0
+    webhook_verification_decision: str = ""
+    oauth_decision: str = ""
+    """``allow`` or ``block``; of ``oauth`` and of ``openid-connect``, like the three below."""
+    oauth_app_client_id: str = ""
+    oauth_user_id: str = ""
+    oauth_user_name: str = ""
+    traffic_policy_diagnostics: tuple[Diagnostic, ...] = ()
+    """Expressions and actions of a policy that failed, and rules that refused, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +109,7 @@ class TcpConnectionClosed:
     error: str = ""
     traffic_policy_logs: tuple[object, ...] = ()
     ip_policy_decision: str = ""
+    traffic_policy_diagnostics: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,9 @@ as a :class:`Diagnostic`.
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
+from portway.model.event import Diagnostic
 from portway.policy.actions import ActionFailed, Resumable
 from portway.policy.expression import Absent, Chance, EvaluationError, Expression
 from portway.policy.facts import Facts, Request, Response
@@ -89,16 +90,6 @@ class Rule:
     def __str__(self) -> str:
         """Return what people know it by."""
         return f"{self.path} ({self.name})" if self.name else self.path
-
-
-class Diagnostic(NamedTuple):
-    """What went wrong, or what came of a rule, for events, the inspector and `portway policy test`."""
-
-    rule: str
-    what: str
-    """``matched``, ``no match``, ``expression error``, ``refused``, ``action``, ``failed``."""
-    detail: str
-    code: int = 0
 
 
 class Policy:
