@@ -1,13 +1,19 @@
-"""docs/tcp.md: every cell of its table is run, with ports that are free here."""
+"""docs/tcp.md: every line of its tables is run, with ports that are free here.
 
+Those of SSH are run in tests/system/test_ssh_gateway.py, where OpenSSH and its keys are.
+"""
+
+import ast
 import asyncio
+import inspect
 import re
 import shlex
 import socketserver
 import threading
-from collections.abc import Generator
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.kit.eventually import eventually
@@ -16,12 +22,18 @@ from tests.kit.rest import Rest
 from tests.kit.traffic import visitor
 
 import portway
+from portway.agent import default
+from portway.agent.sync import farewell
 from portway.codec.proxy_protocol import decode
 
 pytestmark = pytest.mark.xdist_group("tcp forms")
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "tcp.md"
-FORMS = ("command line", "version 2", "version 3")
+PROGRAMS = ("command line", "file, version 2", "file, version 3")
+"""Forms that start a process of ours."""
+PYTHON = ("SDK", "SDK, older form", "SDK, builders")
+"""Forms that are lines of Python."""
+FORMS = (*PROGRAMS, *PYTHON)
 SCENARIOS = ("random", "fixed", "elsewhere", "proxy")
 EXAMPLES = ("22", "3389", "192.168.1.2:5432", "8080")
 """What each row of the page has as its upstream."""
@@ -30,13 +42,18 @@ SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
 
 def cells() -> dict[tuple[str, str], str]:
-    """Return the code of each cell, by scenario and form."""
-    rows = re.findall(r"^\| [^|]+ \| `(.+?)` \| `(.+?)` \| `(.+?)` \|$", PAGE.read_text(), re.MULTILINE)
-    assert len(rows) == len(SCENARIOS)
+    """Return the code of each line of the tables, by scenario and form; "" where there is none."""
+    tables = re.findall(
+        r"^## .+\n\n\| form \| \|\n\|---\|---\|\n((?:\|.+\|\n)+)", PAGE.read_text(), re.MULTILINE
+    )
+    rows = [
+        re.findall(r"^\| ([^|]+) \| (?:`(.+)`|not supported) \|$", table, re.MULTILINE) for table in tables
+    ]
+    assert {form for row in rows for form, _ in row} == {*FORMS, "SSH"}
     return {
         (scenario, form): cell
         for scenario, row in zip(SCENARIOS, rows, strict=True)
-        for form, cell in zip(FORMS, row, strict=True)
+        for form, cell in zip((*PROGRAMS, "SSH", *PYTHON), (cell for _, cell in row), strict=True)
     }
 
 
@@ -53,28 +70,29 @@ class Stage:
         self._urls: dict[tuple[str, str], str] = {}
 
     def url(self, scenario: str, form: str, ports: dict[str, str]) -> str:
-        """Return the public URL of a cell; start what it says, once."""
+        """Return the public URL of a cell of a program; start what it says, once."""
         if (scenario, form) not in self._urls:
             if form == "command line":
                 agent = AgentProcess(self._folder, self.service)
                 self._agents.callback(agent.kill)
-                words = shlex.split(self._filled(scenario, form, ports))
+                words = shlex.split(self.filled(scenario, form, ports))
                 self._urls[scenario, form] = agent.start(*words[1:])
             else:
                 self._start_file(form, ports)
         return self._urls[scenario, form]
 
-    def _filled(self, scenario: str, form: str, ports: dict[str, str]) -> str:
+    def filled(self, scenario: str, form: str, ports: dict[str, str]) -> str:
+        """Return what a cell says, with the addresses that there are here."""
         example = EXAMPLES[SCENARIOS.index(scenario)]
-        cell = re.sub(rf"(?<![\d:]){re.escape(example)}(?!\d)", ports[scenario], cells()[scenario, form])
+        cell = re.sub(rf"(?<!\d){re.escape(example)}(?!\d)", ports[scenario], cells()[scenario, form])
         assert ports[scenario] in cell
         return cell.replace("localhost:20011", self.fixed[form])
 
     def _start_file(self, form: str, ports: dict[str, str]) -> None:
         """Start one agent with all the cells of a form, as a file of theirs."""
-        file = self._folder / f"{form}.yml"
-        filled = [self._filled(scenario, form, ports) for scenario in SCENARIOS]
-        if form == "version 2":
+        file = self._folder / f"{form[-1]}.yml"  # a comma would part two files
+        filled = [self.filled(scenario, form, ports) for scenario in SCENARIOS]
+        if form == "file, version 2":
             names = list(SCENARIOS)
             lines = ["version: 2", "tunnels:", *(f"  {n}: {c}" for n, c in zip(names, filled, strict=True))]
         else:
@@ -99,6 +117,34 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stage]:
     folder = tmp_path_factory.mktemp("tcp-forms")
     with running_service(folder) as service, ExitStack() as agents:
         yield Stage(service, folder, agents)
+
+
+@asynccontextmanager
+async def said_in_python(form: str, line: str) -> AsyncGenerator[str]:
+    """Run a line of Python as the page says that it is run; give the public URL."""
+    if form == "SDK, older form":
+        made = await asyncio.to_thread(eval, line, {"portway": portway})
+        try:
+            yield made.url()
+        finally:
+            await asyncio.to_thread(farewell)
+        return
+    names: dict[str, Any] = {"portway": portway}
+    if form == "SDK, builders":
+        (before,) = re.findall(r"`session` is `(.+?)`", PAGE.read_text())
+        names["session"] = await run(before, names)
+    made = await run(line, names)
+    try:
+        yield made.url()
+    finally:
+        await made.agent.disconnect()
+
+
+async def run(line: str, names: dict[str, Any]) -> Any:
+    """Evaluate an expression that may await."""
+    code = compile(line, "docs/tcp.md", "eval", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    value = eval(code, names)
+    return await value if inspect.iscoroutine(value) else value
 
 
 class Echo(socketserver.BaseRequestHandler):
@@ -127,13 +173,8 @@ def ports() -> Generator[dict[str, str]]:
         yield found
 
 
-@pytest.mark.row(
-    "T-021", "T-031", "T-032", "T-051", "T-061", "T-062", "T-097", "T-020", "T-050", "T-060", "T-068"
-)
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("scenario", SCENARIOS)
-async def test_a_cell(scenario: str, form: str, stage: Stage, ports: dict[str, str]) -> None:
-    url = await asyncio.to_thread(stage.url, scenario, form, ports)
+async def check(scenario: str, form: str, url: str, stage: Stage) -> None:
+    """Visit the endpoint; see that it does what its scenario promises."""
     assert url.startswith("tcp://localhost:")
     if scenario == "fixed":
         assert url == f"tcp://{stage.fixed[form]}"
@@ -150,6 +191,41 @@ async def test_a_cell(scenario: str, form: str, stage: Stage, ports: dict[str, s
     assert header is not None
     assert header.source == mine
     assert got[header.size :] == b"hello"
+
+
+@pytest.mark.row(
+    "T-021", "T-031", "T-032", "T-051", "T-061", "T-062", "T-097", "T-020", "T-050", "T-060", "T-068"
+)
+@pytest.mark.parametrize("form", PROGRAMS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_a_program(scenario: str, form: str, stage: Stage, ports: dict[str, str]) -> None:
+    url = await asyncio.to_thread(stage.url, scenario, form, ports)
+    await check(scenario, form, url, stage)
+
+
+@pytest.mark.row("T-025", "T-026", "T-035", "T-036", "T-054", "T-055", "T-060", "T-065", "T-068", "T-097")
+@pytest.mark.parametrize("form", PYTHON)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_a_line_of_python(
+    scenario: str, form: str, stage: Stage, ports: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in stage.service.agent_environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(default, "default_agent", portway.Agent())
+    monkeypatch.setattr(default, "_sync_agents", {})
+    async with said_in_python(form, stage.filled(scenario, form, ports)) as url:
+        await check(scenario, form, url, stage)
+
+
+@pytest.mark.row("T-097")
+def test_the_page_links_to_the_reference_of_each_form() -> None:
+    text = PAGE.read_text()
+    for form in (*FORMS, "SSH"):
+        (line,) = re.findall(rf"^\| {re.escape(form)} \| .+ \| (.*\]\(.+\).*) \|$", text, re.MULTILINE)
+        for file, anchor in re.findall(r"\]\(([^)#]+)#?([^)]*)\)", line):
+            headings = re.findall(r"^#+ (.+)$", (PAGE.parent / file).read_text(), re.MULTILINE)
+            assert not anchor or anchor in [each.lower().replace(" ", "-").strip("`") for each in headings]
+    assert cells()["proxy", "SSH"] == "", "refused with 1109"
 
 
 @pytest.mark.row("T-027", "T-037", "T-058", "T-067")
