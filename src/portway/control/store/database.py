@@ -26,7 +26,7 @@ from portway.control import files
 from portway.control.feed import Feed
 from portway.control.store import changes, postgres, sqlite
 from portway.control.store.core import AsyncConnection, AsyncEngine
-from portway.control.store.tables import metadata
+from portway.control.store.schema import metadata
 from portway.control.store.url import place
 from portway.errors import ConfigError, Error, StoreUnavailable
 

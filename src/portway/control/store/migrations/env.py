@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 from alembic import context
 
-from portway.control.store.tables import metadata
+from portway.control.store.schema import metadata
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
