@@ -115,6 +115,7 @@ Examples:
 @click.option("--all", "everything", is_flag=True, help="Start everything that the files name.")
 @click.option("--none", "nothing", is_flag=True, help="Connect, and start nothing.")
 @flags.switch("qr", "Show the URLs as QR codes, too.")
+@flags.current("--metadata", "TEXT", "Text of your own for the session, at most 4096 bytes.")
 @flags.SESSION
 def start(names: tuple[str, ...], everything: bool, nothing: bool, **values: Any) -> None:
     """Start endpoints and tunnels that the configuration files name."""
@@ -125,7 +126,7 @@ def start(names: tuple[str, ...], everything: bool, nothing: bool, **values: Any
         raise click.UsageError("say which to start: NAME…, --all, or --none")
     config = load(values["config"])
     chosen = [] if nothing else pick(config, tuple(config.endpoints) if everything else names)
-    session.run(session.Plan(values, config.settings, chosen, idle=nothing))
+    session.run(session.Plan(_for_session(values), config.settings, chosen, idle=nothing))
 
 
 def pick(config: "Config", names: tuple[str, ...]) -> "list[EndpointConfig]":
@@ -176,4 +177,11 @@ def _main(proto: Literal["http", "tcp", "tls"], values: Mapping[str, Any]) -> No
     from portway.cli.endpoints import from_flags
 
     config = load(values["config"])
-    session.run(session.Plan(values, config.settings, from_flags(proto, values)))
+    session.run(session.Plan(_for_session(values, root=True), config.settings, from_flags(proto, values)))
+
+
+def _for_session(values: Mapping[str, Any], *, root: bool = False) -> dict[str, Any]:
+    """Return the flags with the session's metadata by its own name; ``root``: the program's alone."""
+    said = click.get_current_context().find_root().params.get("metadata")
+    own = None if root else values.get("metadata")
+    return {**values, "session_metadata": own or said}

@@ -87,6 +87,7 @@ def make_command(name: str, operation: Operation) -> click.Command:
     parameters += [
         click.Option(["--api-url"], metavar="URL", help="Address of the API. [variable: PORTWAY_API_URL]"),
         click.Option(["--api-key"], metavar="KEY", help="API key. [variable: PORTWAY_API_KEY]"),
+        click.Option(["--config"], metavar="FILE,…", multiple=True, help="Files that may hold the key."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print JSON to a terminal too."),
     ]
 
@@ -111,8 +112,8 @@ def _option(field: Field, key: str) -> click.Option:
     )
 
 
-def key_of_file(environ: Mapping[str, str]) -> str | None:
-    """Return the API key of the user's configuration file; None where a variable goes before it.
+def key_of_file(environ: Mapping[str, str], files: Sequence[str] = ()) -> str | None:
+    """Return the API key of these configuration files or the user's own; None where a variable has one.
 
     Raises ConfigError for a file that is wrong.
     """
@@ -120,13 +121,14 @@ def key_of_file(environ: Mapping[str, str]) -> str | None:
         return None
     from portway.agent.config.files import load
 
-    return load((), environ).settings.api_key or None
+    return load(files, environ).settings.api_key or None
 
 
 def _run(operation: Operation, given: Mapping[str, object]) -> None:
     api = api_client.find(
         cast("str | None", given["api_url"]),
-        cast("str | None", given["api_key"]) or key_of_file(os.environ),
+        cast("str | None", given["api_key"])
+        or key_of_file(os.environ, cast("Sequence[str]", given["config"])),
         os.environ,
         bootstrap_file(default_data_dir()),
     )

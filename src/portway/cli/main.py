@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from portway.cli.common import spread
 from portway.cli.output import colours, print_error
 from portway.errors import PortwayError
 
@@ -55,6 +56,10 @@ PORTWAY_CONNECT_URL, PORTWAY_CONNECT_CAS and PORTWAY_AUTHTOKEN."""
 class LazyGroup(click.Group):
     """A group whose commands are imported when they run."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, the program's own flags before or behind the command."""
+        return super().parse_args(ctx, args if ctx.resilient_parsing else spread(self, ctx, args))
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order of the table, which is the order of use."""
         return list(COMMANDS)
@@ -84,13 +89,44 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from portway import __version__
+
+        click.echo(f"portway version {__version__}")
+        context.exit()
+
+
 @click.group(
     cls=LazyGroup,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=False,
+    invoke_without_command=True,
 )
-def cli() -> None:
-    """portway puts a local service on the internet, through your own server."""
+@click.option("--config", metavar="FILE,…", help="Configuration files, merged from left to right.")
+@click.option("--log", metavar="stdout|stderr|false|FILE", help="Where log lines go.")
+@click.option("--log-format", metavar="term|logfmt|json", help="How they look.")
+@click.option("--log-level", metavar="debug|info|…", help="The least that is told.")
+@click.option("--metadata", metavar="TEXT", help="Text of your own for the session, at most 4096 bytes.")
+@click.option(
+    "-v",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print the version.",
+)
+@click.pass_context
+def cli(context: click.Context, **_: object) -> None:
+    """portway puts a local service on the internet, through your own server.
+
+    The flags below may stand before a command or behind it, but for --metadata: behind a command
+    that is the endpoint's.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), color=context.color)
 
 
 @click.command()

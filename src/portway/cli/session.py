@@ -71,12 +71,15 @@ def agent_options(
         value = getattr(settings, name)
         return None if value is None else str(value)
 
-    cas = said("connect_cas", "PORTWAY_CONNECT_CAS")
+    connect_url = said("connect_url", "PORTWAY_CONNECT_URL") or None
+    proxy_url = said("proxy_url", "PORTWAY_PROXY_URL")
+    if proxy_url and flags.get("proxy_url") is None and _proxy_of_the_world(connect_url, env):
+        proxy_url = None
     options: AgentKeywords = {
         "authtoken": said("authtoken", "PORTWAY_AUTHTOKEN", "NGROK_AUTHTOKEN") or None,
-        "connect_url": said("connect_url", "PORTWAY_CONNECT_URL") or None,
-        "connect_cas": None if cas == "trusted" else cas,
-        "proxy_url": said("proxy_url", "PORTWAY_PROXY_URL", "http_proxy"),
+        "connect_url": connect_url,
+        "connect_cas": said("connect_cas", "PORTWAY_CONNECT_CAS"),
+        "proxy_url": proxy_url,
         "metadata": str(flags.get("session_metadata") or settings.metadata or ""),
     }
     if settings.heartbeat_interval is not None:
@@ -84,6 +87,21 @@ def agent_options(
     if settings.heartbeat_tolerance is not None:
         options["heartbeat_tolerance"] = settings.heartbeat_tolerance
     return options
+
+
+def _proxy_of_the_world(connect_url: str | None, env: Mapping[str, str]) -> bool:
+    """Tell whether ``http_proxy`` counts for the service meant: it does not for one of this machine.
+
+    Raises ConfigError when no service is known.
+    """
+    from portway.agent.discovery import discover, world_proxy
+    from portway.agent.options import AgentOptions
+    from portway.paths import bootstrap_file, default_data_dir
+
+    service = discover(
+        AgentOptions(connect_url=connect_url, proxy_url=""), env, bootstrap_file(default_data_dir(env))
+    )
+    return bool(world_proxy(env, service.host))
 
 
 async def _run(plan: Plan) -> "Resumption | None":
