@@ -111,6 +111,27 @@ def test_upgrade_moves_the_file_where_it_is_looked_for(tmp_path: Path, home: Pat
     assert file.exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("version: 2\ntunnels:\n  a:\n    proto: tcp\n    addr: 1\n    nonsense: 2\n", "nonsense"),
+        ("version: 2\nlog_level: loud\ntunnels: {}\n", "agent.log_level: one of"),
+        ("auth_token: x\n", "auth_token"),
+    ],
+)
+def test_what_would_not_be_valid_does_not_take_the_files_place(
+    text: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "ngrok.yml"
+    file.write_text(text)
+    assert run(["config", "upgrade", "--config", str(file)]) == 1
+    told = capsys.readouterr().err
+    assert what in told
+    assert "is as it was" in told
+    assert file.read_text() == text
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_no_way_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "new.yml"
     file.write_text("version: 3\nagent: {}\n")

@@ -36,7 +36,6 @@ def test_the_other_settings() -> None:
         "no proxy, whatever the file says"
     )
     assert agent_options({}, FILE, {"http_proxy": "http://env:1"}).get("proxy_url") is None
-    assert agent_options({}, Settings(connect_cas="trusted"), {}).get("connect_cas") is None
     beating = agent_options({}, Settings(heartbeat_interval=5.0, heartbeat_tolerance=6.0, metadata="m"), {})
     assert (beating.get("heartbeat_interval"), beating.get("heartbeat_tolerance")) == (5.0, 6.0)
     assert beating.get("metadata") == "m"

@@ -81,9 +81,10 @@ class Agent:
         """Take the options; no network activity.
 
         ``connect_url`` is the service's ``host:port``; ``connect_cas`` the authorities that its
-        certificate must chain to, a PEM file or PEM bytes, "host" for those of this machine, or a
-        whole ``ssl.SSLContext``. What is None comes from the environment or from a service of the
-        same user (`portway.agent.discovery`), at the time of connecting.
+        certificate must chain to, a PEM file or PEM bytes, "host" for those of this machine, "trusted" for
+        what holds when nothing is said, or a whole ``ssl.SSLContext``. What is None comes from the
+        environment or from a service of the same user (`portway.agent.discovery`), at the time of
+        connecting. These options mean the same in a configuration file (docs/reference/config.md).
 
         ``proxy_url``, ``scheme://[user:password@]host[:port]``, names a proxy through which the service
         is reached: http and https (by CONNECT) or socks5; "" means none. An https proxy's own certificate

@@ -79,7 +79,7 @@ def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path,
         token = token_from_env(environ) or (known.get("authtoken") if own else None)
     name = host if at else ""
     host, port = _split(at) if at else (host, port)
-    cas = options.connect_cas or environ.get("PORTWAY_CONNECT_CAS") or (known.get("ca_cert") if own else None)
+    cas = options.cas or environ.get("PORTWAY_CONNECT_CAS") or (known.get("ca_cert") if own else None)
     proxy = find_proxy(options, environ, host)
     return Service(host, port, (token or "").strip(), None if cas == SYSTEM_CAS else cas, proxy, name)
 
@@ -101,9 +101,14 @@ def find_proxy(options: AgentOptions, environ: Mapping[str, str], host: str) -> 
         return parse_proxy_url(options.proxy_url, "the proxy URL") if options.proxy_url else None
     if said := environ.get("PORTWAY_PROXY_URL"):
         return parse_proxy_url(said, "the variable PORTWAY_PROXY_URL")
-    if (said := environ.get("http_proxy")) and not _is_loopback(host):
+    if said := world_proxy(environ, host):
         return parse_proxy_url(said, "the variable http_proxy")
     return None
+
+
+def world_proxy(environ: Mapping[str, str], host: str) -> str:
+    """Return what ``http_proxy`` says, "" where nothing, or where `host` is this machine."""
+    return "" if _is_loopback(host) else environ.get("http_proxy", "")
 
 
 def _is_loopback(host: str) -> bool:

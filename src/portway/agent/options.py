@@ -31,6 +31,8 @@ HEARTBEAT_INTERVAL = 10.0
 """Seconds between two heartbeats, unless said otherwise."""
 HEARTBEAT_TOLERANCE = 15.0
 """Seconds that the answer to a heartbeat may take, unless said otherwise."""
+TRUSTED = "trusted"
+"""As ``connect_cas``, in code and in files: the authorities that hold when nothing is said."""
 
 Binding = Literal["public", "internal", "kubernetes"]
 Proto = Literal["http", "https", "tcp", "tls"]
@@ -111,6 +113,11 @@ class AgentOptions:
     multi_leg: bool = False
     region: str = ""
 
+    @property
+    def cas(self) -> str | bytes | Path | ssl.SSLContext | None:
+        """Return the authorities that were asked for, None where none were: "trusted" asks for none."""
+        return None if self.connect_cas == TRUSTED else self.connect_cas
+
     def __post_init__(self) -> None:
         """Check what has a wrong type. Raises `ConfigError`, naming it."""
         for name in ("authtoken", "connect_url", "proxy_url", "metadata", "description", "region"):
@@ -147,7 +154,7 @@ class AgentOptions:
                 update_unsupported_error=self._unsupported("UpdateAgent"),
                 stop_unsupported_error=self._unsupported("StopAgent"),
                 restart_unsupported_error=self._unsupported("RestartAgent"),
-                custom_cas=self.connect_cas is not None,
+                custom_cas=self.cas is not None,
                 client_type=products[0].type,
                 leg_number=leg,
             ),

@@ -123,7 +123,10 @@ endpoints: []
 @click.option("--dry-run", is_flag=True, help="Show the new file, and write nothing.")
 @click.option("--relocate", is_flag=True, help="Move it to where portway looks for it by itself.")
 def upgrade(version: int | None, path: str | None, dry_run: bool, relocate: bool) -> None:
-    """Bring the file to a newer version, the newest unless one is named. A backup stays beside it."""
+    """Bring the file to a newer version, the newest unless one is named.
+
+    What comes out is checked before it takes the file's place; a backup stays beside it.
+    """
     from portway.agent.config import edit as editing
     from portway.agent.config import files
     from portway.agent.config.document import content
@@ -144,6 +147,11 @@ def upgrade(version: int | None, path: str | None, dry_run: bool, relocate: bool
     if done.text == text and target.resolve() == file.resolve():
         click.echo(f"{file} has version {done.was} already")
         return
+    try:
+        files.check_text(done.text, str(file))
+    except ConfigError as error:
+        hint = f"{error}\nThat is what the new file would say (--dry-run shows it); {file} is as it was"
+        raise ConfigError(hint) from error
     backup = _backup(file, done.was, text)
     editing.save(target, done.text)
     click.echo(f"Upgraded from version {done.was} to {max(to, done.was)}; the old file is {backup}")
@@ -151,7 +159,6 @@ def upgrade(version: int | None, path: str | None, dry_run: bool, relocate: bool
         file.unlink()
         click.echo(f"Moved to {target}")
     click.echo(done.text, nl=False)
-    files.read_file(target)
 
 
 def _backup(file: Path, version: int, text: str) -> Path:

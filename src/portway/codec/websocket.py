@@ -10,6 +10,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha1
+from typing import NamedTuple
 
 from portway.errors import PortwayError
 
@@ -105,7 +106,7 @@ class FrameReader:
         events: list[WebSocketEvent] = []
         while (found := self._next()) is not None:
             final, opcode, payload = found
-            event = self._control(opcode, payload) if opcode >= Opcode.CLOSE else None
+            event = control(opcode, payload) if opcode >= Opcode.CLOSE else None
             if opcode < Opcode.CLOSE:
                 event = self._fragment(opcode, payload, final=final)
             if event is not None:
@@ -115,27 +116,17 @@ class FrameReader:
     def _next(self) -> tuple[bool, Opcode, bytes] | None:
         """Take one frame off the buffer; None while it is incomplete."""
         buffer = self._buffer
-        if len(buffer) < 2:
+        head = read_frame_head(buffer)
+        if head is None:
             return None
-        final, opcode = bool(buffer[0] & 0x80), _opcode(buffer[0])
-        if not buffer[1] & 0x80:
-            raise WebSocketError(1002, "a frame of a client must be masked")
-        size, start = buffer[1] & 0x7F, 2
-        if opcode >= Opcode.CLOSE and (size > 125 or not final):
-            raise WebSocketError(1002, "a control frame must be short and whole")
-        if size > 125:
-            start = 4 if size == 126 else 10
-            if len(buffer) < start:
-                return None
-            size = int.from_bytes(buffer[2:start], "big")
-        if size + self._size > self._most:
+        if head.size + self._size > self._most:
             raise WebSocketError(1009, f"a message is longer than {self._most} bytes")
-        end = start + 4 + size
+        end = head.start + head.size
         if len(buffer) < end:
             return None
-        payload = _unmasked(bytes(buffer[start : start + 4]), bytes(buffer[start + 4 : end]))
+        payload = unmask(bytes(buffer[head.start - 4 : head.start]), bytes(buffer[head.start : end]))
         del buffer[:end]
-        return final, opcode, payload
+        return head.final, head.opcode, payload
 
     def _fragment(self, opcode: Opcode, payload: bytes, *, final: bool) -> Message | None:
         if (opcode is Opcode.CONTINUATION) is (self._kind is None):
@@ -149,18 +140,50 @@ class FrameReader:
         self._parts, self._kind, self._size = [], None, 0
         return Message(_text(whole) if kind is Opcode.TEXT else whole)
 
-    @staticmethod
-    def _control(opcode: Opcode, payload: bytes) -> Ping | Close | None:
-        if opcode is Opcode.PING:
-            return Ping(payload)
-        if opcode is Opcode.PONG:
+
+class FrameHead(NamedTuple):
+    """What stands before a payload."""
+
+    final: bool
+    opcode: Opcode
+    size: int
+    start: int
+    """Where the payload begins; the mask is the four bytes before it."""
+
+
+def read_frame_head(buffer: bytearray) -> FrameHead | None:
+    """Read the head of a client's frame at the start of a buffer; None while its size is not known.
+
+    The mask may not have come yet. Raises WebSocketError.
+    """
+    if len(buffer) < 2:
+        return None
+    final, opcode = bool(buffer[0] & 0x80), _opcode(buffer[0])
+    if not buffer[1] & 0x80:
+        raise WebSocketError(1002, "a frame of a client must be masked")
+    size, start = buffer[1] & 0x7F, 2
+    if opcode >= Opcode.CLOSE and (size > 125 or not final):
+        raise WebSocketError(1002, "a control frame must be short and whole")
+    if size > 125:
+        start = 4 if size == 126 else 10
+        if len(buffer) < start:
             return None
-        if not payload:
-            return Close(_NO_CODE, "")
-        code = int.from_bytes(payload[:2], "big")
-        if len(payload) == 1 or not _may_close_with(code):
-            raise WebSocketError(1002, "the close code is invalid")
-        return Close(code, _text(payload[2:]))
+        size = int.from_bytes(buffer[2:start], "big")
+    return FrameHead(final, opcode, size, start + 4)
+
+
+def control(opcode: Opcode, payload: bytes) -> Ping | Close | None:
+    """Read a control frame; None for a pong. Raises WebSocketError."""
+    if opcode is Opcode.PING:
+        return Ping(payload)
+    if opcode is Opcode.PONG:
+        return None
+    if not payload:
+        return Close(_NO_CODE, "")
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not _may_close_with(code):
+        raise WebSocketError(1002, "the close code is invalid")
+    return Close(code, _text(payload[2:]))
 
 
 def _opcode(first: int) -> Opcode:
@@ -172,7 +195,7 @@ def _opcode(first: int) -> Opcode:
         raise WebSocketError(1002, "the opcode is unknown") from None
 
 
-def _unmasked(mask: bytes, payload: bytes) -> bytes:
+def unmask(mask: bytes, payload: bytes) -> bytes:
     """Undo the mask: one exclusive or over all of it, as numbers, is what Python does fastest."""
     size = len(payload)
     if not size:

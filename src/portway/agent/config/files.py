@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from portway.agent.config import settings, version2, version3
-from portway.agent.config.document import Node, Problems, read
+from portway.agent.config.document import Node, Problems, parse, read
 from portway.agent.config.model import Config, EndpointConfig, Settings
 from portway.agent.config.values import Reader, fields
 from portway.errors import ConfigError
@@ -81,7 +81,15 @@ class FileContent:
 
 def read_file(path: Path) -> FileContent:
     """Read and check one file. Raises ConfigError."""
-    root = read(path)
+    return _checked(read(path))
+
+
+def check_text(text: str, file: str) -> None:
+    """Check a text that shall become a file. Raises ConfigError, its places told as of that file."""
+    _checked(parse(text, file))
+
+
+def _checked(root: Node) -> FileContent:
     problems = Problems()
     content = FileContent(root, version_of(root))
     if content.version == 2:

@@ -30,7 +30,7 @@ from portway.control.store.schema import metadata
 from portway.control.store.url import place
 from portway.errors import ConfigError, Error, StoreUnavailable
 
-HEAD: Final = "0002"
+HEAD: Final = "0007"
 """The newest revision; a test compares it with the migrations."""
 
 _log = logging.getLogger(__name__)
