@@ -2,10 +2,12 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
 
+from portway.cli.completion import place
 from portway.cli.main import cli, run
 
 
@@ -29,6 +31,51 @@ def test_a_shell_that_is_not_known(
     monkeypatch.setenv("SHELL", "/bin/tcsh")
     assert run(["completion"]) == 1
     assert "name your shell" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("shell", "environ", "where"),
+    [
+        ("bash", {"HOME": "/h"}, "/h/.local/share/bash-completion/completions/portway"),
+        ("bash", {"XDG_DATA_HOME": "/d"}, "/d/bash-completion/completions/portway"),
+        ("fish", {"HOME": "/h"}, "/h/.config/fish/completions/portway.fish"),
+        ("zsh", {"HOME": "/h"}, "/h/.zfunc/_portway"),
+        ("zsh", {"HOME": "/h", "ZDOTDIR": "/z"}, "/z/.zfunc/_portway"),
+    ],
+)
+def test_where_shells_look(shell: str, environ: dict[str, str], where: str) -> None:
+    assert place(shell, environ) == Path(where)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_it_is_installed(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "ZDOTDIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert run(["completion", shell, "--install"]) == 0
+    file = place(shell, {"HOME": str(tmp_path)})
+    assert file.read_text() == script
+    said = capsys.readouterr().out
+    assert str(file) in said
+    assert shell != "zsh" or f"fpath=({file.parent} $fpath)" in said
+
+
+def test_bash_loads_the_installed_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As bash-completion does: the file is sourced, and then the program's words are completed."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert run(["completion", "bash", "--install"]) == 0
+    capsys.readouterr()
+    lines = f"source {place('bash', {'XDG_DATA_HOME': str(tmp_path)})}; complete -p portway"
+    bash = shutil.which("bash")
+    assert bash
+    done = subprocess.run([bash, "-c", lines], capture_output=True, text=True, check=True, timeout=20)
+    assert "-F _portway_completion portway" in done.stdout
 
 
 def test_what_is_completed() -> None:
