@@ -1,11 +1,19 @@
 """What an agent is told by flags, variables and files; when there is a screen."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kit.certs import make_certs
+from tests.kit.fake_service import FakeService
 
+from portway import Agent, ConfigError, Upstream
+from portway.agent.config.files import load
 from portway.agent.config.model import Settings
+from portway.agent.discovery import Service, discover
+from portway.agent.options import AgentKeywords
+from portway.cli.endpoints import put_online
 from portway.cli.session import agent_options, wants_screen
 
 FILE = Settings(authtoken="FILE", connect_url="file:1", connect_cas="/file.pem", proxy_url="http://file:1")
@@ -39,6 +47,91 @@ def test_the_other_settings() -> None:
     beating = agent_options({}, Settings(heartbeat_interval=5.0, heartbeat_tolerance=6.0, metadata="m"), {})
     assert (beating.get("heartbeat_interval"), beating.get("heartbeat_tolerance")) == (5.0, 6.0)
     assert beating.get("metadata") == "m"
+
+
+def service_of(options: AgentKeywords, environ: dict[str, str]) -> Service:
+    """Return the service that an agent with these options would connect to."""
+    return discover(Agent(**options).options, environ, Path("/nonexistent"))
+
+
+def write(folder: Path, text: str) -> str:
+    """Make a configuration file; return its path."""
+    file = folder / "portway.yml"
+    file.write_text(f"version: 3\n{text}\n")
+    return str(file)
+
+
+@pytest.mark.row("G-180")
+@pytest.mark.parametrize("url", ["localhost:4443", "connect.example.com", "192.0.2.1:443"])
+@pytest.mark.parametrize("cas", ["trusted", "host", "/etc/ca.pem", None])
+@pytest.mark.parametrize("proxy", ["http://p.example:3128", "socks5://u:p@p.example", None])
+@pytest.mark.parametrize("world", [{}, {"http_proxy": "http://world.example:1"}])
+def test_code_and_file_mean_the_same(
+    tmp_path: Path, url: str, cas: str | None, proxy: str | None, world: dict[str, str]
+) -> None:
+    """All but one thing: in a file a proxy goes behind that of the environment, in code before it."""
+    said = {"connect_url": url, "connect_cas": cas, "proxy_url": proxy}
+    lines = [f"  {name}: {value}" for name, value in said.items() if value]
+    file = write(tmp_path, "\n".join(["agent:", *lines]))
+    from_file = service_of(agent_options({}, load([file]).settings, world), world)
+    in_code: AgentKeywords = {"connect_url": url, "connect_cas": cas, "proxy_url": proxy}
+    if world and url != "localhost:4443":
+        assert from_file.proxy is not None
+        assert from_file.proxy.host == "world.example"
+        del in_code["proxy_url"]
+    assert from_file == service_of(in_code, world)
+    assert (from_file.proxy is None) == (proxy is None and not (world and url != "localhost:4443"))
+
+
+@pytest.mark.row("G-180")
+@pytest.mark.parametrize(("name", "text"), [("connect_url", "a:b:c"), ("proxy_url", "ftp://p.example")])
+def test_what_is_wrong_is_wrong_in_both(tmp_path: Path, name: str, text: str) -> None:
+    said = {"connect_url": "localhost:1", name: text}
+    file = write(tmp_path, "\n".join(["agent:", *(f"  {name}: {value}" for name, value in said.items())]))
+    options: list[Any] = [agent_options({}, load([file]).settings, {}), said]
+    refusals: list[str] = []
+    for each in options:
+        with pytest.raises(ConfigError) as caught:
+            service_of(each, {})
+        refusals.append(str(caught.value))
+    assert refusals[0] == refusals[1]
+
+
+@pytest.mark.row("G-180")
+async def test_code_and_file_say_the_same_to_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PORTWAY_CONNECT_URL", "PORTWAY_CONNECT_CAS", "PORTWAY_PROXY_URL", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    service = FakeService(make_certs())
+    await service.start()
+    (tmp_path / "ca.pem").write_bytes(service.certs.ca)
+    written = [
+        f"agent: {{authtoken: t, connect_url: '{service.connect_url}', connect_cas: ca.pem, metadata: m}}",
+        "endpoints:",
+        *(
+            f"  - {{name: e{version}, url: 'tcp://', upstream: {{url: 22, proxy_protocol: {version}}}}}"
+            for version in ("1", "2", "'2'", "''")
+        ),
+    ]
+    config = load([write(tmp_path, "\n".join(written))])
+    ca = tmp_path / "ca.pem"
+    try:
+        async with Agent(**agent_options({}, config.settings, {})) as agent:
+            for (endpoint,) in config.endpoints.values():
+                await put_online(agent, endpoint)
+        async with Agent(
+            authtoken="t", connect_url=service.connect_url, connect_cas=ca, metadata="m"
+        ) as agent:
+            for name, version in (("e1", 1), ("e2", 2), ("e'2'", "2"), ("e''", "")):
+                await agent.forward(Upstream(22, proxy_protocol=version), url="tcp://", name=name)
+        from_file, in_code = service.arrived
+        assert from_file.auth == in_code.auth
+        assert from_file.auth.extra.custom_cas
+        assert [bind.opts["ProxyProto"] for bind in in_code.binds] == [1, 2, 2, 0]
+        assert from_file.binds == in_code.binds
+    finally:
+        await service.close()
 
 
 @pytest.mark.parametrize(
