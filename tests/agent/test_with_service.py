@@ -6,7 +6,6 @@ import random
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import fields as dataclass_fields
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +34,7 @@ from portway.agent.default import agent_for
 from portway.codec.proxy_protocol import decode
 from portway.edge.ports import Revoked
 from portway.model.event import AgentSessionStarted, EndpointOnline, EndpointUpdated
+from portway.server.parsers import Address
 
 PATIENCE = 20.0
 
@@ -497,13 +497,21 @@ async def test_an_endpoint_is_changed_in_place(edge: Running, agent: Agent) -> N
 
 
 @pytest.mark.row("G-062")
-async def test_one_agent_over_two_sessions(edge: Running, heard: Heard) -> None:
+async def test_one_agent_over_two_sessions(heard: Heard) -> None:
+    config = settings(connect_addresses=(Address("localhost", 0),))
+    async with running_worker(config=config) as edge:
+        await over_two_sessions(edge, heard)
+
+
+async def over_two_sessions(edge: Running, heard: Heard) -> None:
     gateway = edge.worker.gateway
     assert gateway is not None
-    here = f"127.0.0.1:{edge.agent_port}"
-    gateway.config = replace(gateway.config, connect_addresses=(here, here))
     agent = Agent(
-        authtoken="good", connect_url=here, connect_cas=edge.certs.ca, multi_leg=True, event_handlers=[heard]
+        authtoken="good",
+        connect_url=f"127.0.0.1:{edge.agent_port}",
+        connect_cas=edge.certs.ca,
+        multi_leg=True,
+        event_handlers=[heard],
     )
     async with agent, upstream(echo) as server:
         forwarder = await agent.forward(f"127.0.0.1:{server.port}", url="tcp://")

@@ -47,8 +47,14 @@ def test_flags_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
         return 7
 
     monkeypatch.setattr(service, "serve", fake)
-    result = CliRunner().invoke(serve, ["--listen-http", "127.0.0.1:1", "--access-log", "off"])
+    several = ["--connect-address", "a.example", "--connect-address", "b.example:443,[::1]"]
+    result = CliRunner().invoke(serve, ["--listen-http", "127.0.0.1:1", "--access-log", "off", *several])
     assert result.exit_code == 7
+    assert [str(each) for each in got[0].edge.connect_addresses] == [
+        "a.example:0",
+        "b.example:443",
+        "[::1]:0",
+    ]
     assert got[0].edge.listen_http.port == 1
     assert not got[0].log.access
 

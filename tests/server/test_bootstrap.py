@@ -137,6 +137,13 @@ def test_the_certificate_is_made_once_and_renewed_near_its_end(tmp_path: Path) -
         assert (tmp_path / "ca.pem").read_bytes() == authority
 
 
+def test_the_certificate_holds_the_further_hosts_of_agents(tmp_path: Path) -> None:
+    with DataFolder(tmp_path) as folder:
+        folder.certificate("portway.localhost", NOW, ["two.example.com", "192.0.2.7", "localhost"])
+        names = json.loads((tmp_path / "service.json").read_text())["names"]
+        assert names == [*bootstrap.service_names("portway.localhost"), "two.example.com", "192.0.2.7"]
+
+
 def test_a_damaged_stamp_costs_a_new_certificate_only(tmp_path: Path) -> None:
     with DataFolder(tmp_path) as folder:
         for stamp in ("", "[]", "{}", '{"not_after": "x"}'):

@@ -31,6 +31,21 @@ def test_wrong_addresses(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "value"), [
+    ("", ()),
+    ("a.b, [::1] ,c.d:443", (Address("a.b", 0), Address("::1", 0), Address("c.d", 443))),
+    ("a,a,,a:0", (Address("a", 0),)),
+])  # fmt: skip
+def test_several_addresses(text: str, value: tuple[Address, ...]) -> None:
+    assert parsers.addresses(text) == value
+
+
+@pytest.mark.parametrize("text", [":443", "a b", "a:x", "::1", "a,b:", "a:65536", "a\0"])
+def test_wrong_addresses_among_several(text: str) -> None:
+    with pytest.raises(ValueError):
+        parsers.addresses(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [
     ("20000-20999", PortRange(20000, 20999)),
     ("1 - 65535", PortRange(1, 65535)),
     ("22", PortRange(22, 22)),

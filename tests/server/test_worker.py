@@ -16,16 +16,19 @@ from portway.errors import ConfigError, ConnectError
 from portway.model.entities import Reservation
 from portway.net.tasks import Tasks
 from portway.server.parsers import Address
-from portway.server.worker import Worker, connect_address
+from portway.server.worker import Worker, connect_addresses
 
 
-def test_the_address_that_agents_are_told() -> None:
-    def told(host: str, domain: str = DOMAIN) -> str:
-        return connect_address(settings(listen_agent=Address(host, 1), domain=domain), 4443)
+def test_the_addresses_that_agents_are_told() -> None:
+    def told(host: str, domain: str = DOMAIN, *more: Address) -> tuple[str, ...]:
+        config = settings(listen_agent=Address(host, 1), domain=domain, connect_addresses=more)
+        return connect_addresses(config, 4443)
 
-    assert told("127.0.0.1") == "127.0.0.1:4443"
-    assert told("::1") == "[::1]:4443"
-    assert told("0.0.0.0", "example.com") == "connect.example.com:4443"
+    assert told("127.0.0.1") == ("127.0.0.1:4443",)
+    assert told("::1") == ("[::1]:4443",)
+    assert told("0.0.0.0", "example.com") == ("connect.example.com:4443",)
+    more = (Address("two.example.com", 0), Address("::1", 443), Address("127.0.0.1", 4443))
+    assert told("127.0.0.1", DOMAIN, *more) == ("127.0.0.1:4443", "two.example.com:4443", "[::1]:443")
 
 
 async def test_a_taken_address_names_its_flag_and_leaves_nothing_open() -> None:

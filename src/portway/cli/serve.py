@@ -44,9 +44,24 @@ def _text(option: config.Option[object]) -> str:
     return f"{option.help} [default: {option.shown_default}; variable: {option.variable}]"
 
 
+def _joined(
+    _context: click.Context, _parameter: click.Parameter, value: "str | tuple[str, ...] | None"
+) -> str | None:
+    """Make one text of a flag that was given several times."""
+    if isinstance(value, tuple):
+        return ",".join(value) if value else None
+    return value
+
+
 def _options() -> list[click.Parameter]:
     made: list[click.Parameter] = [
-        click.Option([option.flag, option.name], metavar=option.metavar, help=option.help)
+        click.Option(
+            [option.flag, option.name],
+            metavar=option.metavar,
+            help=option.help,
+            multiple=option.metavar.endswith(",…"),
+            callback=_joined,
+        )
         for option in config.OPTIONS
     ]
     return [*made, click.Option(["--config", "config_file"], metavar="FILE")]

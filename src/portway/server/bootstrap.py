@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, cast
@@ -77,9 +77,12 @@ class DataFolder:
             raise ConfigError(f"{path}: not {PROOF_KEY_LENGTH} bytes; remove it to have it made anew")
         return secret
 
-    def certificate(self, domain: str, now: float) -> tuple[Path, Path]:
-        """Return the service's certificate and key, issued now if need be. Raises ConfigError."""
-        names = service_names(domain)
+    def certificate(self, domain: str, now: float, also: Iterable[str] = ()) -> tuple[Path, Path]:
+        """Return the service's certificate and key, issued now if need be. Raises ConfigError.
+
+        ``also`` are further hosts by which agents connect.
+        """
+        names = list(dict.fromkeys([*service_names(domain), *also]))
         try:
             if not _stamp_says_good(self.path, names, now):
                 _issue(self.path, names, now)

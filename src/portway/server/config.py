@@ -57,6 +57,8 @@ class EdgeConfig:
     """Load balancers: visitors' connections from there begin with a PROXY header."""
     geoip: tuple[Path, ...] = ()
     """MaxMind files that say where addresses are; without any, policies cannot ask."""
+    connect_addresses: tuple[Address, ...] = ()
+    """Where agents may connect besides the listener's own address; port 0: the listener's."""
     listen_ssh: Address | None = None
     """Where OpenSSH may connect instead of an agent; None: nowhere."""
 
@@ -131,6 +133,10 @@ ADDRESSES, NAMES, BEHAVIOUR, LOGGING = "Where it listens", "Names", "Behaviour",
 LISTEN_AGENT = Option(
     "listen_agent", ADDRESSES, "HOST:PORT", "127.0.0.1:4443", parsers.address,
     "Where agents connect.")  # fmt: skip
+CONNECT_ADDRESS = Option(
+    "connect_address", ADDRESSES, "HOST[:PORT],…", "none", parsers.addresses,
+    "Further addresses by which agents reach --listen-agent. Agents that keep several connections"
+    " (multi_leg) use each; the certificate holds their names.")  # fmt: skip
 LISTEN_HTTP = Option(
     "listen_http", ADDRESSES, "HOST:PORT", "127.0.0.1:7080", parsers.address,
     "Where visitors of http:// endpoints come in.")  # fmt: skip
@@ -206,7 +212,7 @@ ACCESS_LOG = Option(
     "One line for each connection and request.")  # fmt: skip
 
 OPTIONS: Final[tuple[Option[object], ...]] = (
-    LISTEN_AGENT, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, TCP_PORTS,
+    LISTEN_AGENT, CONNECT_ADDRESS, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, TCP_PORTS,
     DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS,
     API_RATE, API_PARALLEL, PROXY_FROM, GEOIP,
@@ -300,6 +306,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         plans=settings.given(PLAN_LIMITS) or {},
         proxy_from=settings.given(PROXY_FROM) or (),
         geoip=settings.given(GEOIP) or (),
+        connect_addresses=settings.given(CONNECT_ADDRESS) or (),
         listen_ssh=settings.given(LISTEN_SSH),
     )
 

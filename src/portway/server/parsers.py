@@ -62,6 +62,17 @@ def address(text: str) -> Address:
     return Address(host or "0.0.0.0", _port(digits, least=0))
 
 
+def addresses(text: str) -> tuple[Address, ...]:
+    """``HOST[:PORT]``, separated by commas; "" is none. Without a port it is 0, for the reader to fill in."""
+    found: list[Address] = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        alone = ":" not in part or part.endswith("]")
+        if part.startswith(":"):
+            raise ValueError(f"{part!r} has no host")
+        found.append(address(f"{part}:0" if alone else part))
+    return tuple(dict.fromkeys(found))
+
+
 def networks(text: str) -> tuple[Network, ...]:
     """Read networks, ``10.0.0.0/8, fd00::/8``; an address alone is a network of one. "" is none."""
     found: list[Network] = []

@@ -78,7 +78,9 @@ class _Service:
             api = stack.enter_context(LocalSocket(self._config.data_dir / API_SOCKET))
             stack.push_async_callback(self._link.stop)
             stack.push_async_callback(self._worker.drain)
-            chain, key = self._folder.certificate(self._config.edge.domain, time.time())
+            edge = self._config.edge
+            hosts = [each.host for each in edge.connect_addresses]
+            chain, key = self._folder.certificate(edge.domain, time.time(), hosts)
             control = self._config.control
             settings = replace(
                 facts_of(self._worker.config),

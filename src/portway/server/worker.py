@@ -52,6 +52,7 @@ from portway.net.listen import Listener, listen
 from portway.net.local import LocalPipes
 from portway.net.tasks import Tasks
 from portway.net.tls import service_context
+from portway.server.parsers import Address
 
 if TYPE_CHECKING:
     from portway.edge.ends import Ends
@@ -344,7 +345,7 @@ class Worker:
             tcp_host=settings.tcp_host,
             tcp_ports=range(settings.tcp_ports.low, settings.tcp_ports.high + 1),
             tcp_listen=settings.listen_http.host,
-            connect_addresses=(connect_address(settings, self.agent_port),),
+            connect_addresses=connect_addresses(settings, self.agent_port),
             trust_forwarded=settings.trust_forwarded,
             access_events=settings.access_events,
             plans=settings.plans,
@@ -379,12 +380,13 @@ class Worker:
         claims.open()
 
 
-def connect_address(settings: "Settings", port: int) -> str:
-    """Return ``host:port`` under which agents find this service."""
+def connect_addresses(settings: "Settings", port: int) -> tuple[str, ...]:
+    """Return each ``host:port`` under which agents find this service, the listener's own first."""
     host = settings.listen_agent.host
     if host in _ANY_ADDRESS:
         host = f"connect.{settings.domain}"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    known = [Address(host, port), *settings.connect_addresses]
+    return tuple(dict.fromkeys(str(Address(each.host, each.port or port)) for each in known))
 
 
 def _version() -> str:
