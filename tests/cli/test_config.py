@@ -59,7 +59,7 @@ def test_what_cannot_be_saved(arguments: list[str], home: Path) -> None:
 
 def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
-    good.write_text(OLD + "  old:\n    labels: [a=b]\n    addr: 1\nweb_addr: false\n")
+    good.write_text(OLD + "  old:\n    labels: [a=b]\n    addr: 1\nweb_addr: 127.0.0.1:4040\n")
     bad.write_text("version: 3\nagent:\n  auth_token: x\n")
     assert run(["config", "check", "--config", str(good)]) == 0
     text = capsys.readouterr().out

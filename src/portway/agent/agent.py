@@ -66,6 +66,7 @@ class Agent:
         description: str = "",
         heartbeat_interval: float | timedelta = HEARTBEAT_INTERVAL,
         heartbeat_tolerance: float | timedelta = HEARTBEAT_TOLERANCE,
+        connect_timeout: float | timedelta = 0,
         auto_connect: bool = True,
         client_info: ClientInfo | Sequence[ClientInfo] = (),
         event_handlers: Iterable[EventHandler] = (),
@@ -93,6 +94,8 @@ class Agent:
 
         ``metadata`` and ``description`` are shown beside the session in the service's API. Heartbeat
         times are seconds; a session without an answer for interval + tolerance is given up.
+        ``connect_timeout`` is the seconds that one attempt may take, from the dial to the service's answer;
+        0: 10 for the dial and 15 for the rest. The next attempt follows after the usual pause.
         ``auto_connect`` lets `listen` and `forward` connect. ``client_info`` names the programs that
         use this agent, the outermost first. Event handlers are called inline (`portway.agent.events`).
 
@@ -122,6 +125,7 @@ class Agent:
             description=description,
             heartbeat_interval=seconds(heartbeat_interval, HEARTBEAT_INTERVAL, "heartbeat_interval"),
             heartbeat_tolerance=seconds(heartbeat_tolerance, HEARTBEAT_TOLERANCE, "heartbeat_tolerance"),
+            connect_timeout=seconds(connect_timeout, 0.0, "connect_timeout") or None,
             auto_connect=auto_connect,
             client_info=(client_info,) if isinstance(client_info, ClientInfo) else tuple(client_info),
             rpc_handler=rpc_handler,

@@ -79,16 +79,19 @@ def secured(service: Service, options: AgentOptions) -> ssl.SSLContext:
     return context if changed is None else changed
 
 
-async def reach_service(service: Service, dialer: Dialer | None, factory: Callable[[], B]) -> B:
+async def reach_service(
+    service: Service, dialer: Dialer | None, factory: Callable[[], B], timeout: float = DIAL_TIMEOUT
+) -> B:
     """Connect to the service, through its proxy if there is one: TLS is with the service all the same.
 
-    Raises ConnectError. Then, and when cancelled, no socket is left behind.
+    Raises ConnectError, after ``timeout`` seconds at the latest. Then, and when cancelled, no socket is left
+    behind.
     """
     host, port, proxy = service.host, service.port, service.proxy
     if proxy is None:
-        return (await reach(host, port, factory, dialer=dialer, timeout=DIAL_TIMEOUT))[1]
+        return (await reach(host, port, factory, dialer=dialer, timeout=timeout))[1]
     dial = partial(reach, dialer=dialer)
-    return (await dial_through(proxy, host, port, factory, timeout=DIAL_TIMEOUT, dial=dial))[1]
+    return (await dial_through(proxy, host, port, factory, timeout=timeout, dial=dial))[1]
 
 
 class Link:
@@ -113,6 +116,16 @@ class Link:
         ConfigError for authorities that cannot be read. In these cases, and when cancelled, nothing
         stays open.
         """
+        limit = options.connect_timeout
+        try:
+            async with asyncio.timeout(limit):
+                return await self._open(service, options, client_id, cookie, leg)
+        except TimeoutError as error:
+            raise ConnectError("tcp", f"{service} does not answer within {limit or 0:g} s") from error
+
+    async def _open(
+        self, service: Service, options: AgentOptions, client_id: str, cookie: str, leg: int
+    ) -> AuthResp:
         session = await self._dial(service, options, secured(service, options))
         self._session = session
         try:
@@ -133,7 +146,8 @@ class Link:
         def session() -> Session:
             return Session(Role.AGENT, self, context, server_hostname=service.name)
 
-        return await reach_service(service, options.dialer, session)
+        timeout = max(DIAL_TIMEOUT, options.connect_timeout or 0.0)
+        return await reach_service(service, options.dialer, session, timeout)
 
     @property
     def closed(self) -> bool:

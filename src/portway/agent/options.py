@@ -103,6 +103,7 @@ class AgentOptions:
     description: str = ""
     heartbeat_interval: float = HEARTBEAT_INTERVAL
     heartbeat_tolerance: float = HEARTBEAT_TOLERANCE
+    connect_timeout: float | None = None
     auto_connect: bool = True
     client_info: tuple[ClientInfo, ...] = ()
     rpc_handler: RPCHandler | None = field(default=None, repr=False)
@@ -308,6 +309,7 @@ class AgentKeywords(TypedDict, total=False):
     description: str
     heartbeat_interval: float | timedelta
     heartbeat_tolerance: float | timedelta
+    connect_timeout: float | timedelta
     auto_connect: bool
     client_info: ClientInfo | Sequence[ClientInfo]
     event_handlers: Iterable[EventHandler]

@@ -1,7 +1,7 @@
 """`portway completion`: the script that makes a shell complete commands, flags and names.
 
-``--install`` writes it where the shell looks for the scripts of programs by itself: nothing is run when a shell
-starts, and bash and fish need no line in their start files. zsh looks only where ``fpath`` says.
+``--install`` writes it where the shell looks for the scripts of programs by itself: nothing is run when a
+shell starts, and bash and fish need no line in their start files. zsh looks only where ``fpath`` says.
 """
 
 import os

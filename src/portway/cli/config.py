@@ -219,10 +219,8 @@ def editor(environ: Mapping[str, str], platform: str = sys.platform) -> list[str
 
 def _remarks(loaded: "Config") -> list[str]:
     """Return what is valid, and yet not what its writer may think."""
-    from portway.agent.config.settings import WITHOUT_EFFECT
+    from portway.agent.config.settings import without_effect
 
-    settings = loaded.settings
-    idle = [name for name in WITHOUT_EFFECT if getattr(settings, name) is not None]
-    remarks = [f"{name} has no effect: {WITHOUT_EFFECT[name]}" for name in sorted(idle)]
+    remarks = without_effect(loaded.settings)
     remarks += [f"the tunnel {name} needs an edge, and there are none" for name in sorted(loaded.labelled)]
     return remarks

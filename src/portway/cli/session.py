@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 from portway.cli import remote
+from portway.cli.dialer import options_of
 from portway.cli.endpoints import COMMAND_LINE, put_online
 from portway.cli.output import LogLines, PatientSink
 from portway.errors import ConfigError, NotConnected
@@ -50,8 +53,11 @@ class Plan:
 
 def run(plan: Plan) -> None:
     """Serve until the end. Raises PortwayError."""
+    from portway.agent.config.settings import without_effect
     from portway.net.loop import run as run_loop
 
+    for line in without_effect(plan.settings):
+        click.echo(line, err=True)
     again = run_loop(_run(plan))
     if again is not None:
         remote.run_again(again)
@@ -86,6 +92,7 @@ def agent_options(
         options["heartbeat_interval"] = settings.heartbeat_interval
     if settings.heartbeat_tolerance is not None:
         options["heartbeat_tolerance"] = settings.heartbeat_tolerance
+    options.update(options_of(settings))
     return options
 
 

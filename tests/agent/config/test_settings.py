@@ -5,7 +5,8 @@ import pytest
 from portway.agent.config import settings
 from portway.agent.config.document import Problems, parse
 from portway.agent.config.model import Settings
-from portway.agent.config.values import fields
+from portway.agent.config.values import address_and_port, fields
+from portway.errors import ConfigError
 
 EXAMPLES = {
     "authtoken": ("T", "T"),
@@ -56,6 +57,30 @@ def test_version_3(name: str) -> None:
     said = fields(parse(f"{name}: {written}\n", "/f.yml"), settings.VERSION_3, problems)
     problems.check()
     assert Settings(**said) == Settings(**{name: value})  # pyright: ignore[reportArgumentType]
+
+
+def test_what_is_switched_off_asks_for_nothing() -> None:
+    assert settings.without_effect(Settings(update_check=False, web_addr="false", inspect_db_size=-1)) == []
+    assert settings.without_effect(Settings(web_addr="127.0.0.1:4040", update_check=True)) == [
+        "update_check has no effect: portway does not look for updates",
+        "web_addr has no effect: there is no web interface in this version",
+    ]
+
+
+@pytest.mark.parametrize(
+    "written", ["resolver.test", "[192.0.2.1, '']", "[192.0.2.1:0]", "['[::1]:x']", "[1.2.3]"]
+)
+def test_what_is_no_name_server(written: str) -> None:
+    problems = Problems()
+    fields(parse(f"dns_resolver_ips: {written}\n", "/f.yml"), settings.VERSION_3, problems)
+    with pytest.raises(ConfigError, match=r"/f.yml:1:19 dns_resolver_ips: '.*' is no IP address"):
+        problems.check()
+
+
+def test_name_servers_with_their_ports() -> None:
+    given = ("192.0.2.1", "192.0.2.1:5353", "::1", "[::1]:53")
+    found = [("192.0.2.1", 0), ("192.0.2.1", 5353), ("::1", 0), ("::1", 53)]
+    assert [address_and_port(each) for each in given] == found
 
 
 def test_what_has_no_effect_is_known() -> None:

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from portway.agent.config.document import Node, Problems
+from portway.agent.config.model import Settings
 from portway.agent.config.values import (
     Reader,
     at_most,
@@ -11,6 +12,7 @@ from portway.agent.config.values import (
     integer,
     located,
     one_of,
+    servers,
     text,
     text_or_none,
     texts,
@@ -42,7 +44,7 @@ COMMON: Final[dict[str, Reader]] = {
     "console_ui_color": one_of("black", "transparent"),
     "crl_noverify": boolean,
     "crl_url": text,
-    "dns_resolver_ips": texts,
+    "dns_resolver_ips": servers,
     "heartbeat_interval": duration,
     "heartbeat_tolerance": duration,
     "inspect_db_size": integer,
@@ -84,13 +86,9 @@ OLD_NAMES_3: Final = {
     "tunnels": "tunnels stand at the top of the file, not under agent",
 }
 
-#: Settings that are understood and have nothing to act on here; `config check` says so.
+#: Settings that are understood and have nothing to act on: `config check` and the agent at its start say so.
 WITHOUT_EFFECT: Final = {
-    "connect_interface": "the system chooses the interface",
-    "connect_timeout": "it is 10 s",
-    "crl_noverify": "no revocation list is fetched in any case",
-    "crl_url": "no revocation list is fetched",
-    "dns_resolver_ips": "the system's resolver is asked",
+    "console_ui_color": "the terminal keeps its own background",
     "inspect_db_size": "there is no inspector in this version",
     "local_storage": "there is no inspector in this version",
     "region": "connect_url says where to connect",
@@ -99,6 +97,13 @@ WITHOUT_EFFECT: Final = {
     "web_addr": "there is no web interface in this version",
     "web_allow_hosts": "there is no web interface in this version",
 }
+
+
+def without_effect(settings: Settings) -> list[str]:
+    """Return a line for each setting that asks for what is not done here; what is off asks for nothing."""
+    off = (None, False, "false", -1)
+    said = [name for name in sorted(WITHOUT_EFFECT) if getattr(settings, name) not in off]
+    return [f"{name} has no effect: {WITHOUT_EFFECT[name]}" for name in said]
 
 
 def renamed(said: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,6 +77,29 @@ def texts(node: Node, problems: Problems) -> tuple[str, ...] | None:
         problems.add(node, f"a list of texts is wanted, not {_shown(node)}")
         return None
     return tuple(found for item in node.items if (found := text(item, problems)) is not None)
+
+
+def servers(node: Node, problems: Problems) -> tuple[str, ...] | None:
+    """Read a list of IP addresses, each perhaps with a port."""
+    found = texts(node, problems)
+    wrong = [each for each in found or () if address_and_port(each) is None]
+    if wrong:
+        problems.add(node, f"{wrong[0]!r} is no IP address: write 192.0.2.1, or 192.0.2.1:53")
+        return None
+    return found
+
+
+def address_and_port(written: str) -> tuple[str, int] | None:
+    """Read ``IP``, ``IP:PORT`` or ``[IPv6]:PORT``, the port 0 where none is said; None for what is none."""
+    address, port = written, ""
+    if written.startswith("[") or written.count(":") == 1:
+        address, _, port = written.rpartition(":")
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+            return None
+    try:
+        return str(ip_address(address.strip("[]"))), int(port or 0)
+    except ValueError:
+        return None
 
 
 def one_of(*choices: str) -> Reader:
