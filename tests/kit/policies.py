@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from textwrap import indent
 
+from portway.edge.ip_policies import IpPolicies
 from portway.edge.policy import Policies, world_of
 from portway.edge.policy_pool import rule
 from portway.edge.pool import Pool
@@ -24,8 +25,11 @@ class Ruled:
         """Take the stand; ``rule`` gives it a policy."""
         self.stand = made
         edge = made.edge
-        view = View()
-        self.policies = Policies(edge.registry, edge.now, edge.wall, partial(world_of, view, geo), geo)
+        self.view = View()
+        self.ip_policies = IpPolicies(self.view)
+        edge.restrictions = self.ip_policies.endpoints
+        world = partial(world_of, self.view, geo, self.ip_policies)
+        self.policies = Policies(edge.registry, edge.now, edge.wall, world, geo)
 
     async def rule(self, text: str, endpoint: Endpoint | None = None, *, cloud: bool = False) -> None:
         """Let a policy rule over an endpoint from now on."""

@@ -6,7 +6,14 @@ import random
 import pytest
 
 from portway.errors import Error
-from portway.model.cidr import CidrSet, parse_address, parse_network
+from portway.model.cidr import (
+    CidrSet,
+    CidrTable,
+    networks_around,
+    parse_address,
+    parse_network,
+    write_network,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,7 @@ def test_the_smallest_network_is_named_as_it_was_written() -> None:
 def test_ten_thousand_networks_are_as_quick_as_one() -> None:
     texts = [f"{n >> 8 & 255}.{n & 255}.{n % 251}.0/24" for n in range(10_000)]
     networks = CidrSet(texts)
-    tables = networks._by_length[32]  # pyright: ignore[reportPrivateUsage]  the claim is on its shape
+    tables = networks._table._orders[32]  # pyright: ignore[reportPrivateUsage]  the claim is on its shape
     assert len(tables) == 1
 
 
@@ -74,3 +81,40 @@ def test_addresses_are_read() -> None:
     assert parse_address("127.0.0.1") == (32, 0x7F000001)
     assert parse_address("::1") == (128, 1)
     assert parse_address("") is None
+
+
+def test_networks_are_written_one_way() -> None:
+    texts = ["10.0.0.0/8", "2001:DB8::/32", "::ffff:192.0.2.0/120", "192.0.2.1", "0:0::/0"]
+    written = [write_network(parse_network(text)) for text in texts]
+    assert written == ["10.0.0.0/8", "2001:db8::/32", "192.0.2.0/24", "192.0.2.1/32", "::/0"]
+
+
+def test_the_networks_around_an_address() -> None:
+    assert networks_around("192.0.2.5")[:3] == ["192.0.2.5/32", "192.0.2.4/31", "192.0.2.4/30"]
+    assert networks_around("::ffff:192.0.2.5")[-1] == "0.0.0.0/0"
+    assert len(networks_around("192.0.2.5")) == 33
+    assert len(networks_around("2001:db8::1")) == 129
+    assert networks_around("2001:db8::1")[-1] == "::/0"
+    assert networks_around("x") == []
+
+
+def test_a_table_is_what_was_added_and_not_discarded() -> None:
+    rng = random.Random(2)
+    table, there = CidrTable(), set[str]()
+    for _ in range(400):
+        text = f"{rng.randint(0, 3)}.0.0.0/{rng.choice((6, 8, 9))}"
+        text = write_network(parse_network(text))
+        if rng.random() < 0.5:
+            table.add(text)
+            there.add(text)
+        else:
+            table.discard(text)
+            there.discard(text)
+        assert len(table) == len(there)
+        address = f"{rng.randint(0, 4)}.{rng.randint(0, 255)}.0.1"
+        same = CidrSet(there)
+        assert table.match(address) == same.match(address)
+    table.clear()
+    assert len(table) == 0
+    assert table.match("1.0.0.1") is None
+    assert repr(table) == "<CidrTable 0 networks>"

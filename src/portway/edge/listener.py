@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from portway.net.leg import feed, hand_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from portway.edge.ip_policies import Restriction
     from portway.edge.ports import EdgeConfig, EventSink
     from portway.edge.registry import Registry
     from portway.net.tasks import Tasks
@@ -164,6 +165,8 @@ class Edge:
         self.idle = IdleWatch(config.limits.idle)
         self.draining = False
         """The service ends: each HTTP connection that still comes serves one request."""
+        self.restrictions: Mapping[str, Restriction] = {}
+        """Account → whom it lets in; it changes while it is used."""
         self._logged: dict[str, float] = {}
 
     def may_log(self, what: str, interval: float) -> bool:

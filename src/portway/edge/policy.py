@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from portway.edge.http_passage import Passage
     from portway.edge.http_sides import RequestHooks
+    from portway.edge.ip_policies import IpPolicies
     from portway.edge.registry import Registry
     from portway.edge.view import View
     from portway.model.url import Url
@@ -112,7 +114,9 @@ class Policies:
     def _compile(self, text: "str | Node", url: "Url", account_id: str, *, cloud: bool) -> "Policy":
         from portway.policy.compiler import Target, compile_policy
 
-        target = Target(url.scheme, internal=url.is_internal, cloud=cloud)
+        target = Target(
+            url.scheme, internal=url.is_internal, cloud=cloud, host="" if url.is_internal else url.host
+        )
         return compile_policy(text, target, world=self.world(account_id))
 
     def place(self, compiled: "Policy", url: "Url", account_id: str, text: str) -> EndpointPolicy:
@@ -128,7 +132,7 @@ class Policies:
         return EndpointPolicy(self, compiled, state, text)
 
 
-def world_of(view: "View", geo: "GeoLookup | None", account_id: str) -> "World":
+def world_of(view: "View", geo: "GeoLookup | None", ip_policies: "IpPolicies", account_id: str) -> "World":
     """Return what the policies of an account may ask of the rows that the edge knows."""
     from portway.policy.compiler import World
 
@@ -138,7 +142,7 @@ def world_of(view: "View", geo: "GeoLookup | None", account_id: str) -> "World":
             return item.pem.encode()
         return None
 
-    return World(geo, authority=authority)
+    return World(geo, ip_policy=partial(ip_policies.sides, account_id), authority=authority)
 
 
 def is_empty(text: str) -> bool:

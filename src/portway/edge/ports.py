@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from portway.model.plan import Plan
 
 if TYPE_CHECKING:
+    from portway.edge.ip_policies import Restriction
     from portway.edge.registry import Registry
     from portway.edge.view import View
     from portway.model.entities import Grant, Reservation
@@ -246,6 +247,11 @@ class HttpEdge(Protocol):
     @property
     def config(self) -> EdgeConfig:
         """Names, ports and limits."""
+        ...
+
+    @property
+    def restrictions(self) -> "Mapping[str, Restriction]":
+        """Account → whom it lets in to its endpoints."""
         ...
 
     @property

@@ -81,6 +81,77 @@ class CloudEndpointItem(msgspec.Struct, frozen=True, tag_field="kind", tag="clou
     gone: bool = False
 
 
+class BackendItem(msgspec.Struct, frozen=True, tag_field="kind", tag="backend"):
+    """A backend of edges. ``form`` is its kind, ``spec`` its own fields as JSON."""
+
+    id: str
+    account_id: str
+    form: str = ""
+    spec: str = "{}"
+    gone: bool = False
+
+
+class EdgeItem(msgspec.Struct, frozen=True, tag_field="kind", tag="edge"):
+    """An edge: ``form`` is tcp, tls or https, ``modules`` are its modules as JSON."""
+
+    id: str
+    account_id: str
+    form: str = ""
+    modules: str = "{}"
+    gone: bool = False
+
+
+class EdgeRouteItem(msgspec.Struct, frozen=True, tag_field="kind", tag="edge_route"):
+    """A route of an https edge, with its modules as JSON."""
+
+    id: str
+    account_id: str
+    edge_id: str = ""
+    match_type: str = ""
+    path: str = ""
+    modules: str = "{}"
+    gone: bool = False
+
+
+class EdgeEndpointItem(msgspec.Struct, frozen=True, tag_field="kind", tag="edge_endpoint"):
+    """An address of an edge, as the URL of an endpoint."""
+
+    id: str
+    account_id: str
+    edge_id: str = ""
+    url: str = ""
+    gone: bool = False
+
+
+class IpPolicyItem(msgspec.Struct, frozen=True, tag_field="kind", tag="ip_policy"):
+    """A set of rules about addresses. The rules are items of their own."""
+
+    id: str
+    account_id: str
+    gone: bool = False
+
+
+class IpRuleItem(msgspec.Struct, frozen=True, tag_field="kind", tag="ip_rule"):
+    """One rule of an IP policy. ``action`` is allow or deny."""
+
+    id: str
+    account_id: str
+    policy_id: str = ""
+    cidr: str = ""
+    action: str = ""
+    gone: bool = False
+
+
+class IpRestrictionItem(msgspec.Struct, frozen=True, tag_field="kind", tag="ip_restriction"):
+    """Whom an account lets in to all its endpoints. Without ``enforced`` it only warns."""
+
+    id: str
+    account_id: str
+    enforced: bool = False
+    policy_ids: tuple[str, ...] = ()
+    gone: bool = False
+
+
 ViewItem = (
     CredentialItem
     | SshKeyItem
@@ -89,5 +160,12 @@ ViewItem = (
     | CertificateItem
     | AuthorityItem
     | CloudEndpointItem
+    | BackendItem
+    | EdgeItem
+    | EdgeRouteItem
+    | EdgeEndpointItem
+    | IpPolicyItem
+    | IpRuleItem
+    | IpRestrictionItem
 )
 """Any of them."""

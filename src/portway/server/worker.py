@@ -35,6 +35,7 @@ from portway.edge.gateway import Gateway
 from portway.edge.geoip import open_geoip
 from portway.edge.http import HttpVisitor
 from portway.edge.http_watch import watch
+from portway.edge.ip_policies import IpPolicies
 from portway.edge.listener import Door, Edge
 from portway.edge.local_member import LocalMember
 from portway.edge.policy import Policies, world_of
@@ -164,7 +165,9 @@ class Worker:
         certificates = Certificates(certificate, self.config.domain, control, self.config.limits.certificates)
         context = service_context(certificate.chain, certificate.key)
         ports = TcpPorts(edge, self.config.tcp_listen, certificates)
-        world = partial(world_of, control.view, self._geo)
+        ip_policies = IpPolicies(control.view)
+        edge.restrictions = ip_policies.endpoints
+        world = partial(world_of, control.view, self._geo, ip_policies)
         policies = Policies(self.registry, edge.now, edge.wall, world, self._geo)
         endpoints = Endpoints(
             self.config,
