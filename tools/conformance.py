@@ -22,6 +22,7 @@ HEAD = """\
 Written by `tools/conformance.py` from `conformance.toml` and the tests; do not edit.
 
 Rows `G-…` are the promises of the ngrok-go documentation, `T-…` those of the TCP endpoints documentation,
+`P-…` the points of [spec/policy.md](spec/policy.md) and of the [actions](reference/actions/README.md),
 `S…` and `A…` the duties of the service and of the agent in [spec/wire.md](spec/wire.md), `C…` those of the
 control API in [reference/api.md](reference/api.md). A row is *proved* when at least one test that is marked
 with it passes in `make test`; the others are open.

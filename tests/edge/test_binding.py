@@ -223,7 +223,6 @@ MODULES: list[dict[str, Any]] = [
     {"OIDC": {"issuer_url": "https://a"}},
     {"WebhookVerification": {"provider": "x", "secret": "y"}},
     {"HostHeaderRewrite": True},
-    {"WebsocketTCPConverter": {}},
 ]
 
 
@@ -244,7 +243,8 @@ def test_options_of_tls_are_read() -> None:
 @pytest.mark.row("T-013")
 @pytest.mark.parametrize("proto", ["tcp", "tls"])
 def test_what_only_http_can_do_is_refused_on_raw_endpoints(proto: str) -> None:
-    for opts in MODULES:
+    converter: dict[str, Any] = {"WebsocketTCPConverter": {}}
+    for opts in (*MODULES, converter):
         if next(iter(opts)) in {"IPRestriction", "Policy", "TrafficPolicy", "HostHeaderRewrite"}:
             continue
         assert code(bind(proto, **opts)) == "2205"

@@ -105,7 +105,7 @@ def test_the_structured_form_of_a_policy() -> None:
         ({"OAuth": {}}, "https", 2201),
         ({"OIDC": {}}, "https", 2201),
         ({"WebhookVerification": {}}, "https", 2201),
-        ({"WebsocketTCPConverter": {}}, "https", 2201),
+        ({"WebsocketTCPConverter": {}}, "tcp", 2205),
         ({"BasicAuth": {"credentials": [{"username": "u", "hashed_password": "eA=="}]}}, "https", 2201),
         ({"Compression": {}}, "tcp", 2205),
         ({"IPRestriction": {"deny_cidrs": ["::1"]}}, "https", 393),

@@ -7,24 +7,18 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import pytest
-from tests.kit.product import Service, running_service
+from tests.kit.product import Service
 from tests.kit.sdk import SDKS, Sdk, SdkError
 from tests.kit.traffic import server
+from websockets.asyncio.client import connect
 
 import portway
 
 pytestmark = pytest.mark.xdist_group("policies")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service for all."""
-    with running_service(tmp_path_factory.mktemp("policies")) as service:
-        yield service
 
 
 @pytest.fixture(scope="module", params=SDKS)
@@ -177,6 +171,35 @@ async def test_older_options_of_the_sdks_do_what_they_say(service: Service, sdk:
         assert b"x-gone" not in body.lower()
 
 
+async def echoed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Greet as a TCP server does that speaks no HTTP, then say back what comes, to its end."""
+    writer.write(b"220 ready\r\n")
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
+
+
+@pytest.mark.row("G-027", "P-62")
+async def test_websockets_for_a_tcp_upstream_of_the_sdks(service: Service, sdk: Sdk) -> None:
+    data = bytes(range(256)) * 4096  # beyond every window on the way
+    async with server(echoed) as upstream, asyncio.timeout(60):
+        to = f"tcp://127.0.0.1:{upstream}"
+        url = await asyncio.to_thread(sdk.forward, "https", to, options=[["websocket_tcp_conversion"]])
+        assert (await ask(service, url))[0] == 400
+        parts = urlsplit(url)
+        tls = ssl.create_default_context(cafile=service.bootstrap.ca_cert)
+        to_us: dict[str, Any] = {"host": "127.0.0.1", "port": parts.port, "server_hostname": parts.hostname}
+        async with connect(url.replace("https", "wss"), ssl=tls, proxy=None, **to_us) as visitor:
+            assert await visitor.recv() == b"220 ready\r\n"
+            sending = asyncio.ensure_future(visitor.send(data))
+            found = bytearray()
+            while len(found) < len(data):
+                found += cast("bytes", await visitor.recv())
+            await sending
+            assert found == data
+            await visitor.ping()
+
+
 @pytest.mark.row("T-013")
 async def test_restrictions_of_tcp_endpoints_by_the_sdks(service: Service, sdk: Sdk) -> None:
     async with server(shown) as upstream:
@@ -194,7 +217,7 @@ async def test_restrictions_of_tcp_endpoints_by_the_sdks(service: Service, sdk: 
 
 @pytest.mark.parametrize(
     "option",
-    [["oauth", "google"], ["webhook_verification", "github", "secret"], ["websocket_tcp_conversion"]],
+    [["oauth", "google"], ["webhook_verification", "github", "secret"]],
     ids=str,
 )
 async def test_what_is_not_provided_is_refused_never_skipped(sdk: Sdk, option: list[Any]) -> None:

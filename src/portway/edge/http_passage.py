@@ -49,8 +49,8 @@ class Passage:
     __slots__ = (
         "_answer_ended", "_forwards", "_gathering", "_held", "_held_end", "_hooks", "_judging", "_owed",
         "_passed", "_repeated", "_request_filters", "_response_filters", "_sent_end", "_shut", "_side",
-        "_trailers", "_unsent", "_upstream", "begun", "endpoint", "exchange", "forwarding", "head", "over",
-        "upstreams", "visited",
+        "_trailers", "_unsent", "_upstream", "begun", "converts", "endpoint", "exchange", "forwarding",
+        "head", "over", "upstreams", "visited",
     )  # fmt: skip
 
     def __init__(self, upstreams: "Upstreams", side: "VisitorSide", exchange: "Exchange") -> None:
@@ -69,6 +69,8 @@ class Passage:
         """What is added to the head for the upstream; None once a policy has written all of it."""
         self.begun = False
         """Some of the request's body has gone to an upstream: no other can have it."""
+        self.converts = False
+        """It is a WebSocket whose upstream speaks TCP: the edge ends it."""
         self.visited: list[Endpoint] = []
         """The endpoints that had the request, the first first."""
         self._side = side

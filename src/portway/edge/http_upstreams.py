@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from portway.edge.http1_upstream import Http1Upstream
 from portway.edge.http2_upstream import Http2Upstream
+from portway.edge.websocket_upstream import WebSocketUpstream
 
 if TYPE_CHECKING:
     from portway.codec.headers import Forwarding
@@ -58,6 +59,10 @@ class Upstreams:
         return member
 
     def _to(self, member: "Member", passage: "Passage") -> "UpstreamSide":
+        if passage.converts:
+            converter = WebSocketUpstream(member, passage)
+            converter.attach(member.open(self.visitor, converter))
+            return converter
         if member.forwards_proto == "http2":
             return self._to_http2(member).serve(passage)
         for place in range(len(self._free) - 1, -1, -1):

@@ -37,6 +37,7 @@ from portway.edge.policy_filters import Chain, Gathering, event_filter
 from portway.edge.registry import may_forward
 from portway.errors import Error
 from portway.model.url import parse_endpoint_url
+from portway.policy.actions.convert import NO_WEBSOCKET
 from portway.policy.facts import Facts
 from portway.policy.phase import Phase
 from portway.policy.verdict import Close, Continue, Failed, Forward, Respond
@@ -122,7 +123,12 @@ class PolicyHooks:
 
     def _carry_out(self, verdict: "Verdict") -> None:
         """Do what the request phase says."""
-        passage = self.passage
+        passage, run = self.passage, self._request_run
+        if run is not None and run.converts and isinstance(verdict, Continue | Forward):
+            if passage.head.upgrade != b"websocket":
+                self._fail(400, NO_WEBSOCKET, "This endpoint takes WebSockets only.")
+                return
+            passage.converts = True
         if isinstance(verdict, Continue):
             self._go_on()
         elif isinstance(verdict, Respond):

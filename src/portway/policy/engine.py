@@ -184,6 +184,8 @@ class Run:
         self.geo = geo
         self.vars: dict[str, object] = {}
         self.filters = Filters()
+        self.converts = False
+        """The request opens a WebSocket that the edge shall end, for an upstream that speaks TCP."""
         self.logs: list[dict[str, object]] = []
         """What ``log`` said, for ``traffic_policy.logs`` of the event."""
         self.diagnostics: list[Diagnostic] = []

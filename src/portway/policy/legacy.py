@@ -20,7 +20,7 @@ from portway.policy.document import Node, parse
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import HTTP
 
-NOT_PROVIDED: Final = ("OAuth", "OIDC", "WebhookVerification", "WebsocketTCPConverter")
+NOT_PROVIDED: Final = ("OAuth", "OIDC", "WebhookVerification")
 """Modules that are known and refused."""
 UNSUPPORTED: Final = 2201
 HTTP_ONLY: Final = 2205
@@ -175,6 +175,10 @@ def _texts(module: Modules, name: str) -> list[str]:
     return [str(each) for each in cast("Sequence[object]", module.get(name) or ())]
 
 
+def _websocket(_module: object) -> list[dict[str, object]]:
+    return [_action("websocket-tcp-converter")]
+
+
 _MODULES: Final[dict[str, tuple[str, Any]]] = {
     "IPRestriction": ("on_http_request", _addresses),
     "UserAgentFilter": ("on_http_request", _user_agents),
@@ -184,6 +188,7 @@ _MODULES: Final[dict[str, tuple[str, Any]]] = {
     "RequestHeaders": ("on_http_request", _headers),
     "ResponseHeaders": ("on_http_response", _headers),
     "Compression": ("on_http_response", _compression),
+    "WebsocketTCPConverter": ("on_http_request", _websocket),
 }
 """Module → the phase of HTTP that it belongs to, and its actions; in the order in which they run."""
 
