@@ -59,6 +59,8 @@ class EdgeConfig:
     """MaxMind files that say where addresses are; without any, policies cannot ask."""
     connect_addresses: tuple[Address, ...] = ()
     """Where agents may connect besides the listener's own address; port 0: the listener's."""
+    outgoing_allow: tuple[Network, ...] = ()
+    """What requests to targets that others name may reach, whatever else holds."""
     listen_ssh: Address | None = None
     """Where OpenSSH may connect instead of an agent; None: nowhere."""
 
@@ -173,6 +175,10 @@ TRUST_FORWARDED = Option(
 PROXY_FROM = Option(
     "proxy_from", BEHAVIOUR, "CIDR,…", "none", parsers.networks,
     "Load balancers: their connections to visitors' ports must begin with a PROXY header.")  # fmt: skip
+OUTGOING_ALLOW = Option(
+    "outgoing_allow", BEHAVIOUR, "CIDR,…", "none", parsers.networks,
+    "Networks that requests of policies, webhooks and logins may reach although they are this machine's or"
+    " private. See docs/limits.md.")  # fmt: skip
 GEOIP = Option(
     "geoip", BEHAVIOUR, "PATH,…", "none", parsers.paths,
     "MaxMind files (City, ASN) that tell traffic policies where visitors are.")  # fmt: skip
@@ -215,7 +221,7 @@ OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, CONNECT_ADDRESS, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, TCP_PORTS,
     DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS,
-    API_RATE, API_PARALLEL, PROXY_FROM, GEOIP,
+    API_RATE, API_PARALLEL, PROXY_FROM, OUTGOING_ALLOW, GEOIP,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
 )  # fmt: skip
 """Every option, in the order of the help text."""
@@ -306,6 +312,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         plans=settings.given(PLAN_LIMITS) or {},
         proxy_from=settings.given(PROXY_FROM) or (),
         geoip=settings.given(GEOIP) or (),
+        outgoing_allow=settings.given(OUTGOING_ALLOW) or (),
         connect_addresses=settings.given(CONNECT_ADDRESS) or (),
         listen_ssh=settings.given(LISTEN_SSH),
     )
