@@ -17,6 +17,7 @@ from tests.kit.traffic import server
 
 from portway import Agent, ConfigError, ConnectError
 from portway.agent.config.model import Settings
+from portway.agent.options import AgentKeywords
 from portway.cli.dialer import options_of
 from portway.net.tls import agent_context, service_context
 
@@ -77,6 +78,13 @@ def serving(
     return serve
 
 
+def told(settings: Settings, connect_url: str) -> AgentKeywords:
+    """Return the options of an agent that is to connect there."""
+    options = options_of(settings)
+    options["connect_url"] = connect_url
+    return options
+
+
 def test_nothing_said_nothing_done() -> None:
     assert options_of(Settings()) == {}
     assert options_of(Settings(crl_url="http://x.test/", crl_noverify=True)) == {}
@@ -87,11 +95,11 @@ async def test_the_users_name_server_finds_the_service(service: FakeService) -> 
     async with name_server({"connect.test": ["127.0.0.9", "127.0.0.1"]}) as (port, asked):
         settings = Settings(dns_resolver_ips=(f"127.0.0.1:{port}",))
         url = f"connect.test:{service.port}"
-        async with agent_of(service, connect_url=url, **options_of(settings)) as agent:
+        async with agent_of(service, **told(settings, url)) as agent:
             await agent.connect(timeout=20)
         assert asked
         with pytest.raises(ConnectError, match="there is no such name"):
-            async with agent_of(service, connect_url="x.test:1", **options_of(settings)) as agent:
+            async with agent_of(service, **told(settings, "x.test:1")) as agent:
                 await agent.connect(timeout=0.5)
 
 
@@ -153,8 +161,8 @@ async def test_a_service_that_takes_too_long() -> None:
         writer.close()
 
     async with server(serve) as port:
-        options = options_of(Settings(connect_timeout=0.2))
-        async with Agent(authtoken="x", connect_url=f"127.0.0.1:{port}", **options) as agent:
+        options = told(Settings(connect_timeout=0.2), f"127.0.0.1:{port}")
+        async with Agent(**options) as agent:
             with pytest.raises(ConnectError, match=r"does not answer within 0.2 s"):
                 await agent.connect(timeout=0.6)
         deaf.set()
