@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.kit.postgres import remove_cluster
+from tests.kit.product import Service, running_service
 
 REQUIRE_ALL = os.environ.get("PORTWAY_REQUIRE_ALL") == "1"
 """Set by .ci/run: a test that is skipped counts as failed."""
@@ -82,6 +83,20 @@ def _is_place(longrepr: object) -> TypeGuard[tuple[str, int, str]]:
 def pytest_sessionfinish() -> None:
     """End the PostgreSQL server of this process's tests, if one was started."""
     remove_cluster()
+
+
+# -- the service ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
+    """One service with the default settings, for all tests that neither end it nor count what it has.
+
+    A start costs two seconds of a core. Modules that need flags, or a service for themselves, have a
+    fixture of this name of their own.
+    """
+    with running_service(tmp_path_factory.mktemp("service")) as running:
+        yield running
 
 
 # -- leaks ---------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.kit.eventually import eventually
-from tests.kit.product import AgentProcess, Service, agent_beside, running_service
+from tests.kit.product import AgentProcess, Service, agent_beside
 from tests.kit.proxies import Login, little_proxy
 from tests.kit.terminal import Terminal
 from tests.kit.traffic import echo, get, hello_http, server, visitor
@@ -16,12 +16,6 @@ from tests.kit.traffic import echo, get, hello_http, server, visitor
 from portway.cli.main import run
 
 pytestmark = pytest.mark.xdist_group("cli")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    with running_service(tmp_path_factory.mktemp("cli")) as service:
-        yield service
 
 
 @contextlib.contextmanager

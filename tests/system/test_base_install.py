@@ -44,7 +44,7 @@ print(portway.__file__, portway.__version__)
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a fresh environment with our wheel in it."""
     folder = tmp_path_factory.mktemp("base")

@@ -2,14 +2,13 @@
 
 import socket
 import threading
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import pytest
 from tests.kit.eventually import PAUSE, eventually
-from tests.kit.product import Service, running_agent, running_service
+from tests.kit.product import Service, running_agent
 from tests.kit.sockets import PIECE, connected, echo_all, receive_all, send_noise, upstream
 
 pytestmark = pytest.mark.xdist_group("bulk")
@@ -28,26 +27,20 @@ GROWTH = 24 * MIB
 was raised, and is held at one of the two ends; eight full ones and the sockets' own buffers fit."""
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service for all of this."""
-    with running_service(tmp_path_factory.mktemp("bulk")) as service:
-        yield service
-
-
 @pytest.mark.row("T-001", "S5", "S6", "S25", "G-125")
 @pytest.mark.timeout(300)
-def test_a_gibibyte_there_and_back_with_equal_hashes(service: Service) -> None:
+@pytest.mark.parametrize("size", [GIB // 4, pytest.param(GIB, marks=pytest.mark.long)])
+def test_very_much_there_and_back_with_equal_hashes(service: Service, size: int) -> None:
     with (
         upstream(echo_all) as port,
         running_agent(service, "tcp", str(port)) as (_, url),
         connected(_port(url)) as visitor,
         ThreadPoolExecutor(1) as pool,
     ):
-        sending = pool.submit(send_noise, visitor, GIB, 1)
+        sending = pool.submit(send_noise, visitor, size, 1)
         received, received_hash = receive_all(visitor)
         sent_hash = sending.result()
-    assert received == GIB
+    assert received == size
     assert received_hash == sent_hash
 
 

@@ -7,7 +7,7 @@ half-way, ends something, and lets them go the rest of the way.
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,13 +23,6 @@ from tests.kit.traffic import get, visitor
 import portway
 
 pytestmark = pytest.mark.xdist_group("endings")
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service for those tests that do not end it."""
-    with running_service(tmp_path_factory.mktemp("endings")) as service:
-        yield service
 
 
 @pytest_asyncio.fixture

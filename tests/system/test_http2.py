@@ -5,7 +5,7 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 from tests.kit.certificates import Authority
-from tests.kit.product import Service, running_service
+from tests.kit.product import Service
 from tests.kit.programs import need
 from tests.kit.sdk import SDKS, Sdk
 from tests.kit.traffic import server
@@ -23,13 +23,6 @@ import portway
 pytestmark = pytest.mark.xdist_group("http2")
 
 PATIENCE = 30.0
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service for all."""
-    with running_service(tmp_path_factory.mktemp("http2")) as service:
-        yield service
 
 
 @pytest_asyncio.fixture

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 from tests.kit.browser import EVENTS, MESSAGES, Pages, browsing, echo
-from tests.kit.product import Service, running_service
+from tests.kit.product import Service
 from tests.kit.scripted import Talk, Upstream, scripted, visit
 from tests.kit.sdk import Sdk
 from tests.kit.traffic import server
@@ -25,13 +25,6 @@ import portway
 pytestmark = pytest.mark.xdist_group("http-semantics")
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service for all."""
-    with running_service(tmp_path_factory.mktemp("semantics")) as service:
-        yield service
 
 
 @pytest.fixture(scope="module")

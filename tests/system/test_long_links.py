@@ -9,7 +9,7 @@ time, as a busy machine makes a link longer.
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests.kit.delay_proxy import DelayProxy, delay_proxy
 from tests.kit.driven import driven_agent
-from tests.kit.product import Service, running_service
+from tests.kit.product import Service
 from tests.kit.sdk import SDKS, Sdk
 from tests.kit.traffic import CHUNK, server, visitor
 
@@ -117,13 +117,6 @@ async def asking(port: int) -> AsyncGenerator[list[float]]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service for all of this."""
-    with running_service(tmp_path_factory.mktemp("long-links")) as service:
-        yield service
 
 
 def told(who: str, flow: Flow, proxy: DelayProxy) -> float:

@@ -16,7 +16,7 @@ import pytest
 from tests.kit import mutual
 from tests.kit.certificates import Authority
 from tests.kit.eventually import eventually, eventually_async
-from tests.kit.product import START, Service, running_service
+from tests.kit.product import START, Service
 from tests.kit.sdk import SDKS, Sdk, SdkError
 from tests.kit.traffic import Answer, echo, exchange, get, hello_http, server, visitor
 
@@ -33,13 +33,6 @@ LAST_TRY = 2.4
 
 CHANCES = 4
 """Restarts of which one must be as quick as that."""
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service for the tests that do not restart it."""
-    with running_service(tmp_path_factory.mktemp("sdks")) as service:
-        yield service
 
 
 @pytest.fixture(scope="module", params=SDKS)

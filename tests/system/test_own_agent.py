@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import struct
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from tests.kit.certificates import Authority
 from tests.kit.eventually import eventually_async
-from tests.kit.product import Service, agent_beside, running_service
+from tests.kit.product import Service, agent_beside
 from tests.kit.traffic import Answer, echo, exchange, get, hello_http, server, visitor
 
 import portway
@@ -24,13 +24,6 @@ pytestmark = pytest.mark.xdist_group("own")
 MIB = 1 << 20
 RECONNECT = 15.0
 """Seconds that the agent may take to be back after a restart."""
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service for the tests that do not restart it."""
-    with running_service(tmp_path_factory.mktemp("own")) as service:
-        yield service
 
 
 @pytest_asyncio.fixture
