@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from portway.control.service import accounts, api_keys, credentials, operator
 from portway.control.service.context import Context
+from portway.control.service.principal import OPERATOR
 from portway.control.service.settings import Settings
 from portway.control.store.database import open_database
 from portway.server import facts, where
@@ -35,7 +36,7 @@ def run(
 
     async def whole() -> T:
         async with open_database(store, create=False) as database:
-            return await work(Context(database, settings=settings))
+            return await work(Context(database, settings=settings, principal=OPERATOR))
 
     return asyncio.run(whole())
 

@@ -8,10 +8,7 @@ import pytest
 from tests.kit.store import opened
 
 from portway.control.service import accounts, keys
-from portway.control.store import changes
-from portway.control.store.tables import api_keys
-
-KIND = keys.Kind(api_keys, "ak", "API key", changes.API_KEY)
+from portway.control.service.api_keys import KIND
 
 
 async def test_a_key_keeps_the_hash_of_its_token(tmp_path: Path) -> None:

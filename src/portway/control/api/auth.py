@@ -8,7 +8,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final, cast
 
 from fastapi import Depends, Request, Security
@@ -18,6 +18,7 @@ from portway.control.api.errors import STATUS, Refusal
 from portway.control.api.failures import WAITING_LIMIT, Failures
 from portway.control.service import api_keys
 from portway.control.service.context import Context
+from portway.control.service.principal import Principal
 from portway.errors import Error
 
 STATE: Final = "portway.caller"
@@ -115,8 +116,10 @@ Who = Annotated[Caller, Depends(caller)]
 
 
 async def context(request: Request) -> Context:
-    """Return the context of the use cases."""
-    return cast("Context", request.app.state.context)
+    """Return the context of the use cases, in which the caller is who makes changes."""
+    caller = cast("Caller", request.scope[STATE])
+    principal = Principal("API", caller.owner_id, credential_id=caller.key_id)
+    return replace(cast("Context", request.app.state.context), principal=principal)
 
 
 Ctx = Annotated[Context, Depends(context)]

@@ -5,11 +5,14 @@ placeholder for "not given" ("", 0, []) means that in a create; in an update onl
 null is left as it is.
 """
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+
+from portway.control.service.shown import timestamp
+
+__all__ = ["Answer", "Given", "Ref", "Timestamp", "done", "timestamp"]
 
 
 class Answer(BaseModel):
@@ -33,11 +36,6 @@ class Ref(Answer):
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339, UTC."""
-
-
-def timestamp(seconds: float) -> str:
-    """Write Unix seconds as a timestamp."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def done(request: Request) -> Response:

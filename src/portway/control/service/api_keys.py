@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from portway.control.service import accounts, credentials, keys, plans
+from portway.control.service import accounts, credentials, keys, plans, shown
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
 from portway.control.store import changes
@@ -16,7 +16,27 @@ from portway.errors import Error
 from portway.model.entities import ApiKey, Issued
 from portway.model.ids import ID_LENGTH, token_row, well_formed_token
 
-KIND: Final = keys.Kind(api_keys, "ak", "API key", changes.API_KEY)
+
+def _api_key(row: KeyRow) -> ApiKey:
+    return ApiKey(
+        row.id,
+        row.account_id,
+        row.description,
+        row.created_at,
+        row.revoked_at,
+        row.metadata,
+        row.owner_id,
+    )
+
+
+KIND: Final = keys.Kind(
+    api_keys,
+    "ak",
+    "API key",
+    changes.API_KEY,
+    "api_key",
+    lambda settings, row: shown.api_key(settings, _api_key(row)),
+)
 
 _GATE: Final = plans.Gate("api_keys", "API keys", api_keys, 613, 613, 603)
 
@@ -113,15 +133,3 @@ async def known(context: Context, token: str) -> bool:
     """Tell whether a token is a good API key now."""
     async with context.database.read() as connection:
         return await keys.check(connection, KIND, token) is not None
-
-
-def _api_key(row: KeyRow) -> ApiKey:
-    return ApiKey(
-        row.id,
-        row.account_id,
-        row.description,
-        row.created_at,
-        row.revoked_at,
-        row.metadata,
-        row.owner_id,
-    )

@@ -7,9 +7,10 @@ from sqlalchemy.engine import Row
 
 from portway.control.certificates import inspect
 from portway.control.certificates.inspect import Facts
-from portway.control.service import plans, texts
+from portway.control.service import audit, plans, shown, texts
 from portway.control.service.context import Context
 from portway.control.store import changes, nouns, rows
+from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import Page
 from portway.control.store.tables import certificate_authorities
 from portway.errors import NotFound
@@ -54,7 +55,9 @@ async def create(
         }
         await nouns.add(connection, certificate_authorities, values)
         await changes.note(connection, changes.CERTIFICATE_AUTHORITY, account_id, str(values["id"]), now)
-    return CertificateAuthority(str(values["id"]), account_id, description, metadata, now, pem, facts)
+        made = CertificateAuthority(str(values["id"]), account_id, description, metadata, now, pem, facts)
+        await _tell(context, connection, "created", made)
+    return made
 
 
 async def get(context: Context, account_id: str, authority_id: str) -> CertificateAuthority:
@@ -91,15 +94,27 @@ async def update(
         if row is None:
             raise NotFound
         await changes.note(connection, changes.CERTIFICATE_AUTHORITY, account_id, authority_id, context.now())
-    return _read(row)
+        changed = _read(row)
+        await _tell(context, connection, "updated", changed)
+    return changed
 
 
 async def delete(context: Context, account_id: str, authority_id: str) -> None:
     """Forget an authority. Raises NotFound."""
     async with context.database.write() as connection:
-        if not await nouns.remove(connection, certificate_authorities, account_id, authority_id):
+        row = await nouns.find(connection, certificate_authorities, account_id, authority_id)
+        if row is None:
             raise NotFound
+        await nouns.remove(connection, certificate_authorities, account_id, authority_id)
         await changes.note(connection, changes.CERTIFICATE_AUTHORITY, account_id, authority_id, context.now())
+        await _tell(context, connection, "deleted", _read(row))
+
+
+async def _tell(
+    context: Context, connection: AsyncConnection, action: audit.Action, authority: CertificateAuthority
+) -> None:
+    seen = shown.certificate_authority(context.settings, authority)
+    await audit.note(connection, context, "certificate_authority", action, authority.account_id, seen)
 
 
 def _read(row: Row[Any]) -> CertificateAuthority:

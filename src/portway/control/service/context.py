@@ -9,6 +9,7 @@ from portway.control.certificates.seal import Seal
 from portway.control.feed import Feed
 from portway.control.live import LiveDirectory
 from portway.control.ports import Agents, NoAgents
+from portway.control.service.principal import SYSTEM, Principal
 from portway.control.service.settings import Settings
 from portway.control.store.database import Database
 from portway.model.ids import RandomBytes
@@ -25,6 +26,8 @@ class Context:
     live: LiveDirectory = field(default_factory=LiveDirectory)
     seal: Seal = field(default_factory=Seal)
     agents: Agents = field(default_factory=NoAgents)
+    principal: Principal = SYSTEM
+    """Who makes the changes of this use case; for audit events."""
 
     @property
     def feed(self) -> Feed:

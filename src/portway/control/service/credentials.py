@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from portway.control.service import accounts, keys, plans
+from portway.control.service import accounts, keys, plans, shown
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
 from portway.control.store import changes
@@ -15,7 +15,28 @@ from portway.errors import Error
 from portway.model.entities import Credential, Grant, Issued
 from portway.model.ids import well_formed_token
 
-KIND: Final = keys.Kind(credentials, "cr", "authtoken", changes.CREDENTIAL)
+
+def _credential(row: KeyRow) -> Credential:
+    return Credential(
+        row.id,
+        row.account_id,
+        row.description,
+        row.created_at,
+        row.revoked_at,
+        row.metadata,
+        row.owner_id,
+        row.acl,
+    )
+
+
+KIND: Final = keys.Kind(
+    credentials,
+    "cr",
+    "authtoken",
+    changes.CREDENTIAL,
+    "tunnel_credential",
+    lambda settings, row: shown.credential(settings, _credential(row)),
+)
 
 _GATE: Final = plans.Gate("authtokens", "authtokens", credentials, 615, 615, 602)
 
@@ -108,16 +129,3 @@ async def known(context: Context, token: str) -> bool:
     """Tell whether a token is a good authtoken now."""
     async with context.database.read() as connection:
         return await keys.check(connection, KIND, token) is not None
-
-
-def _credential(row: KeyRow) -> Credential:
-    return Credential(
-        row.id,
-        row.account_id,
-        row.description,
-        row.created_at,
-        row.revoked_at,
-        row.metadata,
-        row.owner_id,
-        row.acl,
-    )

@@ -8,13 +8,15 @@ There are no users yet to own a key: a key belongs to whom the key that made it 
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Table
 
-from portway.control.service import texts
+from portway.control.service import audit, texts
 from portway.control.service.context import Context
+from portway.control.service.settings import Settings
 from portway.control.store import changes
 from portway.control.store import keys as store
 from portway.control.store.core import AsyncConnection
@@ -31,12 +33,17 @@ _NOBODY: Final = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of key: its table, the prefix of its identifiers, its name for people, its changes."""
+    """One kind of key: its table, the prefix of its identifiers, its name for people, its changes.
+
+    ``stem`` is what audit events call it, ``shown`` makes what they have as their object.
+    """
 
     table: Table
     prefix: str
     name: str
     change: str
+    stem: str
+    shown: Callable[[Settings, KeyRow], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ async def issue(
     )
     await store.add(connection, kind.table, row)
     await changes.note(connection, kind.change, account_id, key_id, now)
+    await _tell(context, connection, kind, "created", row)
     return row, token
 
 
@@ -113,14 +121,16 @@ async def update(context: Context, kind: Kind, account_id: str, key_id: str, giv
         await get(connection, kind, account_id, key_id)
         await store.change(connection, kind.table, key_id, given.news())
         await changes.note(connection, kind.change, account_id, key_id, context.now())
-        return await get(connection, kind, account_id, key_id)
+        row = await get(connection, kind, account_id, key_id)
+        await _tell(context, connection, kind, "updated", row)
+        return row
 
 
 async def delete(context: Context, kind: Kind, account_id: str, key_id: str) -> None:
     """Make an account's key useless. Raises NotFound."""
     async with context.database.write() as connection:
-        await get(connection, kind, account_id, key_id)
-        await _end(context, connection, kind, account_id, key_id)
+        row = await get(connection, kind, account_id, key_id)
+        await _end(context, connection, kind, row)
 
 
 async def revoke(context: Context, kind: Kind, key: str) -> KeyRow:
@@ -133,7 +143,7 @@ async def revoke(context: Context, kind: Kind, key: str) -> KeyRow:
         if row is None:
             raise Error(f"There is no {kind.name} {key!r}.")
         if row.revoked_at is None:
-            await _end(context, connection, kind, row.account_id, row.id)
+            await _end(context, connection, kind, row)
             row = await store.find(connection, kind.table, row.id) or row
         return row
 
@@ -146,12 +156,18 @@ async def check(connection: AsyncConnection, kind: Kind, token: str) -> tuple[Ke
     return found if found and same and found[0].revoked_at is None else None
 
 
-async def _end(
-    context: Context, connection: AsyncConnection, kind: Kind, account_id: str, key_id: str
-) -> None:
+async def _end(context: Context, connection: AsyncConnection, kind: Kind, row: KeyRow) -> None:
     now = context.now()
-    await store.revoke(connection, kind.table, key_id, now)
-    await changes.note(connection, kind.change, account_id, key_id, now)
+    await store.revoke(connection, kind.table, row.id, now)
+    await changes.note(connection, kind.change, row.account_id, row.id, now)
+    await _tell(context, connection, kind, "deleted", row)
+
+
+async def _tell(
+    context: Context, connection: AsyncConnection, kind: Kind, action: audit.Action, row: KeyRow
+) -> None:
+    seen = kind.shown(context.settings, row)
+    await audit.note(connection, context, kind.stem, action, row.account_id, seen)
 
 
 def _hash(token: str) -> bytes:

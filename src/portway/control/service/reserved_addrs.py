@@ -7,10 +7,11 @@ of all, so nobody can ask for a certain one.
 from dataclasses import asdict
 from typing import Final
 
-from portway.control.service import plans, texts
+from portway.control.service import audit, plans, shown, texts
 from portway.control.service.context import Context
 from portway.control.store import changes, nouns, rows
 from portway.control.store import reserved_addrs as store
+from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import Page
 from portway.control.store.tables import reserved_addrs
 from portway.errors import Error, NotFound
@@ -51,6 +52,7 @@ async def create(
         )
         await nouns.add(connection, reserved_addrs, asdict(addr))
         await changes.note(connection, changes.RESERVED_ADDR, account_id, addr.id, now)
+        await _tell(context, connection, "created", addr)
     return addr
 
 
@@ -87,7 +89,9 @@ async def update(
         if row is None:
             raise NotFound
         await changes.note(connection, changes.RESERVED_ADDR, account_id, addr_id, context.now())
-    return store.read(row)
+        addr = store.read(row)
+        await _tell(context, connection, "updated", addr)
+    return addr
 
 
 async def delete(context: Context, account_id: str, addr_id: str) -> ReservedAddr:
@@ -103,4 +107,12 @@ async def delete(context: Context, account_id: str, addr_id: str) -> ReservedAdd
         await nouns.remove(connection, reserved_addrs, account_id, addr_id)
         await store.remember(connection, addr.host, addr.port, now)
         await changes.note(connection, changes.RESERVED_ADDR, account_id, addr_id, now)
+        await _tell(context, connection, "deleted", addr)
     return addr
+
+
+async def _tell(
+    context: Context, connection: AsyncConnection, action: audit.Action, addr: ReservedAddr
+) -> None:
+    seen = shown.reserved_addr(context.settings, addr)
+    await audit.note(connection, context, "tcp_address", action, addr.account_id, seen)

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from portway.control.service import plans, texts
+from portway.control.service import audit, plans, shown, texts
 from portway.control.service.context import Context
+from portway.control.service.principal import SYSTEM
 from portway.control.service.settings import Settings
 from portway.control.store import changes, nouns, rows
 from portway.control.store import reserved_domains as store
@@ -95,6 +96,7 @@ async def create(context: Context, account_id: str, domain: str, wish: Wish) -> 
         made = await _attach(context, connection, made, wish)
         await nouns.add(connection, reserved_domains, store.values(made))
         await changes.note(connection, changes.RESERVED_DOMAIN, account_id, made.id, now)
+        await _tell(context, connection, "created", made)
     return made
 
 
@@ -149,6 +151,7 @@ async def delete(context: Context, account_id: str, domain_id: str) -> ReservedD
             raise Error(f"A cloud endpoint is at {domain.domain}; delete it first.", 446)
         await nouns.remove(connection, reserved_domains, account_id, domain_id)
         await changes.note(connection, changes.RESERVED_DOMAIN, account_id, domain_id, context.now())
+        await _tell(context, connection, "deleted", domain)
     return domain
 
 
@@ -190,7 +193,15 @@ async def _keep(context: Context, connection: AsyncConnection, domain: ReservedD
     account_id = domain.account_id
     await nouns.change(connection, reserved_domains, account_id, domain.id, store.values(domain))
     await changes.note(connection, changes.RESERVED_DOMAIN, account_id, domain.id, context.now())
+    await _tell(context, connection, "updated", domain)
     return domain
+
+
+async def _tell(
+    context: Context, connection: AsyncConnection, action: audit.Action, domain: ReservedDomain
+) -> None:
+    seen = shown.reserved_domain(context.settings, domain)
+    await audit.note(connection, context, "domain", action, domain.account_id, seen)
 
 
 # What may be said of a name.
@@ -307,5 +318,6 @@ async def _make_dev_domain(context: Context, account_id: str) -> None:
             )
             await nouns.add(connection, reserved_domains, store.values(domain))
             await changes.note(connection, changes.RESERVED_DOMAIN, account_id, domain.id, now)
+            await _tell(replace(context, principal=SYSTEM), connection, "created", domain)
             return
     _log.warning("no free name was found for the dev domain of %s", account_id)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.engine import Row
 
-from portway.control.service import plans
+from portway.control.service import audit, plans, shown
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
 from portway.control.store import accounts, changes, nouns, rows
@@ -50,7 +50,9 @@ async def create(
             },
         )
         await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, now)
-        return await _get(connection, account_id, key_id)
+        made = await _get(connection, account_id, key_id)
+        await _tell(context, connection, "created", made)
+        return made
 
 
 async def get(context: Context, account_id: str, key_id: str) -> SshCredential:
@@ -72,15 +74,18 @@ async def update(context: Context, account_id: str, key_id: str, given: Texts) -
         await _get(connection, account_id, key_id)
         await nouns.change(connection, ssh_credentials, account_id, key_id, given.news())
         await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, context.now())
-        return await _get(connection, account_id, key_id)
+        changed = await _get(connection, account_id, key_id)
+        await _tell(context, connection, "updated", changed)
+        return changed
 
 
 async def delete(context: Context, account_id: str, key_id: str) -> None:
     """Forget a key, which ends its sessions. Raises NotFound."""
     async with context.database.write() as connection:
-        if not await nouns.remove(connection, ssh_credentials, account_id, key_id):
-            raise NotFound
+        gone = await _get(connection, account_id, key_id)
+        await nouns.remove(connection, ssh_credentials, account_id, key_id)
         await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, context.now())
+        await _tell(context, connection, "deleted", gone)
 
 
 # What an SSH client does.
@@ -109,6 +114,13 @@ async def _check_new(connection: AsyncConnection, account_id: str, key: SshKey) 
         raise Error("This public key is registered on this account already.", 609)
     if owner is not None:
         raise Error("This public key is registered on another account.", 610)
+
+
+async def _tell(
+    context: Context, connection: AsyncConnection, action: audit.Action, key: SshCredential
+) -> None:
+    seen = shown.ssh_credential(context.settings, key)
+    await audit.note(connection, context, "ssh_public_key", action, key.account_id, seen)
 
 
 async def _get(connection: AsyncConnection, account_id: str, key_id: str) -> SshCredential:

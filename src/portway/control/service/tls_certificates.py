@@ -12,10 +12,11 @@ from sqlalchemy.engine import Row
 
 from portway.control.certificates import inspect
 from portway.control.certificates.inspect import Facts
-from portway.control.service import plans, texts
+from portway.control.service import audit, plans, shown, texts
 from portway.control.service.context import Context
 from portway.control.store import changes, nouns, rows
 from portway.control.store import tls_certificates as store
+from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import Page
 from portway.control.store.tables import tls_certificates
 from portway.errors import ConfigError, Error, NotFound
@@ -84,6 +85,7 @@ async def create(
         }
         await nouns.add(connection, tls_certificates, values)
         await changes.note(connection, changes.TLS_CERTIFICATE, account_id, made.id, now)
+        await _tell(context, connection, "created", made)
     return made
 
 
@@ -120,7 +122,9 @@ async def update(
         if row is None:
             raise NotFound
         await changes.note(connection, changes.TLS_CERTIFICATE, account_id, certificate_id, context.now())
-    return _read(row)
+        changed = _read(row)
+        await _tell(context, connection, "updated", changed)
+    return changed
 
 
 async def delete(context: Context, account_id: str, certificate_id: str) -> None:
@@ -139,6 +143,7 @@ async def delete(context: Context, account_id: str, certificate_id: str) -> None
             raise Error(f"The certificate is attached to {domain}; detach it first.", 251)
         await nouns.remove(connection, tls_certificates, account_id, certificate_id)
         await changes.note(connection, changes.TLS_CERTIFICATE, account_id, certificate_id, context.now())
+        await _tell(context, connection, "deleted", _read(row))
 
 
 async def key_pair(context: Context, certificate_id: str) -> tuple[str, str]:
@@ -152,6 +157,13 @@ async def key_pair(context: Context, certificate_id: str) -> tuple[str, str]:
         return chain, context.seal.open(sealed, certificate_id).decode()
     except ConfigError as error:
         raise _no_key(error) from error
+
+
+async def _tell(
+    context: Context, connection: AsyncConnection, action: audit.Action, certificate: TlsCertificate
+) -> None:
+    seen = shown.tls_certificate(context.settings, certificate)
+    await audit.note(connection, context, "tls_certificate", action, certificate.account_id, seen)
 
 
 def _read(row: Row[Any]) -> TlsCertificate:

@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from portway.control import files
 from portway.control.feed import Feed
-from portway.control.store import changes, postgres, sqlite
+from portway.control.store import audit_events, changes, postgres, sqlite
 from portway.control.store.core import AsyncConnection, AsyncEngine
 from portway.control.store.schema import metadata
 from portway.control.store.url import place
@@ -70,6 +70,8 @@ class Database:
         self._back_end = back_end
         self._away = False
         self.feed = Feed()
+        self.journal = Feed()
+        """Rung after each commit that wrote an audit event down."""
 
     def __repr__(self) -> str:
         """Name the file or the database."""
@@ -93,12 +95,16 @@ class Database:
         """
         async with self._transaction(self._back_end.writer) as connection:
             connection.info.pop(changes.NOTED, None)
+            connection.info.pop(audit_events.JOURNALLED, None)
             if self._back_end.lock is not None:
                 await self._back_end.lock(connection)
             yield connection
             noted = connection.info.pop(changes.NOTED, False)
+            journalled = connection.info.pop(audit_events.JOURNALLED, False)
         if noted:
             self.feed.changed()
+        if journalled:
+            self.journal.changed()
 
     async def close(self) -> None:
         """Close every connection."""

@@ -7,8 +7,9 @@ from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.paging import Listing, listing, path_id
-from portway.control.api.schema import Answer, Given, Timestamp, timestamp
+from portway.control.api.schema import Answer, Given, Timestamp
 from portway.control.service import api_keys
+from portway.control.service import shown as nouns
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts, check_owner
 from portway.model.entities import ApiKey
@@ -94,12 +95,4 @@ async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
 
 def shown(context: Context, each: ApiKey, token: str | None = None) -> ApiKeyAnswer:
     """Make the answer that shows a key."""
-    return ApiKeyAnswer(
-        id=each.id,
-        uri=f"{context.settings.api_url}/api_keys/{each.id}",
-        description=each.description,
-        metadata=each.metadata,
-        created_at=timestamp(each.created_at),
-        token=token,
-        owner_id=each.owner_id or None,
-    )
+    return ApiKeyAnswer.model_validate(nouns.api_key(context.settings, each) | {"token": token})

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.paging import Listing, listing, path_id
-from portway.control.api.schema import Answer, Given, Timestamp, timestamp
-from portway.control.service import certificate_authorities
+from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.service import certificate_authorities, shown
 from portway.control.service.certificate_authorities import CertificateAuthority
 from portway.control.service.context import Context
 
@@ -108,16 +108,4 @@ async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
 
 
 def _shown(context: Context, each: CertificateAuthority) -> CertificateAuthorityAnswer:
-    return CertificateAuthorityAnswer(
-        id=each.id,
-        uri=f"{context.settings.api_url}/certificate_authorities/{each.id}",
-        created_at=timestamp(each.created_at),
-        description=each.description,
-        metadata=each.metadata,
-        ca_pem=each.pem,
-        subject_common_name=each.facts.subject_common_name,
-        not_before=timestamp(each.facts.not_before),
-        not_after=timestamp(each.facts.not_after),
-        key_usages=list(each.facts.key_usages),
-        extended_key_usages=list(each.facts.extended_key_usages),
-    )
+    return CertificateAuthorityAnswer.model_validate(shown.certificate_authority(context.settings, each))

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.paging import Listing, listing, path_id
-from portway.control.api.schema import Answer, Given, Timestamp, timestamp
-from portway.control.service import credentials
+from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.service import credentials, shown
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts, check_owner
 from portway.model.entities import Credential
@@ -104,13 +104,4 @@ def _texts(given: CredentialCreate | CredentialUpdate) -> Texts:
 
 
 def _shown(context: Context, each: Credential, token: str | None = None) -> CredentialAnswer:
-    return CredentialAnswer(
-        id=each.id,
-        uri=f"{context.settings.api_url}/credentials/{each.id}",
-        created_at=timestamp(each.created_at),
-        description=each.description,
-        metadata=each.metadata,
-        token=token,
-        acl=list(each.acl),
-        owner_id=each.owner_id or None,
-    )
+    return CredentialAnswer.model_validate(shown.credential(context.settings, each) | {"token": token})

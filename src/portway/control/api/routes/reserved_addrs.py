@@ -7,8 +7,8 @@ from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.paging import Listing, listing, path_id
-from portway.control.api.schema import Answer, Given, Timestamp, timestamp
-from portway.control.service import reserved_addrs
+from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.service import reserved_addrs, shown
 from portway.control.service.context import Context
 from portway.model.address import ReservedAddr
 
@@ -100,13 +100,4 @@ async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
 
 
 def _shown(context: Context, each: ReservedAddr) -> ReservedAddrAnswer:
-    return ReservedAddrAnswer(
-        id=each.id,
-        uri=f"{context.settings.api_url}/reserved_addrs/{each.id}",
-        created_at=timestamp(each.created_at),
-        description=each.description,
-        metadata=each.metadata,
-        addr=each.addr,
-        region=each.region,
-        endpoint_configuration=None,
-    )
+    return ReservedAddrAnswer.model_validate(shown.reserved_addr(context.settings, each))

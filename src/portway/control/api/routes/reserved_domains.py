@@ -7,21 +7,18 @@ from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.paging import Listing, listing, path_id
-from portway.control.api.schema import Answer, Given, Ref, Timestamp, timestamp
-from portway.control.service import reserved_domains
+from portway.control.api.schema import Answer, Given, Ref, Timestamp
+from portway.control.service import reserved_domains, shown
 from portway.control.service.context import Context
-from portway.control.service.reserved_domains import Wish, qualified, service_names
-from portway.model.certificate_policy import INTERNAL, CertificatePolicy, parse_policy
-from portway.model.domain import ReservedDomain, cname_target
+from portway.control.service.reserved_domains import Wish, qualified
+from portway.model.certificate_policy import CertificatePolicy, parse_policy
+from portway.model.domain import ReservedDomain
 
 router = APIRouter(prefix="/reserved_domains", tags=["reserved_domains"])
 
 FIELDS: Final = frozenset({
     "domain", "region", "cname_target", "certificate.id", "acme_challenge_cname_target",
 })  # fmt: skip
-
-UNSUPPORTED: Final = "UNSUPPORTED"
-"""The code of a job that this version of the service cannot do."""
 
 Id = Annotated[str, Depends(path_id("rd"))]
 Wanted = Annotated[Listing, Depends(listing("reserved_domains", "rd", FIELDS))]
@@ -186,43 +183,4 @@ def _policy(given: PolicyGiven | None) -> CertificatePolicy | None:
 
 
 def _shown(context: Context, each: ReservedDomain) -> ReservedDomainAnswer:
-    api_url = context.settings.api_url
-    certificate = each.certificate_id and Ref(
-        id=each.certificate_id, uri=f"{api_url}/tls_certificates/{each.certificate_id}"
-    )
-    policy = each.authority and PolicyAnswer(authority=each.authority, private_key_type=each.key_type or "")
-    return ReservedDomainAnswer(
-        id=each.id,
-        uri=f"{api_url}/reserved_domains/{each.id}",
-        created_at=timestamp(each.created_at),
-        description=each.description,
-        metadata=each.metadata,
-        domain=each.domain,
-        region="",
-        cname_target=cname_target(each.id, each.domain, service_names(context.settings)),
-        certificate=certificate or None,
-        certificate_management_policy=policy or None,
-        certificate_management_status=_status(each),
-        acme_challenge_cname_target=None,
-        resolves_to=[Resolution(value=region) for region in each.resolves_to],
-        is_dev=each.is_dev,
-        http_endpoint_configuration=None,
-        https_endpoint_configuration=None,
-        error_redirect_url=None,
-    )
-
-
-def _status(each: ReservedDomain) -> StatusAnswer | None:
-    """Say how automatic certificates fare; the service's own authority issues whenever one is needed."""
-    if each.authority is None:
-        return None
-    if each.authority == INTERNAL:
-        return StatusAnswer(renews_at=None, provisioning_job=None)
-    job = JobAnswer(
-        error_code=UNSUPPORTED,
-        msg=f"This version of the service cannot ask {each.authority} for certificates. Until a version that"
-        " can is running, visitors are shown one of the service's own authority.",
-        started_at=timestamp(each.created_at),
-        retries_at=None,
-    )
-    return StatusAnswer(renews_at=None, provisioning_job=job)
+    return ReservedDomainAnswer.model_validate(shown.reserved_domain(context.settings, each))

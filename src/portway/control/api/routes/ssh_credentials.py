@@ -7,8 +7,8 @@ from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.paging import Listing, listing, path_id
-from portway.control.api.schema import Answer, Given, Timestamp, timestamp
-from portway.control.service import ssh_credentials
+from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.service import shown, ssh_credentials
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts, check_owner
 from portway.model.entities import SshCredential
@@ -112,13 +112,4 @@ def _texts(given: SshCredentialCreate | SshCredentialUpdate) -> Texts:
 
 
 def _shown(context: Context, each: SshCredential) -> SshCredentialAnswer:
-    return SshCredentialAnswer(
-        id=each.id,
-        uri=f"{context.settings.api_url}/ssh_credentials/{each.id}",
-        created_at=timestamp(each.created_at),
-        description=each.description,
-        metadata=each.metadata,
-        public_key=each.public_key,
-        acl=list(each.acl),
-        owner_id=each.owner_id or None,
-    )
+    return SshCredentialAnswer.model_validate(shown.ssh_credential(context.settings, each))

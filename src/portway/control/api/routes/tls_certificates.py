@@ -7,8 +7,8 @@ from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.paging import Listing, listing, path_id
-from portway.control.api.schema import Answer, Given, Timestamp, timestamp
-from portway.control.service import tls_certificates
+from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.service import shown, tls_certificates
 from portway.control.service.context import Context
 from portway.control.service.tls_certificates import TlsCertificate
 
@@ -128,27 +128,4 @@ async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
 
 
 def _shown(context: Context, each: TlsCertificate) -> TlsCertificateAnswer:
-    facts = each.facts
-    return TlsCertificateAnswer(
-        id=each.id,
-        uri=f"{context.settings.api_url}/tls_certificates/{each.id}",
-        created_at=timestamp(each.created_at),
-        description=each.description,
-        metadata=each.metadata,
-        certificate_pem=each.chain,
-        subject_common_name=facts.subject_common_name,
-        subject_alternative_names=AlternativeNames(dns_names=list(facts.dns_names), ips=list(facts.ips)),
-        issued_at=None if each.issued_at is None else timestamp(each.issued_at),
-        not_before=timestamp(facts.not_before),
-        not_after=timestamp(facts.not_after),
-        key_usages=list(facts.key_usages),
-        extended_key_usages=list(facts.extended_key_usages),
-        private_key_type=facts.key_type,
-        issuer_common_name=facts.issuer_common_name,
-        serial_number=facts.serial_number,
-        subject_organization=facts.subject_organization,
-        subject_organizational_unit=facts.subject_organizational_unit,
-        subject_locality=facts.subject_locality,
-        subject_province=facts.subject_province,
-        subject_country=facts.subject_country,
-    )
+    return TlsCertificateAnswer.model_validate(shown.tls_certificate(context.settings, each))
