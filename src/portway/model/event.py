@@ -80,6 +80,15 @@ class HttpRequestComplete:
     oauth_user_name: str = ""
     traffic_policy_diagnostics: tuple[Diagnostic, ...] = ()
     """Expressions and actions of a policy that failed, and rules that refused, in order."""
+    conn_start_ts: float = 0.0
+    """When the connection was accepted; ``start_ts`` if it is 0."""
+    request_end_ts: float = 0.0
+    """When the request was complete; 0: at once, or never."""
+    response_start_ts: float = 0.0
+    """When the answer began; 0: when it ended."""
+    request_headers: tuple[tuple[str, str], ...] = ()
+    """Fields of the request's head, and below of the answer's: only where somebody wants them."""
+    response_headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +194,8 @@ class EndpointOnline:
     pooling_enabled: bool = False
     domain_id: str = ""
     tcp_addr_id: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Of a labelled tunnel, which serves edges and has no URL."""
     online_at: float
 
 

@@ -172,6 +172,46 @@ def compile_expression(source: str, phase: Phase, limits: PolicyLimits, world: "
         raise _refused(str(error), made) from error
 
 
+class Condition:
+    """A condition over one value that has a name, such as ``ev``: for filters, not for policies."""
+
+    __slots__ = ("_environment", "_limit", "_name", "_program", "tree")
+
+    def __init__(self, source: str, name: str, limits: PolicyLimits) -> None:
+        """Compile. Raises CompileError."""
+        if len(source) > limits.expression:
+            raise CompileError(f"the expression is longer than {limits.expression} characters")
+        try:
+            self.tree = parse_expression(source, limits.expression_depth)
+            growth_of(self.tree, limits.growth)
+        except (SyntaxFault, TooLarge) as fault:
+            raise CompileError(fault.message, fault.offset) from fault
+        self._name = name
+        self._limit = limits.loop_input
+        self._environment = _plain_environment(name)
+        try:
+            self._program = self._environment.compile(source)
+            kind: str = self._program.return_type().name().lower()
+        except RuntimeError as error:
+            raise _refused(str(error), None, source) from error
+        if kind not in {"bool", "dyn"}:
+            raise CompileError(f"the expression is a {kind}, not true or false")
+
+    def holds(self, value: object) -> bool:
+        """Say whether it is true. Raises EvaluationError."""
+        values = {self._name: accepted(value)}
+        if weigh(values) > self._limit:
+            raise EvaluationError(f"it looks at more than {self._limit} bytes")
+        try:
+            result = self._program.eval(self._environment.Activation(values))
+            found = result.value()
+        except RuntimeError as error:
+            raise EvaluationError(_said(str(error))) from error
+        if found is True or found is False:
+            return found
+        raise EvaluationError(_said(str(found)) if result.type().name() == "ERROR" else "it is no condition")
+
+
 # -- the runtime
 
 
@@ -191,6 +231,13 @@ def _environment(phase: Phase) -> Any:
         overloads.setdefault(function.name, []).extend(_overloads(function, number))
     declared = [cel.FunctionDecl(name, each) for name, each in overloads.items()]
     return cel.NewEnv(variables=variables, functions=declared)
+
+
+@cache
+def _plain_environment(name: str) -> Any:
+    """Return an environment in which one name stands for any value, with CEL's own functions alone."""
+    cel = _runtime()
+    return cel.NewEnv(variables={name: cel.Type.DYN}, functions=[])
 
 
 _KINDS: Final = (
@@ -284,18 +331,18 @@ _PLACE: Final = re.compile(r"<input>:([0-9]+):([0-9]+): ([^\n]*)")
 _MISSING: Final = re.compile(r'No value with name "([^"]+)"')
 
 
-def _refused(said: str, made: Rewritten) -> CompileError:
+def _refused(said: str, made: Rewritten | None, source: str = "") -> CompileError:
     """Return what the type checker said, at the place that was written."""
     found = _PLACE.search(said)
     if "recursion" in said:
         return CompileError("the expression is nested too deeply")
     if found is None:
         return CompileError(said.partition(": ")[2].split(" [")[0].strip()[:300] or "no valid expression")
-    lines = made.text.split("\n")
+    lines = (source if made is None else made.text).split("\n")
     row = min(int(found[1]), len(lines)) - 1
     offset = sum(len(line) + 1 for line in lines[:row]) + int(found[2]) - 1
     message = found[3].removeprefix("Syntax error: ").replace(" (in container '')", "")
-    return CompileError(message[:300], made.origin(offset))
+    return CompileError(message[:300], offset if made is None else made.origin(offset))
 
 
 def _said(text: str) -> str:

@@ -1,0 +1,48 @@
+"""Filters of event sources: a condition in CEL over ``ev``, the payload of a traffic event.
+
+A filter may name every field of its type, and nothing else: ``ev.conn.client_ip != '192.0.2.1'``. What it
+names is checked when it is compiled, so a slip is not found out by events that never come.
+"""
+
+from typing import Final
+
+from portway.errors import Error
+from portway.model.event_types import FIELDS
+from portway.policy.expression import CompileError, Condition
+from portway.policy.limits import DEFAULT_LIMITS
+from portway.policy.syntax import Syntax
+
+NAME: Final = "ev"
+INVALID: Final = 5404
+UNKNOWN: Final = 5406
+
+_LEAVES_WITH_PARTS: Final = ("http.request.headers", "http.response.headers", "traffic_policy.logs")
+
+
+def compile_filter(source: str, kind: str) -> Condition:
+    """Compile the filter of a source of this type. Raises Error 5404 or 5406."""
+    try:
+        made = Condition(source, NAME, DEFAULT_LIMITS)
+    except CompileError as error:
+        raise Error(
+            f"The filter is no condition: {error.message} (character {error.offset}).", INVALID
+        ) from error
+    unknown = next((path for path in named(made.tree) if not _is_known(path, kind)), None)
+    if unknown is not None:
+        raise Error(f"Events of type {kind} have no field {unknown!r} that a filter could look at.", UNKNOWN)
+    return made
+
+
+def named(tree: Syntax) -> list[str]:
+    """Return the fields that an expression names, dotted, the longest of each chain."""
+    words = tree.dotted()
+    if words:
+        return [".".join(words[1:])] if words[0] == NAME and len(words) > 1 else []
+    return [path for child in tree.children for path in named(child)]
+
+
+def _is_known(path: str, kind: str) -> bool:
+    fields = FIELDS[kind]
+    if path in fields or any(field.startswith(f"{path}.") for field in fields):
+        return True
+    return any(path.startswith(f"{each}.") for each in _LEAVES_WITH_PARTS if each in fields)
