@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
@@ -18,7 +19,9 @@ from urllib.parse import urlsplit
 import pytest
 from tests.kit.certificates import Authority
 from tests.kit.eventually import eventually
-from tests.kit.product import Service, agent_beside, running_agent, running_service
+from tests.kit.openssh import gateway
+from tests.kit.openssh import ssh as forwarded
+from tests.kit.product import Service, agent_beside, running_agent
 from tests.kit.programs import need
 from tests.kit.rest import Rest
 from tests.kit.traffic import server, visitor
@@ -28,17 +31,43 @@ pytestmark = pytest.mark.xdist_group("protocols")
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service for all protocols."""
-    with running_service(tmp_path_factory.mktemp("protocols")) as service:
+    """One service for all protocols, also by SSH in the agent's place."""
+    with gateway(tmp_path_factory.mktemp("protocols")) as service:
         yield service
 
 
 # -- OpenSSH -------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def sshd(tmp_path: Path) -> Generator[int]:
-    """A real sshd with keys of its own, for the user who runs the tests; gives its port."""
+@dataclass(frozen=True, slots=True)
+class Sshd:
+    """A real sshd: its port, and the folder with the keys of host and user."""
+
+    port: int
+    folder: Path
+
+    @property
+    def options(self) -> list[str]:
+        """What ssh, scp and sftp are told."""
+        return [
+            *(
+                "-i",
+                str(self.folder / "user"),
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "IdentitiesOnly=yes",
+                "-F",
+                "none",
+            ),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"),
+        ]
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Generator[Sshd]:
+    """A real sshd with keys of its own, for the user who runs the tests."""
+    tmp_path = tmp_path_factory.mktemp("sshd")
     program, keygen = need("sshd"), need("ssh-keygen")
     for name in ("host", "user"):
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
@@ -52,59 +81,56 @@ def sshd(tmp_path: Path) -> Generator[int]:
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # its empty folder for unprivileged work
     with _daemon([str(program), "-D", "-e", "-f", str(config)], tmp_path / "sshd.log", port):
-        yield port
+        yield Sshd(port, tmp_path)
 
 
 @pytest.mark.row("T-002", "T-020", "T-060")
-def test_ssh_login_and_scp(service: Service, sshd: int, tmp_path: Path) -> None:
+def test_ssh_login_and_scp(service: Service, sshd: Sshd, tmp_path: Path) -> None:
     ssh, scp = need("ssh"), need("scp")
     user = getpass.getuser()
     content = Random(7).randbytes(20 << 20)
     (tmp_path / "there").write_bytes(content)
-    with running_agent(service, "tcp", str(sshd)) as (_, url):
+    with running_agent(service, "tcp", str(sshd.port)) as (_, url):
         parts = urlsplit(url)
-        options = [
-            *("-i", str(tmp_path / "user"), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"),
-            *("-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path}/known", "-F", "none"),
-        ]
-        login = _run([str(ssh), *options, "-p", str(parts.port), f"{user}@127.0.0.1", "echo hello from $0"])
-        _run(
-            [
-                str(scp),
-                *options,
-                "-P",
-                str(parts.port),
-                f"{tmp_path}/there",
-                f"{user}@127.0.0.1:{tmp_path}/copy",
-            ]
+        options = [*sshd.options, "-P", str(parts.port)]
+        login = _run(
+            [str(ssh), *sshd.options, "-p", str(parts.port), f"{user}@127.0.0.1", "echo hello from $0"]
         )
-        _run(
-            [
-                str(scp),
-                *options,
-                "-P",
-                str(parts.port),
-                f"{user}@127.0.0.1:{tmp_path}/copy",
-                f"{tmp_path}/back",
-            ]
-        )
+        _run([str(scp), *options, f"{tmp_path}/there", f"{user}@127.0.0.1:{tmp_path}/copy"])
+        _run([str(scp), *options, f"{user}@127.0.0.1:{tmp_path}/copy", f"{tmp_path}/back"])
     assert login.startswith("hello from ")
     assert (parts.scheme, parts.hostname) == ("tcp", "localhost")
     assert _hash(tmp_path / "copy") == _hash(tmp_path / "back") == hashlib.sha256(content).hexdigest()
 
 
+def test_ssh_scp_and_sftp_through_the_ssh_gateway(service: Service, sshd: Sshd, tmp_path: Path) -> None:
+    """SSH within SSH: the outer one is the agent."""
+    user, programs = getpass.getuser(), [need(name) for name in ("ssh", "scp", "sftp")]
+    content = Random(8).randbytes(4 << 20)
+    (tmp_path / "there").write_bytes(content)
+    with forwarded(service, "-R", f"0:localhost:{sshd.port}", "v2@127.0.0.1", "tcp") as outer:
+        port = str(urlsplit(outer.url()).port)
+        there = f"{user}@127.0.0.1"
+        login = _run([str(programs[0]), *sshd.options, "-p", port, there, "echo hello from $0"])
+        _run([str(programs[1]), *sshd.options, "-P", port, f"{tmp_path}/there", f"{there}:{tmp_path}/copy"])
+        (tmp_path / "batch").write_text(f"get {tmp_path}/copy {tmp_path}/back\n")
+        _run([str(programs[2]), *sshd.options, "-P", port, "-b", f"{tmp_path}/batch", there])
+    assert login.startswith("hello from ")
+    assert _hash(tmp_path / "copy") == _hash(tmp_path / "back") == hashlib.sha256(content).hexdigest()
+
+
 @pytest.mark.row("T-002", "T-031")
-def test_ssh_finds_its_machine_again_at_a_fixed_address(service: Service, sshd: int, tmp_path: Path) -> None:
+def test_ssh_finds_its_machine_again_at_a_fixed_address(service: Service, sshd: Sshd, tmp_path: Path) -> None:
     """Each agent is a new process; ssh pins the host key to the address and would notice another."""
     ssh = need("ssh")
     addr = Rest(service).address()["addr"]
     host, port = addr.split(":")
     options = [
-        *("-i", str(tmp_path / "user"), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-F", "none"),
+        *("-i", str(sshd.folder / "user"), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-F", "none"),
         *("-o", f"UserKnownHostsFile={tmp_path}/known", "-o", f"HostName={host}", "-p", port),
     ]
     for flag, checking in (("--remote-addr", "accept-new"), ("--url", "yes")):
-        with running_agent(service, "tcp", str(sshd), flag, addr) as (_, url):
+        with running_agent(service, "tcp", str(sshd.port), flag, addr) as (_, url):
             assert url == f"tcp://{addr}"
             checked = [*options, "-o", f"StrictHostKeyChecking={checking}"]
             assert _run([str(ssh), *checked, f"{getpass.getuser()}@machine", "echo there"]) == "there\n"
@@ -113,7 +139,7 @@ def test_ssh_finds_its_machine_again_at_a_fixed_address(service: Service, sshd: 
 # -- PostgreSQL ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def postgres() -> Generator[tuple[int, Path]]:
     """A new PostgreSQL cluster with TLS on; gives its port and the CA's certificate.
 
@@ -153,18 +179,28 @@ def postgres() -> Generator[tuple[int, Path]]:
 def test_postgresql_with_tls_asked_for_inside_the_connection(
     service: Service, postgres: tuple[int, Path]
 ) -> None:
-    psql = need("psql")
     port, ca = postgres
     with running_agent(service, "tcp", f"127.0.0.1:{port}") as (_, url):
-        there = (
-            f"host=localhost hostaddr=127.0.0.1 port={urlsplit(url).port} user=tester dbname=postgres "
-            f"sslmode=verify-full sslrootcert={ca}"
-        )
-        query = (
-            "select ssl, version from pg_stat_ssl where pid = pg_backend_pid();"
-            "select sum(n), md5(string_agg(n::text, ',')) from generate_series(1, 300000) n;"
-        )
-        answer = _run([str(psql), "-X", "-A", "-t", "-d", there, "-c", query]).splitlines()
+        _ask_much(url, ca)
+
+
+def test_postgresql_through_the_ssh_gateway(service: Service, postgres: tuple[int, Path]) -> None:
+    port, ca = postgres
+    with forwarded(service, "-R", f"0:127.0.0.1:{port}", "127.0.0.1", "tcp") as outer:
+        _ask_much(outer.url(), ca)
+
+
+def _ask_much(url: str, ca: Path) -> None:
+    """Have psql ask there for much, by TLS that the connection asks for in between."""
+    there = (
+        f"host=localhost hostaddr=127.0.0.1 port={urlsplit(url).port} user=tester dbname=postgres "
+        f"sslmode=verify-full sslrootcert={ca}"
+    )
+    query = (
+        "select ssl, version from pg_stat_ssl where pid = pg_backend_pid();"
+        "select sum(n), md5(string_agg(n::text, ',')) from generate_series(1, 300000) n;"
+    )
+    answer = _run([str(need("psql")), "-X", "-A", "-t", "-d", there, "-c", query]).splitlines()
     numbers = ",".join(map(str, range(1, 300001))).encode()
     assert answer[0].startswith("t|TLSv1")
     assert answer[1] == f"{300000 * 300001 // 2}|{hashlib.md5(numbers).hexdigest()}"

@@ -10,12 +10,12 @@ import shlex
 import subprocess
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from tests.kit.eventually import eventually
-from tests.kit.product import Service, running_service
+from tests.kit.openssh import Ssh, gateway, gateway_port, ssh
+from tests.kit.product import Service
 from tests.kit.programs import need
 from tests.kit.rest import Rest
 from tests.kit.traffic import echo, get, hello_http, server, visitor
@@ -32,63 +32,9 @@ LINES = [
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
-    """One service, whose first account has registered one key."""
-    folder = tmp_path_factory.mktemp("ssh")
-    for name in ("id", "stranger"):
-        subprocess.run([need("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    with running_service(folder, "--listen-ssh", "127.0.0.1:0") as service:
-        key = (folder / "id.pub").read_text().strip()
-        Rest(service).done("POST", "/ssh_credentials", {"public_key": key})
+    """One service for all; it may fetch policies from this machine."""
+    with gateway(tmp_path_factory.mktemp("ssh"), "--outgoing-allow", "127.0.0.1/32") as service:
         yield service
-
-
-class Ssh:
-    """One run of ssh, its output kept in a file."""
-
-    def __init__(self, service: Service, *words: str, key: str = "id", batch: bool = True) -> None:
-        """Run it; ``words`` is everything but port, keys and host keys."""
-        known = service.data / "ssh_known_hosts"
-        self.port = known.read_text().split("]:")[1].split(",")[0]
-        self.file = service.folder / f"ssh-{os.urandom(4).hex()}.log"
-        options = [
-            *("-F", "none", "-p", self.port, "-i", str(service.folder / key)),
-            *("-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known}"),
-            *("-o", "StrictHostKeyChecking=yes", "-o", f"BatchMode={'yes' if batch else 'no'}"),
-        ]
-        with self.file.open("wb") as out:
-            self.process = subprocess.Popen(
-                [need("ssh"), *options, *words], stdin=subprocess.DEVNULL, stdout=out, stderr=out
-            )
-
-    @property
-    def said(self) -> str:
-        """All that it has printed."""
-        return self.file.read_text()
-
-    def url(self) -> str:
-        """Wait until it is online; return where."""
-
-        def look() -> str:
-            assert self.process.poll() is None, self.said
-            found = re.search(r"Forwarding +(\S+)", self.said)
-            return found.group(1) if found else ""
-
-        return eventually(look, "ssh is online", timeout=20)
-
-    def status(self) -> int:
-        """Wait for its end; return the status."""
-        return self.process.wait(20)
-
-
-@contextlib.contextmanager
-def ssh(service: Service, *words: str, **options: Any) -> Generator[Ssh]:
-    """Run ssh for the time of the context."""
-    run = Ssh(service, *words, **options)
-    try:
-        yield run
-    finally:
-        run.process.kill()
-        run.process.wait()
 
 
 @contextlib.asynccontextmanager
@@ -147,6 +93,29 @@ async def test_flags_are_carried_out(service: Service) -> None:
             assert b"x-by: ssh" in answer.lower()
 
 
+async def test_a_policy_by_its_url(service: Service) -> None:
+    """The service fetches it: here from this machine, which its operator has allowed."""
+
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        policy = (
+            b"on_http_request: [{actions: [{type: custom-response, config: {status_code: 418, body: tea}}]}]"
+        )
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(policy), policy))
+        await writer.drain()
+        writer.close()
+
+    async with server(page) as port:
+        flag = f"--traffic-policy-url=http://127.0.0.1:{port}/p.yml"
+        with ssh(service, "-R", "80:localhost:1", "127.0.0.1", "http", flag) as run:
+            url = await asyncio.to_thread(run.url)
+            answer = await get(url, urlsplit(url).port or 0)
+        assert (answer.status, answer.body) == (418, b"tea")
+    with ssh(service, "-R", "80:localhost:1", "127.0.0.1", "http", flag) as run:
+        assert await asyncio.to_thread(run.status) == 1
+        assert "ERR_NGROK_9026" in run.said
+
+
 async def test_an_upstream_that_is_not_there(service: Service) -> None:
     with ssh(service, "-R", "80:localhost:1", "127.0.0.1", "http") as run:
         url = await asyncio.to_thread(run.url)
@@ -194,9 +163,8 @@ def test_a_stranger_is_told_why(service: Service) -> None:
 def test_ctrl_c_on_a_terminal(service: Service) -> None:
     master, slave = pty.openpty()
     known = service.data / "ssh_known_hosts"
-    port = known.read_text().split("]:")[1].split(",")[0]
     process = subprocess.Popen(
-        [need("ssh"), "-F", "none", "-t", "-p", port, "-i", str(service.folder / "id"),
+        [need("ssh"), "-F", "none", "-t", "-p", gateway_port(service), "-i", str(service.folder / "id"),
          "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={known}",
          "-R", "443:localhost:1", "127.0.0.1", "http"],
         stdin=slave, stdout=slave, stderr=slave, start_new_session=True,

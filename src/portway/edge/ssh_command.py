@@ -41,6 +41,8 @@ class Asked:
     metadata: str = ""
     bindings: tuple[str, ...] = ()
     pooling: bool = False
+    policy_url: str = ""
+    """Where the traffic policy is, for the service to fetch."""
     modules: Opts = field(default_factory=dict[str, object])
     """Options of the bind, in the Go spelling."""
 
@@ -216,6 +218,12 @@ def _host_header(asked: Asked, value: str) -> None:
     _listed("RequestHeaders", "add")(asked, f"host:{value}")
 
 
+def _policy_url(asked: Asked, value: str) -> None:
+    if not value.startswith(("http://", "https://")):
+        raise Error("The flag --traffic-policy-url needs an http:// or https:// URL.", 1110)
+    asked.policy_url = value
+
+
 def _proxy(_asked: Asked, value: str) -> None:
     if value not in {"1", "2"}:
         raise Error(f"The PROXY protocol version {value!r} does not exist; use 1 or 2.", 1123)
@@ -237,6 +245,7 @@ FLAGS: Final[dict[str, Flag]] = {
     "description": Flag("TEXT", "Description of the endpoint.", _text("description")),
     "metadata": Flag("TEXT", "Metadata of the endpoint.", _text("metadata")),
     "binding": Flag("public|internal", "Who can reach it.", _bindings),
+    "traffic-policy-url": Flag("URL", "Traffic policy, which the service fetches.", _policy_url),
     "pooling-enabled": Flag("", "Let other endpoints share its URL.", _pooling),
     "basic-auth": Flag("USER:PASSWORD", "Ask visitors for it; may be repeated.", _basic_auth, _HTTP),
     "cidr-allow": Flag("CIDR", "Admit these visitors only.", _listed("IPRestriction", "allow_cidrs")),
@@ -264,8 +273,8 @@ _AGENTS_ONLY: Final = frozenset({
     "app-protocol", "authtoken", "config", "crt", "inspect", "key", "log", "log-format", "log-level",
     "mutual-tls-cas", "oauth", "oauth-allow-domain", "oauth-allow-email", "oauth-client-id",
     "oauth-client-secret", "oauth-scope", "oidc", "oidc-client-id", "oidc-client-secret", "oidc-scope",
-    "policy-file", "scheme", "terminate-at", "traffic-policy-file", "traffic-policy-url",
-    "upstream-protocol", "upstream-tls-verify", "upstream-tls-verify-cas", "verify-webhook",
+    "policy-file", "scheme", "terminate-at", "traffic-policy-file", "upstream-protocol",
+    "upstream-tls-verify", "upstream-tls-verify-cas", "verify-webhook",
     "verify-webhook-secret", "websocket-tcp-converter", "web-addr",
 })  # fmt: skip
 """Flags of agents that are refused by name."""

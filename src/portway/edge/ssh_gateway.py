@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from portway.edge.endpoints import Endpoints, Randomness
     from portway.edge.ports import Control, EventSink, Revoked
     from portway.edge.ssh_login import Keys
+    from portway.edge.ssh_policy import Web
     from portway.edge.ssh_wire import SshWire
     from portway.net.tasks import Tasks
 
@@ -43,8 +44,12 @@ class SshGateway:
         wall: "Callable[[], float]",
         random: "Randomness",
         limits: SshLimits | None = None,
+        web: "Web | None" = None,
     ) -> None:
-        """Join the parts. ``host_key`` is a private key in OpenSSH's form; ``admission`` is the agents'."""
+        """Join the parts. ``host_key`` is a private key in OpenSSH's form; ``admission`` is the agents'.
+
+        ``web`` fetches what clients name by URL; without it they are refused.
+        """
         self.endpoints = endpoints
         self.config = endpoints.config
         self.view = control.view
@@ -55,6 +60,7 @@ class SshGateway:
         self.wall = wall
         self.random = random
         self.limits = limits or SshLimits()
+        self.web = web
         self.sessions: dict[str, SshSession] = {}
         """Those that are in, by identifier."""
         self.closing = False

@@ -37,7 +37,8 @@ from portway.edge.ssh_command import (
 from portway.edge.ssh_connection import Connection, SessionChannel
 from portway.edge.ssh_login import Login
 from portway.edge.ssh_pipe import Scratch, SshPipe
-from portway.edge.ssh_request import Forward, bind_of
+from portway.edge.ssh_policy import request_of
+from portway.edge.ssh_request import Forward
 from portway.edge.ssh_shell import Shell
 from portway.edge.ssh_terminal import Channel, Terminal
 from portway.edge.ssh_wire import SshWire
@@ -355,7 +356,7 @@ class SshSession(SSHServer):
         assert self._owner is not None
         assert self._grant is not None
         gateway = self.gateway
-        bind = bind_of(self._asked, self._forward, gateway.config)
+        bind = await request_of(self._asked, self._forward, gateway.config, gateway.web)
         bound, _answer = await gateway.endpoints.bind(self._owner, self, bind)
         if self._fault is not None or self.closed:
             gateway.endpoints.unbind(bound, str(self._fault or "the client went"))
