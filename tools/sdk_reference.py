@@ -31,6 +31,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Endpoints", "agent.endpoint", ("Endpoint", "EndpointListener", "Connection", "URL")),
     ("Forwarding", "agent.upstream", ("EndpointForwarder", "Upstream", "ProxyProtocol")),
     ("TLS that ends at the agent", "agent.termination", ("TLSTermination",)),
+    ("Labels", "agent.labels", ()),
     ("Serving applications", "agent.serve", ("serve",)),
     (
         "Events",
@@ -65,7 +66,19 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "agent.v1",
         ("forward", "listen", "listen_and_forward", "Forwarding", "Listening"),
     ),
-    ("Builders", "agent.builder", ("Session", "SessionBuilder")),
+    ("TLS in the words of older SDKs", "agent.edge_tls", ()),
+    (
+        "Builders",
+        "agent.builder",
+        (
+            "SessionBuilder",
+            "Session",
+            "TcpEndpointBuilder",
+            "TlsEndpointBuilder",
+            "HttpEndpointBuilder",
+            "LabeledListenerBuilder",
+        ),
+    ),
     (
         "Errors",
         "errors",

@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
-    from portway.agent.builder import Session, SessionBuilder
+    from portway.agent.builder import (
+        HttpEndpointBuilder,
+        LabeledListenerBuilder,
+        Session,
+        SessionBuilder,
+        TcpEndpointBuilder,
+        TlsEndpointBuilder,
+    )
     from portway.agent.connection import Connection
     from portway.agent.default import default_agent
     from portway.agent.diagnose import (
@@ -96,6 +103,8 @@ __all__ = [
     "EventType",
     "Forwarding",
     "HTTPRequestComplete",
+    "HttpEndpointBuilder",
+    "LabeledListenerBuilder",
     "ListenerClosed",
     "Listening",
     "NotConnected",
@@ -111,6 +120,8 @@ __all__ = [
     "SyncForwarder",
     "SyncListener",
     "TLSTermination",
+    "TcpEndpointBuilder",
+    "TlsEndpointBuilder",
     "Upstream",
     "__version__",
     "default_agent",
@@ -125,7 +136,14 @@ __all__ = [
 
 _HOME = {
     "agent.agent": ("Agent",),
-    "agent.builder": ("Session", "SessionBuilder"),
+    "agent.builder": (
+        "HttpEndpointBuilder",
+        "LabeledListenerBuilder",
+        "Session",
+        "SessionBuilder",
+        "TcpEndpointBuilder",
+        "TlsEndpointBuilder",
+    ),
     "agent.connection": ("Connection",),
     "agent.default": ("default_agent",),
     "agent.diagnose": (

@@ -16,6 +16,8 @@ from portway.wire.messages import (
     AuthResp,
     AuthRespExtra,
     Bind,
+    BindLabels,
+    BindLabelsResp,
     BindResp,
     BindRespExtra,
     PatchResp,
@@ -43,6 +45,7 @@ class Arrived:
         self.session: Session | None = None
         self.auth = Auth()
         self.binds: list[Bind] = []
+        self.labels: list[BindLabels] = []
         self.unbinds: list[str] = []
         self.asked_where = 0
         self.patches: list[dict[str, Any]] = []
@@ -74,6 +77,11 @@ class Arrived:
             self.binds.append(bind)
             service.bell.ring()
             return encode(await service.on_bind(self, bind))
+        if kind == StreamType.BIND_LABELS:
+            labels = decode(BindLabels, body)
+            self.labels.append(labels)
+            service.bell.ring()
+            return encode(await service.on_labels(self, labels))
         if kind == StreamType.UNBIND:
             self.unbinds.append(decode(Unbind, body).id)
             service.bell.ring()
@@ -101,9 +109,11 @@ class Arrived:
         self.closed, self.cause = True, cause
         self.service.bell.ring()
 
-    def visit(self, bind_id: str, sink: Sink, first: bytes = b"", *, proto: str = "tcp") -> Stream:
-        """Send a visitor to an endpoint."""
-        return self.live.open_proxy(ProxyHeader(bind_id, VISITOR, proto, "0", False), sink, first)
+    def visit(
+        self, bind_id: str, sink: Sink, first: bytes = b"", *, proto: str = "tcp", passed: bool = False
+    ) -> Stream:
+        """Send a visitor to an endpoint; ``passed`` tells that the bytes are the visitor's own TLS."""
+        return self.live.open_proxy(ProxyHeader(bind_id, VISITOR, proto, "0", passed), sink, first)
 
     def stop_tunnel(self, bind_id: str, message: str, code: str) -> None:
         """Take an endpoint away."""
@@ -125,6 +135,7 @@ class FakeService:
         self.arrived: list[Arrived] = []
         self.on_auth: Callable[[Arrived], Awaitable[AuthResp]] = self.accept
         self.on_bind: Callable[[Arrived, Bind], Awaitable[BindResp]] = self.grant
+        self.on_labels: Callable[[Arrived, BindLabels], Awaitable[BindLabelsResp]] = self.grant_labels
         self.on_unbind: Callable[[Arrived], Awaitable[None]] = _nothing
         self.on_srv_info: Callable[[Arrived], Awaitable[SrvInfoResp]] = _somewhere
         self.on_patch: Callable[[Arrived], Awaitable[PatchResp]] = _patched
@@ -204,6 +215,11 @@ class FakeService:
             opts=answer_opts(bind.proto, bind.opts, url),
             extra=BindRespExtra(token=f"token{number}", tunnel_id=f"tn_{number}"),
         )
+
+    async def grant_labels(self, arrived: Arrived, bind: BindLabels) -> BindLabelsResp:
+        """Give an endpoint with labels an id, another one each time."""
+        self._count += 1
+        return BindLabelsResp(id=f"lb_{self._count}")
 
     def _accept(self) -> Session:
         arrived = Arrived(self)

@@ -75,6 +75,8 @@ async def default() -> None:
     assert_type(portway.forward(8080).url(), str)
     assert_type(await portway.listen_and_forward("tcp://10.0.0.1:22", proxy_proto=2), EndpointForwarder)
     assert_type(portway.listen("tcp://").accept(), SyncConnection)
+    assert_type(await portway.listen(labels={"edge": "e"}, proto="labeled"), EndpointListener)
+    assert_type(portway.forward(80, proto="tls", crt="crt.pem", key="key.pem"), Forwarding)
 
 
 async def builder() -> None:
@@ -84,6 +86,10 @@ async def builder() -> None:
     assert_type(session, Session)
     assert_type(await session.tcp_endpoint().remote_addr("h:1").proxy_proto(2).listen(), EndpointListener)
     assert_type(await session.http_endpoint().domain("d").listen_and_forward(80), EndpointForwarder)
+    tls = session.tls_endpoint().domain("d").termination(b"crt", Path("key.pem")).mutual_tlsca("cas.pem")
+    assert_type(tls, portway.TlsEndpointBuilder)
+    labelled = session.labeled_listener().label("edge", "e")
+    assert_type(await labelled.app_protocol("http2").listen_and_forward(80), EndpointForwarder)
     assert_type(await session.close(), None)
 
 

@@ -31,6 +31,7 @@ from portway.agent.endpoint import Endpoint, EndpointListener
 from portway.agent.events import EventHandler
 from portway.agent.forwarder import EndpointForwarder, tls_context
 from portway.agent.info import AgentSession
+from portway.agent.labels import Labels
 from portway.agent.options import (
     HEARTBEAT_INTERVAL,
     HEARTBEAT_TOLERANCE,
@@ -260,6 +261,8 @@ class Agent:
         traffic_policy: str = "",
         proxy_protocol: ProxyProtocol | str | int | None = None,
         agent_tls_termination: ssl.SSLContext | TLSTermination | None = None,
+        modules: Mapping[str, object] | None = None,
+        labels: Labels | None = None,
     ) -> EndpointListener:
         """Make an endpoint whose connections are taken with `EndpointListener.accept`.
 
@@ -269,6 +272,12 @@ class Agent:
         ``proxy_protocol`` the first bytes of each connection are a PROXY header.
         ``agent_tls_termination`` ends visitors' TLS here, on tls and tcp endpoints: a server's
         ``ssl.SSLContext``, or a `TLSTermination` of PEM files; the service sees ciphertext alone.
+
+        ``labels`` make it the endpoint of an edge, which has the URL and everything else but ``metadata``
+        (`portway.agent.labels`): "edge:edgtcp_…", or a mapping.
+
+        ``modules`` are the options of older agents, spelled as on the wire (docs/spec/wire.md, Opts); the
+        service turns them into rules of a traffic policy. New programs say ``traffic_policy``.
 
         Raises what `connect` raises, `Error` when the service refuses the endpoint, `NotConnected`
         when there is no session and ``auto_connect`` is off. When cancelled, no endpoint is left.
@@ -284,6 +293,8 @@ class Agent:
             traffic_policy=traffic_policy,
             proxy_protocol=read_proxy_protocol(proxy_protocol),
             agent_tls_termination=agent_tls_termination,
+            modules=modules,
+            labels=labels,
         )
         keeper = await self._ready()
         return await keeper.bind(EndpointListener, options, options.bind(app_address()))
@@ -302,15 +313,13 @@ class Agent:
         traffic_policy: str = "",
         agent_tls_termination: ssl.SSLContext | TLSTermination | None = None,
         modules: Mapping[str, object] | None = None,
+        labels: Labels | None = None,
     ) -> EndpointForwarder:
         """Make an endpoint that forwards each connection to ``upstream`` until it is closed.
 
         ``upstream`` is an `Upstream`, or an address where no option of it is needed. The others are
         as in `listen`, and so is what is raised; in addition `ConfigError` for an upstream that makes
         no sense on this endpoint, before any network activity.
-
-        ``modules`` are the options of older agents, spelled as on the wire (docs/spec/wire.md, Opts); the
-        service turns them into rules of a traffic policy. New programs say ``traffic_policy``.
         """
         to = upstream if isinstance(upstream, Upstream) else Upstream(upstream)
         options = endpoint_options(
@@ -325,6 +334,7 @@ class Agent:
             proxy_protocol=spec_of(to).proxy_protocol,
             agent_tls_termination=agent_tls_termination,
             modules=modules,
+            labels=labels,
         )
         target = resolve(to, options.scheme)
         context = tls_context(target)

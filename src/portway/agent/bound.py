@@ -9,9 +9,9 @@ import msgspec
 from portway.agent.emitter import Emitter
 from portway.agent.options import EndpointOptions
 from portway.agent.termination import terminate
-from portway.errors import ConnectError
+from portway.errors import ConfigError, ConnectError
 from portway.pipe import Pipe, Sink
-from portway.wire.messages import Bind, BindResp, Patch, ProxyHeader
+from portway.wire.messages import Bind, BindLabels, BindResp, Patch, ProxyHeader
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
@@ -32,7 +32,7 @@ class Bound:
         agent: "Agent",
         emitter: Emitter,
         options: EndpointOptions,
-        request: Bind,
+        request: Bind | BindLabels,
         answer: BindResp,
         session_id: str,
         unbind: Callable[["Bound"], Awaitable[None]],
@@ -59,6 +59,12 @@ class Bound:
         """Return the bind id: the service's name for the endpoint."""
         return self.answer.id
 
+    @property
+    def where(self) -> str:
+        """Return the URL, or the labels where there is none."""
+        labels = " ".join(f"{key}={value}" for key, value in self.options.labels.items())
+        return self.answer.url or f"the endpoint with labels {labels}"
+
     def serve(self, take: Taker, on_over: Callable[[], None] | None = None) -> None:
         """Say who takes visitors' connections (None refuses one), and who is told of the end."""
         self._take = take
@@ -67,6 +73,8 @@ class Bound:
     def take(self, header: ProxyHeader, pipe: Pipe) -> Sink | None:
         """Hand over a visitor's connection; None refuses it. Never blocks."""
         context = self.options.agent_tls_termination
+        if self.options.labels and not header.passthrough_tls:
+            context = None  # this edge has ended the TLS itself
         if context is None or self._take is None or self.over.is_set():
             return self._hand_over(header, pipe)
         preceded = self.options.proxy_protocol is not None
@@ -78,7 +86,7 @@ class Bound:
         return self._take(header, pipe) if self._take is not None and not self.over.is_set() else None
 
     def _not_secured(self, error: ConnectError) -> None:
-        self.emitter.logger.debug("a visitor of %s: %s", self.answer.url, error)
+        self.emitter.logger.debug("a visitor of %s: %s", self.where, error)
 
     def finish(self, error: Exception | None) -> None:
         """End it on our side, once; ``error`` is None for an end of our own."""
@@ -92,16 +100,20 @@ class Bound:
     async def change(self, options: EndpointOptions, patch: Patch) -> None:
         """Have the service change the endpoint, and keep what it is now for the next rebind.
 
-        Raises what ``patch`` raises, and then nothing has changed here.
+        Raises what ``patch`` raises, and then nothing has changed here, and ConfigError for an endpoint
+        with labels, of which the service could change nothing.
         """
+        request = self.request
+        if isinstance(request, BindLabels):
+            raise ConfigError(f"{self.where} cannot be changed: change its edge")
         await self.patch(self, msgspec.structs.replace(patch, tunnel_id=self.answer.extra.tunnel_id))
         self.options = options
         policy = {"TrafficPolicy": options.traffic_policy}
         self.request = msgspec.structs.replace(
-            self.request,
-            opts=self.request.opts | policy,
+            request,
+            opts=request.opts | policy,
             extra=msgspec.structs.replace(
-                self.request.extra,
+                request.extra,
                 name=options.name,
                 description=options.description,
                 metadata=options.metadata,
@@ -111,12 +123,18 @@ class Bound:
         if self.answer.opts:
             self.answer = msgspec.structs.replace(self.answer, opts=self.answer.opts | policy)
 
-    def rebind(self) -> Bind:
-        """Return the request that binds it again: id, token and options of the first answer."""
+    def rebind(self) -> Bind | BindLabels:
+        """Return the request that binds it again: id, token and options of the first answer.
+
+        With labels it is the first request: the service knows no other, and may give another id.
+        """
+        request = self.request
+        if isinstance(request, BindLabels):
+            return request
         return msgspec.structs.replace(
-            self.request,
+            request,
             id=self.answer.id,
             proto=self.answer.proto,
-            opts=self.answer.opts or self.request.opts,
-            extra=msgspec.structs.replace(self.request.extra, token=self.answer.extra.token),
+            opts=self.answer.opts or request.opts,
+            extra=msgspec.structs.replace(request.extra, token=self.answer.extra.token),
         )

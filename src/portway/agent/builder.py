@@ -8,18 +8,23 @@ Each step returns its builder. Without a running event loop the same chain stand
 `connect`, `listen` and `listen_and_forward` are done when they return.
 """
 
+import ssl
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from portway.agent.agent import Agent
 from portway.agent.default import said_token
 from portway.agent.dual import Forwarding, Listening
+from portway.agent.edge_tls import EdgeTLS
 from portway.agent.events import EventHandler
 from portway.agent.info import AgentSession
+from portway.agent.labels import LABELED
 from portway.agent.options import AgentKeywords, ClientInfo, EndpointKeywords, ListenKeywords
 from portway.agent.rpc import RPCHandler
 from portway.agent.sync import SyncAgent
+from portway.agent.termination import Pem, TLSTermination
 from portway.agent.upstream import ProxyProtocol, Upstream
 from portway.net.loop import inside_loop
 
@@ -156,6 +161,10 @@ class Session:
         """Begin a TLS endpoint."""
         return TlsEndpointBuilder(self.agent, self._sync)
 
+    def labeled_listener(self) -> "LabeledListenerBuilder":
+        """Begin an endpoint with labels, for an edge of the service."""
+        return LabeledListenerBuilder(self.agent, self._sync)
+
     def close(self) -> "Closing":
         """End the session and its endpoints: to be awaited inside a loop, else done when it returns."""
         if self._sync is not None:
@@ -187,11 +196,52 @@ class EndpointBuilder:
         self._sync = sync
         self._host = ""
         self._options: ListenKeywords = {}
+        self._upstream: dict[str, Any] = {}
+        self._tls = EdgeTLS()
 
     def metadata(self, metadata: str) -> Self:
         """Keep this text of the application's own with the endpoint."""
         self._options["metadata"] = metadata
         return self
+
+    def verify_upstream_tls(self, verify: bool) -> Self:
+        """Verify the certificate of an https or tls upstream, as is done unless this says no."""
+        self._upstream["verify"] = verify
+        return self
+
+    def listen(self) -> Listening:
+        """Make it, and take its connections one by one. Raises what `Agent.listen` raises."""
+        url, options, agent = self._url, self._told(), self._agent
+        return Listening(lambda: agent.listen(url, **options), lambda: self._plain.listen(url, **options))
+
+    def listen_and_forward(self, to: str | int) -> Forwarding:
+        """Make it, and forward its connections to this upstream. Raises what `Agent.forward` raises."""
+        rest: dict[str, Any] = dict(self._told())
+        upstream = Upstream(to, proxy_protocol=rest.pop("proxy_protocol", None), **self._upstream)
+        options: EndpointKeywords = {"url": self._url, **rest}  # pyright: ignore[reportAssignmentType]
+        agent = self._agent
+        return Forwarding(
+            lambda: agent.forward(upstream, **options), lambda: self._plain.forward(upstream, **options)
+        )
+
+    def _told(self) -> ListenKeywords:
+        """Return the options, those of visitors' TLS among them."""
+        told: Any = {**self._options, **self._tls.options(self._scheme)}
+        return told
+
+    @property
+    def _url(self) -> str:
+        return f"{self._scheme}://{self._host}"
+
+    @property
+    def _plain(self) -> SyncAgent:
+        if self._sync is None:
+            raise RuntimeError("this session was connected inside an event loop: use it there")
+        return self._sync
+
+
+class UrlEndpointBuilder(EndpointBuilder):
+    """What all endpoints with a URL of their own can be told."""
 
     def name(self, name: str) -> Self:
         """Give it a name."""
@@ -223,33 +273,8 @@ class EndpointBuilder:
         self._options["bindings"] = (binding,)
         return self
 
-    def listen(self) -> Listening:
-        """Make it, and take its connections one by one. Raises what `Agent.listen` raises."""
-        url, options, agent = self._url, self._options, self._agent
-        return Listening(lambda: agent.listen(url, **options), lambda: self._plain.listen(url, **options))
 
-    def listen_and_forward(self, to: str | int) -> Forwarding:
-        """Make it, and forward its connections to this upstream. Raises what `Agent.forward` raises."""
-        rest: dict[str, Any] = dict(self._options)
-        upstream = Upstream(to, proxy_protocol=rest.pop("proxy_protocol", None))
-        options: EndpointKeywords = {"url": self._url, **rest}  # pyright: ignore[reportAssignmentType]
-        agent = self._agent
-        return Forwarding(
-            lambda: agent.forward(upstream, **options), lambda: self._plain.forward(upstream, **options)
-        )
-
-    @property
-    def _url(self) -> str:
-        return f"{self._scheme}://{self._host}"
-
-    @property
-    def _plain(self) -> SyncAgent:
-        if self._sync is None:
-            raise RuntimeError("this session was connected inside an event loop: use it there")
-        return self._sync
-
-
-class TcpEndpointBuilder(EndpointBuilder):
+class TcpEndpointBuilder(UrlEndpointBuilder):
     """A TCP endpoint: a random address unless one is given."""
 
     _scheme = "tcp"
@@ -259,9 +284,14 @@ class TcpEndpointBuilder(EndpointBuilder):
         self._host = address
         return self
 
+    def agent_tls_termination(self, how: ssl.SSLContext | TLSTermination) -> Self:
+        """End visitors' TLS in this agent; the service sees ciphertext alone."""
+        self._options["agent_tls_termination"] = how
+        return self
 
-class TlsEndpointBuilder(EndpointBuilder):
-    """A TLS endpoint: a random name unless one is given."""
+
+class TlsEndpointBuilder(UrlEndpointBuilder):
+    """A TLS endpoint: a random name unless one is given. Its upstream ends TLS, unless told otherwise."""
 
     _scheme = "tls"
 
@@ -270,13 +300,71 @@ class TlsEndpointBuilder(EndpointBuilder):
         self._host = domain
         return self
 
+    def agent_tls_termination(self, how: ssl.SSLContext | TLSTermination) -> Self:
+        """End visitors' TLS in this agent; the service sees ciphertext alone."""
+        self._options["agent_tls_termination"] = how
+        return self
 
-class HttpEndpointBuilder(TlsEndpointBuilder):
+    def termination(self, certificate: Pem | None = None, private_key: Pem | None = None) -> Self:
+        """End visitors' TLS at the service's edge, with this certificate or with its own."""
+        self._tls = replace(self._tls, crt=certificate, key=private_key, terminate_at="edge")
+        return self
+
+    def mutual_tlsca(self, authorities: Pem) -> Self:
+        """Let in only visitors with a certificate of these authorities. It needs `termination`, too."""
+        self._tls = replace(self._tls, mutual_tls_cas=authorities)
+        return self
+
+
+class HttpEndpointBuilder(UrlEndpointBuilder):
     """An endpoint for HTTP: a random name unless one is given."""
 
     _scheme = "https"
+
+    def domain(self, domain: str) -> Self:
+        """Ask for this name."""
+        self._host = domain
+        return self
+
+    def app_protocol(self, protocol: Literal["http1", "http2"]) -> Self:
+        """Say what the upstream speaks, where there is one: "http1" or "http2"."""
+        self._upstream["protocol"] = protocol
+        return self
 
     def scheme(self, scheme: Literal["http", "https", "HTTP", "HTTPS"]) -> Self:
         """Say whether visitors come by http or https."""
         self._scheme = str(scheme).lower()
         return self
+
+    def mutual_tlsca(self, authorities: Pem) -> Self:
+        """Let in only visitors with a certificate of these authorities."""
+        self._tls = replace(self._tls, mutual_tls_cas=authorities)
+        return self
+
+
+class LabeledListenerBuilder(EndpointBuilder):
+    """An endpoint with labels, which an edge of the service finds by them (`portway.agent.labels`)."""
+
+    _scheme = LABELED
+
+    def __init__(self, agent: Agent, sync: SyncAgent | None) -> None:
+        """Made by a `Session` only."""
+        super().__init__(agent, sync)
+        self._labels: dict[str, str] = {}
+
+    def label(self, label: str, value: str) -> Self:
+        """Add a label; one at least is needed."""
+        self._labels[label] = value
+        return self
+
+    def app_protocol(self, protocol: Literal["http1", "http2"]) -> Self:
+        """Say what the upstream speaks, where there is one: "http1" or "http2"."""
+        self._upstream["protocol"] = protocol
+        return self
+
+    def _told(self) -> ListenKeywords:
+        return {**self._options, "proto": LABELED, "labels": dict(self._labels)}
+
+    @property
+    def _url(self) -> str:
+        return ""

@@ -8,10 +8,12 @@ the calls with that token on the same event loop.
 import asyncio
 import os
 import threading
+from typing import Literal
 from weakref import WeakKeyDictionary
 
 from portway.agent.agent import Agent
 from portway.agent.discovery import token_from_env
+from portway.agent.labels import LABELED
 from portway.agent.sync import SyncAgent
 
 default_agent = Agent()
@@ -50,8 +52,10 @@ def sync_agent_for(token: str | None, region: str = "") -> SyncAgent:
         return _sync_agents[token, region]
 
 
-def older_address(proto: str | None, url: str, remote_addr: str) -> tuple[None, str]:
-    """Return the URL that the older words mean; nothing is left to ``proto`` then."""
+def older_address(proto: str | None, url: str, remote_addr: str) -> tuple[Literal["labeled"] | None, str]:
+    """Return the URL that the older words mean; nothing is left to ``proto`` then, but "labeled"."""
+    if proto == LABELED:
+        return LABELED, url or remote_addr
     if remote_addr:
         return None, f"tcp://{remote_addr}"
     if proto in (None, "http") or "://" in url:

@@ -9,6 +9,7 @@ service (StopTunnel) or when the agent may not connect any more; from then on ``
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from portway.agent.bound import Bound
 from portway.agent.checks import expect
 from portway.agent.connection import Connection, open_connection
+from portway.agent.labels import LABELED
 from portway.agent.upstream import ProxyProtocol
 from portway.agent.url import URL
 from portway.errors import Error, ListenerClosed
@@ -52,18 +54,23 @@ class Endpoint:
 
     @property
     def id(self) -> str:
-        """Return the service's name for it."""
+        """Return the service's name for it. With labels a reconnect may change it."""
         return self._bound.answer.id
 
     @property
     def url(self) -> URL:
-        """Return where visitors reach it, the assigned host and port included."""
+        """Return where visitors reach it, the assigned host and port included; empty with labels."""
         return self._url
 
     @property
     def protocol(self) -> str:
-        """Return the scheme of its URL: http, https, tcp or tls."""
-        return self._url.scheme
+        """Return the scheme of its URL: http, https, tcp or tls; "labeled" with labels."""
+        return LABELED if self.labels else self._url.scheme
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Return the labels by which an edge finds it; a copy, empty for an endpoint of its own."""
+        return dict(self._bound.options.labels)
 
     @property
     def name(self) -> str:
@@ -127,7 +134,7 @@ class Endpoint:
 
     def __repr__(self) -> str:
         """Show the URL, the id and whether it is over."""
-        return f"<{type(self).__name__} {self._url} {self.id}{' done' if self.done() else ''}>"
+        return f"<{type(self).__name__} {self._bound.where} {self.id}{' done' if self.done() else ''}>"
 
     # -- changing it
 
@@ -147,6 +154,7 @@ class Endpoint:
         long as it takes). Raises `Error` when the service refuses, `ListenerClosed` when the endpoint has
         ended, `SessionClosed` when the session was lost on the way, TimeoutError. In these cases the
         endpoint keeps what it had: whatever the service understood, the next rebind says so again.
+        `ConfigError` for an endpoint with labels: its edge has all this.
         """
         given = {
             "name": name,
@@ -286,7 +294,7 @@ class EndpointListener(Endpoint):
         error = self.error
         if isinstance(error, Error):
             return Error(error.message, error.code)  # fresh: one that is raised again keeps old frames
-        return ListenerClosed(f"{self._url} is closed" + (f": {error}" if error else ""))
+        return ListenerClosed(f"{self._bound.where} is closed" + (f": {error}" if error else ""))
 
     async def _wait_for_one(self) -> None:
         waiter = asyncio.get_running_loop().create_future()

@@ -89,6 +89,7 @@ class Hop:
         "_context",
         "_endpoint",
         "_header",
+        "_http",
         "_leg",
         "_observer",
         "_paged",
@@ -110,6 +111,7 @@ class Hop:
         self._target = target
         self._context = context
         self._began = time.monotonic()
+        self._http = (header.proto if endpoint.labels else endpoint.protocol) in ("http", "https")
         self._paged = 0
         self._observer: Observer | None = None
         self._leg: Leg = Leg(on_closed=self._closed)
@@ -121,7 +123,7 @@ class Hop:
             emitter.opened(self._endpoint, self._header.client_addr)
         preceded = target.spec.proxy_protocol is not None
         observer = self._observer
-        if emitter.heard and self._endpoint.protocol in ("http", "https") and not target.http2:
+        if emitter.heard and self._http and not target.http2:
             self._observer = observer = Observer(pipe, self._request, time.monotonic, proxy_header=preceded)
         if target.folder is not None:
             return self._serve(target.folder, pipe, observer)
@@ -184,7 +186,7 @@ class Hop:
             "%s", error, extra={"url": str(self._endpoint.url), "upstream": str(self._target.url)}
         )
         page = b""
-        if self._endpoint.protocol in ("http", "https"):
+        if self._http:
             if self._observer is not None:
                 self._observer.unanswered(502)
             if not self._endpoint.agent.session.with_portway and not self._target.http2:

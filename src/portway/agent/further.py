@@ -107,16 +107,16 @@ class Further:
 
     async def bind(self, bound: Bound) -> None:
         """Bind an endpoint here too, if the session stands: else it will be when it does."""
-        if self._link is not None:
+        if self._link is not None and not bound.options.labels:
             await self._rebinder.repeat(self._link, bound)
 
     async def unbind(self, bound: Bound) -> None:
         """Give an endpoint up here."""
-        if self._link is not None:
+        if self._link is not None and not bound.options.labels:
             try:
                 await self._link.unbind(bound.id)
             except Error as error:
-                self._log.warning("%s could not be given up everywhere: %s", bound.answer.url, error)
+                self._log.warning("%s could not be given up everywhere: %s", bound.where, error)
 
     def abort(self) -> None:
         """Cut it now."""

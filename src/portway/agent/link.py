@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 from portway.agent.checks import expect
 from portway.agent.dialer import Dialer, reach
 from portway.agent.discovery import Service
+from portway.agent.labels import LABELED
 from portway.agent.options import AgentOptions
 from portway.agent.rpc import METHODS
 from portway.errors import ConfigError, ConnectError, Error, PortwayError, SessionClosed
@@ -23,6 +24,8 @@ from portway.session import ErrorCode, Role, Session, StreamType, authenticate
 from portway.wire.messages import (
     AuthResp,
     Bind,
+    BindLabels,
+    BindLabelsResp,
     BindResp,
     CommandResp,
     Patch,
@@ -102,6 +105,8 @@ class Link:
         self._owner = owner
         self._session: Session | None = None
         self.latency: float | None = None
+        self.number = 0
+        """Among the sessions of the same agent."""
         loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[PortwayError | None] = loop.create_future()
 
@@ -116,6 +121,7 @@ class Link:
         ConfigError for authorities that cannot be read. In these cases, and when cancelled, nothing
         stays open.
         """
+        self.number = leg
         limit = options.connect_timeout
         try:
             async with asyncio.timeout(limit):
@@ -159,12 +165,20 @@ class Link:
         await asyncio.wait({self._closed})
         return self._closed.result()
 
-    async def bind(self, request: Bind) -> BindResp:
+    async def bind(self, request: Bind | BindLabels) -> BindResp:
         """Bind an endpoint. Raises Error when it is refused, SessionClosed when the session ends."""
+        if isinstance(request, BindLabels):
+            return await self._bind_labels(request)
         answer = decode(BindResp, await self._live().call(StreamType.BIND, encode(request)))
         if answer.error:
             raise Error.parse(answer.error)
         return answer
+
+    async def _bind_labels(self, request: BindLabels) -> BindResp:
+        answer = decode(BindLabelsResp, await self._live().call(StreamType.BIND_LABELS, encode(request)))
+        if answer.error:
+            raise Error.parse(answer.error)
+        return BindResp(id=answer.id, proto=LABELED)
 
     async def unbind(self, bind_id: str) -> None:
         """Give up an endpoint. Raises Error if the service objects; a session that ends is no fault."""

@@ -19,13 +19,14 @@ from typing import Literal, TypeAlias, TypedDict
 from portway.agent.checks import expect, expect_call, expect_text, wrong
 from portway.agent.dialer import Dialer
 from portway.agent.events import EventHandler
+from portway.agent.labels import LABELED, Labels, read_labels, refuse_beside_labels
 from portway.agent.resume import Resumption
 from portway.agent.rpc import RPCHandler, RPCMethod
 from portway.agent.termination import TLSTermination, read_termination
 from portway.agent.upstream import ProxyProtocol
 from portway.agent.version import PRODUCT, own_version
 from portway.errors import ConfigError, Error
-from portway.wire.messages import NO_CALLBACK, SECOND, Auth, AuthExtra, Bind, BindExtra, new_opts
+from portway.wire.messages import NO_CALLBACK, SECOND, Auth, AuthExtra, Bind, BindExtra, BindLabels, new_opts
 
 HEARTBEAT_INTERVAL = 10.0
 """Seconds between two heartbeats, unless said otherwise."""
@@ -35,7 +36,7 @@ TRUSTED = "trusted"
 """As ``connect_cas``, in code and in files: the authorities that hold when nothing is said."""
 
 Binding = Literal["public", "internal", "kubernetes"]
-Proto = Literal["http", "https", "tcp", "tls"]
+Proto = Literal["http", "https", "tcp", "tls", "labeled"]
 PROTOS = ("http", "https", "tcp", "tls")
 TLSConfig: TypeAlias = Callable[[ssl.SSLContext], ssl.SSLContext | None]
 """Changes the TLS settings towards the service, or returns others."""
@@ -168,7 +169,7 @@ class AgentOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointOptions:
-    """Everything an endpoint was told. ``scheme`` is the URL's, or what stands for it."""
+    """Everything an endpoint was told. ``scheme`` is the URL's or stands for it; `LABELED` with labels."""
 
     url: str = ""
     scheme: str = "https"
@@ -182,9 +183,17 @@ class EndpointOptions:
     agent_tls_termination: ssl.SSLContext | None = None
     modules: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
     """Further options of the bind, spelled as on the wire: modules of older agents."""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def bind(self, forwards_to: str, forwards_proto: str = "") -> Bind:
+    def bind(self, forwards_to: str, forwards_proto: str = "") -> Bind | BindLabels:
         """Return the request for a new endpoint."""
+        if self.labels:
+            return BindLabels(
+                labels=dict(self.labels),
+                forwards_to=forwards_to,
+                forwards_proto=forwards_proto,
+                metadata=self.metadata,
+            )
         return Bind(
             proto=self.scheme,
             forwards_to=forwards_to,
@@ -221,6 +230,7 @@ def endpoint_options(
     proxy_protocol: ProxyProtocol | None = None,
     agent_tls_termination: ssl.SSLContext | TLSTermination | None = None,
     modules: Mapping[str, object] | None = None,
+    labels: Labels | None = None,
 ) -> EndpointOptions:
     """Read the options of an endpoint.
 
@@ -235,7 +245,15 @@ def endpoint_options(
     expect(proto, str, "proto")
     for binding in (bindings,) if isinstance(bindings, str) else bindings:
         expect_text(binding, "bindings")
-    spec = str(url).strip()
+    spec, labelled = str(url).strip(), read_labels(labels)
+    if labelled or proto == LABELED:
+        others = {"name": name, "description": description, "bindings": bindings, "modules": modules}
+        policy = {"pooling_enabled": pooling_enabled, "traffic_policy": traffic_policy}
+        refuse_beside_labels(labelled, proto, url=spec, proxy_protocol=proxy_protocol, **others, **policy)
+        ended = read_termination(agent_tls_termination, LABELED)
+        return EndpointOptions(
+            scheme=LABELED, metadata=metadata, agent_tls_termination=ended, labels=labelled
+        )
     scheme = spec.partition("://")[0].lower() if "://" in spec else (proto or "https").lower()
     if scheme not in PROTOS:
         raise Error(f"unsupported endpoint URL scheme: {scheme}", 9036)
@@ -271,6 +289,7 @@ class EndpointKeywords(TypedDict, total=False):
     traffic_policy: str
     agent_tls_termination: ssl.SSLContext | TLSTermination | None
     modules: Mapping[str, object] | None
+    labels: Labels | None
 
 
 class ListenKeywords(TypedDict, total=False):
@@ -285,6 +304,8 @@ class ListenKeywords(TypedDict, total=False):
     traffic_policy: str
     proxy_protocol: ProxyProtocol | str | int | None
     agent_tls_termination: ssl.SSLContext | TLSTermination | None
+    modules: Mapping[str, object] | None
+    labels: Labels | None
 
 
 class UpdateKeywords(TypedDict, total=False):

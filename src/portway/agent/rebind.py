@@ -58,14 +58,17 @@ class Rebinder:
 
     async def _rebind(self, link: Link, bound: Bound) -> bool:
         """Bind one endpoint again; False when that fails. Raises SessionClosed."""
-        if bound.over.is_set():
-            return True
+        if bound.over.is_set() or (bound.options.labels and link.number):
+            return True  # labels are bound on the first session alone: each would give an id of its own
         try:
-            await link.bind(bound.rebind())
+            with self._table.binding():  # there may be a visitor under an id that is not known yet
+                answer = await link.bind(bound.rebind())
+                if bound.options.labels:
+                    self._table.rename(bound, answer.id)
         except SessionClosed:
             raise
         except PortwayError as error:
-            self._log.warning("%s cannot be bound again yet: %s", bound.answer.url, error)
+            self._log.warning("%s cannot be bound again yet: %s", bound.where, error)
             return False
         if bound.over.is_set():  # closed in the meantime
             await link.unbind(bound.id)

@@ -25,6 +25,7 @@ from portway.agent.emitter import Emitter
 from portway.agent.endpoint import Endpoint
 from portway.agent.further import Further
 from portway.agent.info import AgentSession, session_info
+from portway.agent.labels import LABELED
 from portway.agent.link import Link
 from portway.agent.options import PROTOS, AgentOptions, EndpointOptions
 from portway.agent.rebind import Rebinder
@@ -47,6 +48,7 @@ from portway.pipe import Pipe, Sink
 from portway.session import StreamType
 from portway.wire.messages import (
     Bind,
+    BindLabels,
     BindResp,
     CommandResp,
     ConnectAddress,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=Endpoint)
 Make = Callable[[Bound], E]
+Request = Bind | BindLabels
 
 FINAL = frozenset(
     f"ERR_NGROK_{code}"
@@ -286,7 +289,8 @@ class Keeper:
         """Return what another process needs to continue this life; None before it is established."""
         if self.session is None:
             return None
-        return Resumption(self._client_id, self._cookie, [bound.rebind() for bound in self.table])
+        binds = [again for bound in self.table if isinstance(again := bound.rebind(), Bind)]
+        return Resumption(self._client_id, self._cookie, binds)
 
     async def drain(self, timeout: float) -> None:
         """End the endpoints, and let running connections finish within so many seconds; `close` follows.
@@ -350,7 +354,7 @@ class Keeper:
 
     # -- endpoints
 
-    async def bind(self, make: Make[E], options: EndpointOptions, request: Bind) -> E:
+    async def bind(self, make: Make[E], options: EndpointOptions, request: Request) -> E:
         """Make an endpoint on the session, or on the next one while there is none.
 
         Raises Error when the service refuses, SessionClosed when the session ends over it. When
@@ -369,7 +373,7 @@ class Keeper:
             raise result.with_traceback(None)
         return result
 
-    async def _bind(self, make: Make[E], options: EndpointOptions, request: Bind) -> E | Exception:
+    async def _bind(self, make: Make[E], options: EndpointOptions, request: Request) -> E | Exception:
         await self._up.wait()
         link, session = self._link, self.session
         if self.over or link is None or session is None:
@@ -395,10 +399,10 @@ class Keeper:
             self.table.add(bound)
         for each in self._further:
             await each.bind(bound)
-        self._log.info("endpoint online", extra={"url": str(endpoint.url), "id": endpoint.id})
+        self._log.info("endpoint online", extra={"url": bound.where, "id": endpoint.id})
         return endpoint
 
-    async def _ask(self, link: Link, request: Bind) -> BindResp:
+    async def _ask(self, link: Link, request: Request) -> BindResp:
         """Bind: what is resumed first, and anew if the service has given that up. Raises Error."""
         kept = self._resume.take(request) if self._resume else None
         if kept is not None:
@@ -420,7 +424,7 @@ class Keeper:
         try:
             await endpoint.close()
         except Error as error:
-            self._log.warning("%s could not be given up: %s", endpoint.url, error)
+            self._log.warning("%s could not be given up: %s", endpoint, error)
 
     async def _unbind(self, bound: Bound) -> None:
         """Tell the service that an endpoint is closed. Without a session there is nobody to tell."""
@@ -436,7 +440,7 @@ class Keeper:
         """Change an endpoint on the session, or on the next one while there is none."""
         await self._up.wait()
         if bound.over.is_set() or self._link is None:
-            raise ListenerClosed(f"{bound.answer.url} is closed")
+            raise ListenerClosed(f"{bound.where} is closed")
         await self._link.patch(change)
 
     def _start(self, work: Coroutine[object, object, None]) -> object:
@@ -452,7 +456,7 @@ class Keeper:
         """End an endpoint that the service took away; it is not bound again."""
         bound = self.table.stop(order.id, Error(order.message, order.error_code))
         if bound is not None:
-            self._log.warning("%s was stopped by the service: %s", bound.answer.url, order.message)
+            self._log.warning("%s was stopped by the service: %s", bound.where, order.message)
 
     async def command(self, kind: int, body: bytes) -> CommandResp:
         """Have the application decide; one that agreed to stop or restart ends this life."""
@@ -474,5 +478,6 @@ class Keeper:
 
 def _check(answer: BindResp) -> None:
     """Refuse an answer that we could not serve."""
-    if answer.proto not in PROTOS or not answer.url:
+    known = answer.id if answer.proto == LABELED else answer.proto in PROTOS and answer.url
+    if not known:
         raise ConnectError("muxado", f"the service answered a bind with proto {answer.proto!r}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from portway.wire.messages import Bind, BindExtra, decode, encode
+from portway.wire.messages import Bind, BindExtra, BindLabels, decode, encode
 
 
 @dataclass(slots=True)
@@ -20,8 +20,10 @@ class Resumption:
     cookie: str = field(repr=False)
     binds: Sequence[Bind] = field(repr=False)
 
-    def take(self, request: Bind) -> Bind | None:
+    def take(self, request: Bind | BindLabels) -> Bind | None:
         """Take out the bind that a new one of the same protocol continues; None if there is none."""
+        if isinstance(request, BindLabels):
+            return None  # no token would prove anything
         for bind in self.binds:
             if bind.proto == request.proto:
                 self.binds = [each for each in self.binds if each is not bind]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 from portway.agent.asgi import ASGIApp, AsgiServer
 from portway.agent.checks import expect
 from portway.agent.http_server import Exchange, HttpConnection
+from portway.agent.labels import LABELED
 from portway.agent.options import ListenKeywords
 from portway.agent.wsgi import THREADS, WSGIApp, WsgiServer
 from portway.errors import ConfigError, ListenerClosed
@@ -114,7 +115,7 @@ async def serve_listener(
     if kind == "streams":
         await _run(listener, functools.partial(_streams, cast("Streams", app)), grace)
         return
-    if listener.protocol not in ("http", "https"):
+    if listener.protocol not in ("http", "https", LABELED):
         raise ConfigError(f"{kind.upper()} needs an http or https endpoint: {listener.url} is neither")
     if kind == "wsgi":
         wsgi = WsgiServer(cast("WSGIApp", app), log, threads)

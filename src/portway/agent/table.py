@@ -10,6 +10,8 @@ endpoint that is not known yet is remembered for as long.
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from portway.agent.bound import Bound
 from portway.errors import Error
 from portway.pipe import Pipe, Sink
@@ -146,6 +148,18 @@ class Table:
             return
         self._endpoints[endpoint.id] = endpoint
         for held in self._take_held(endpoint.id):
+            held.give_to(endpoint)
+
+    def rename(self, endpoint: Bound, bind_id: str) -> None:
+        """Know an endpoint by another id from now on: the service has given it one."""
+        if self._endpoints.get(endpoint.id) is not endpoint:
+            return
+        ids = [bind_id if each is endpoint else old for old, each in self._endpoints.items()]
+        self._endpoints = dict(zip(ids, self._endpoints.values(), strict=True))
+        endpoint.answer = msgspec.structs.replace(endpoint.answer, id=bind_id)
+        if bind_id in self._stopped:
+            self.stop(bind_id, self._stopped.pop(bind_id))
+        for held in self._take_held(bind_id):
             held.give_to(endpoint)
 
     def stop(self, bind_id: str, why: Error) -> Bound | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from portway.agent.labels import LABELED
 from portway.agent.preface import Preface
 from portway.errors import ConfigError, ConnectError
 from portway.net.tls import TlsPump, service_context
@@ -26,8 +27,8 @@ HANDSHAKE_TIMEOUT = 60.0
 Pem = str | bytes | Path
 """A PEM file's path, or PEM text itself."""
 
-_RAW = frozenset({"tcp", "tls"})
-"""Endpoints whose bytes are the visitor's own."""
+_RAW = frozenset({"tcp", "tls", LABELED})
+"""Endpoints whose bytes are the visitor's own, or may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,10 @@ class TLSTermination:
 
     def context(self) -> ssl.SSLContext:
         """Make the TLS context. Raises `ConfigError` for what cannot be read or used."""
-        context = service_context(_pem(self.certificate), _pem(self.private_key))
+        context = service_context(read_pem(self.certificate), read_pem(self.private_key))
         if self.client_cas is not None:
             try:
-                context.load_verify_locations(cadata=_pem(self.client_cas).decode("ascii", "ignore"))
+                context.load_verify_locations(cadata=read_pem(self.client_cas).decode("ascii", "ignore"))
             except (ssl.SSLError, ValueError) as error:
                 raise ConfigError(f"cannot use the certificate authorities of visitors: {error}") from error
             context.verify_mode = ssl.CERT_REQUIRED
@@ -55,7 +56,8 @@ class TLSTermination:
         return context
 
 
-def _pem(source: Pem) -> bytes:
+def read_pem(source: Pem) -> bytes:
+    """Return PEM text, from a file where it is a path. Raises `ConfigError`."""
     if isinstance(source, bytes):
         return source
     if isinstance(source, str) and "-----BEGIN" in source:

@@ -17,7 +17,8 @@ form                   on http and https endpoints    on tcp and tls endpoints
 ``file:///folder``     the files of that folder       refused
 =====================  =============================  =========================
 
-``https`` and ``tls`` wrap the bytes in TLS towards the upstream; the others are plain.
+``https`` and ``tls`` wrap the bytes in TLS towards the upstream; the others are plain. For an endpoint with
+labels URLs mean what they mean on http endpoints, and addresses without a scheme what they mean on tcp ones.
 """
 
 import ssl
@@ -28,6 +29,7 @@ from typing import Literal
 
 from portway.agent.checks import expect
 from portway.agent.dialer import Dialer
+from portway.agent.labels import LABELED
 from portway.agent.url import DEFAULT_PORTS, URL, join_host_port, parse_port, split_host_port
 from portway.errors import ConfigError, Error
 
@@ -174,6 +176,8 @@ def resolve(upstream: Upstream, endpoint_scheme: str) -> Target:
     """Return what ``upstream`` means on an endpoint of this scheme. Raises `ConfigError`."""
     spec = spec_of(upstream)
     http = endpoint_scheme in ("http", "https")
+    if endpoint_scheme == LABELED:  # an edge may be of any kind
+        http = "://" in spec.addr or spec.addr.lower().startswith("file:")
     if spec.addr.lower().startswith("file:"):
         return Target("file", "localhost", 0, spec, folder=_folder(spec, http))
     if spec.addr.startswith("unix:"):

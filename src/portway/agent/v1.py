@@ -23,16 +23,21 @@ The words of the older SDKs are understood beside those of `Agent.listen` and `A
 ``remote_addr``         the ``host:port`` of a TCP endpoint
 ``domain``              the host of the others
 ``proxy_proto``         1 or 2, as number, text or `ProxyProtocol`
+``labels``              "edge:edgtcp_…" and the like, with or without ``proto="labeled"``
+``crt``, ``key``        TLS of visitors, and where it ends: see `portway.agent.edge_tls`; with them
+                        ``mutual_tls_cas`` and ``terminate_at``
 ======================  ========================================================================
 """
 
 from collections.abc import Coroutine
-from typing import Any, TypedDict, Unpack, cast, overload
+from typing import Any, Literal, TypedDict, Unpack, cast, overload
 
 from portway.agent.default import agent_for, older_address, said_token, sync_agent_for
 from portway.agent.dual import Forwarding, Listening
+from portway.agent.edge_tls import EdgeTLS
 from portway.agent.forwarder import EndpointForwarder
 from portway.agent.options import EndpointKeywords, ListenKeywords
+from portway.agent.termination import Pem
 from portway.agent.upstream import ProxyProtocol, Upstream
 from portway.errors import ConfigError
 
@@ -46,6 +51,10 @@ class OlderKeywords(TypedDict, total=False):
     remote_addr: str
     domain: str
     proxy_proto: ProxyProtocol | str | int | None
+    crt: Pem | None
+    key: Pem | None
+    mutual_tls_cas: Pem | None
+    terminate_at: Literal["edge", "agent", "upstream"] | None
 
 
 class ForwardKeywords(EndpointKeywords, OlderKeywords, total=False):
@@ -145,4 +154,14 @@ def _address(url: str, options: ForwardKeywords | ListenAnyKeywords) -> str:
     """Take out what says where the endpoint shall be; return it as a URL."""
     remote_addr, domain = options.pop("remote_addr", ""), options.pop("domain", "")
     options["proto"], url = older_address(options.get("proto"), url or domain, remote_addr)
+    tls = EdgeTLS(
+        options.pop("crt", None),
+        options.pop("key", None),
+        options.pop("mutual_tls_cas", None),
+        options.pop("terminate_at", None),
+    )
+    meant: Any = tls.options(url.partition("://")[0].lower() if "://" in url else "https")
+    if "modules" in meant:
+        meant["modules"] = {**(options.get("modules") or {}), **meant["modules"]}
+    options.update(meant)
     return url
