@@ -27,6 +27,14 @@ class Plan:
     """API keys that are good."""
     ssh_keys: int | None = None
     """SSH public keys."""
+    ip_policies: int | None = None
+    """IP policies."""
+    ip_rules: int | None = None
+    """Rules of all IP policies together."""
+    ip_policy_rules: int | None = None
+    """Rules of one IP policy."""
+    ip_restrictions: bool = True
+    """Restrictions of the account by address."""
     tcp_endpoints: bool = True
     """TCP endpoints, at random addresses and at reserved ones."""
     tls_endpoints: bool = True

@@ -78,6 +78,8 @@ class ControlConfig:
     plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
     api_rate: int = 0
     api_parallel: int = 0
+    admin_cidrs: tuple[Network, ...] = ()
+    """Networks that no account's IP restriction keeps out of the API."""
 
     @property
     def database(self) -> Path | str:
@@ -197,6 +199,9 @@ API_RATE = Option(
 API_PARALLEL = Option(
     "api_parallel", BEHAVIOUR, "N", "0", parsers.count,
     "Requests at once, likewise; more is ERR_NGROK_225. 0: any number.")  # fmt: skip
+ADMIN_CIDR = Option(
+    "admin_cidr", BEHAVIOUR, "CIDR,…", "none", parsers.networks,
+    "Networks that no IP restriction keeps out of the API; it never keeps out this machine.")  # fmt: skip
 PLAN_LIMITS = Option(
     "plan_limits", BEHAVIOUR, "LIMITS", "none", plan_limits,
     "What accounts of a plan may have, such as free:domains=3,addresses=1. See docs/names.md.")  # fmt: skip
@@ -221,7 +226,7 @@ OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, CONNECT_ADDRESS, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, TCP_PORTS,
     DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS,
-    API_RATE, API_PARALLEL, PROXY_FROM, OUTGOING_ALLOW, GEOIP,
+    API_RATE, API_PARALLEL, ADMIN_CIDR, PROXY_FROM, OUTGOING_ALLOW, GEOIP,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
 )  # fmt: skip
 """Every option, in the order of the help text."""
@@ -287,6 +292,7 @@ def load(
         settings.given(PLAN_LIMITS) or {},
         settings.value(API_RATE),
         settings.value(API_PARALLEL),
+        settings.given(ADMIN_CIDR) or (),
     )
     return ServeConfig(_edge(settings), control, _log(settings))
 

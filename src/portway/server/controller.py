@@ -25,7 +25,14 @@ import msgspec
 from portway.control.certificates import local_ca
 from portway.control.certificates.seal import KEY_FILE, Seal
 from portway.control.live import LiveDirectory
-from portway.control.service import credentials, first_start, reservations, ssh_credentials, tls_certificates
+from portway.control.service import (
+    credentials,
+    first_start,
+    ip_restrictions,
+    reservations,
+    ssh_credentials,
+    tls_certificates,
+)
 from portway.control.service.context import Context
 from portway.control.service.settings import Settings
 from portway.control.service.view import Follower
@@ -171,10 +178,16 @@ class Controller:
         return {"authtoken": made.authtoken, "api_key": made.api_key, "fresh": made.fresh}
 
     async def _authenticate(self, args: msgspec.Raw) -> object:
-        return await credentials.authenticate(self._context, arguments(args, Authenticate).token)
+        asked = arguments(args, Authenticate)
+        grant = await credentials.authenticate(self._context, asked.token)
+        await ip_restrictions.check_agent(self._context, grant.account_id, asked.source)
+        return grant
 
     async def _authenticate_key(self, args: msgspec.Raw) -> object:
-        return await ssh_credentials.authenticate(self._context, arguments(args, AuthenticateKey).fingerprint)
+        asked = arguments(args, AuthenticateKey)
+        grant = await ssh_credentials.authenticate(self._context, asked.fingerprint)
+        await ip_restrictions.check_agent(self._context, grant.account_id, asked.source)
+        return grant
 
     async def _reserve(self, args: msgspec.Raw) -> object:
         asked = arguments(args, Reserve)

@@ -87,6 +87,7 @@ class _Service:
                 plans=control.plans,
                 api_rate=control.api_rate,
                 api_parallel=control.api_parallel,
+                admin_cidrs=tuple(map(str, control.admin_cidrs)),
             )
             self._link.start(api.fileno(), settings)
             self._worker.start(

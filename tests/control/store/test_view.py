@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import delete, insert, update
 from tests.kit.store import opened
 
-from portway.control.store import accounts, changes, tables, view
+from portway.control.store import accounts, changes, ip_tables, tables, view
 from portway.control.store.core import AsyncConnection
 from portway.model import view as items
 from portway.model.entities import Account
@@ -13,6 +13,17 @@ from portway.model.entities import Account
 COMMON = {"account_id": "ac_1", "description": "d", "metadata": "m", "created_at": 1.0}
 
 ROWS = {
+    changes.IP_POLICY: (ip_tables.ip_policies, {"id": "ipp_1"}, items.IpPolicyItem("ipp_1", "ac_1")),
+    changes.IP_RULE: (
+        ip_tables.ip_policy_rules,
+        {"id": "ipr_1", "ip_policy_id": "ipp_1", "cidr": "10.0.0.0/8", "action": "deny"},
+        items.IpRuleItem("ipr_1", "ac_1", "ipp_1", "10.0.0.0/8", "deny"),
+    ),
+    changes.IP_RESTRICTION: (
+        ip_tables.ip_restrictions,
+        {"id": "ipx_1", "type": "endpoints", "enforced": True, "ip_policy_ids": '["ipp_1"]'},
+        items.IpRestrictionItem("ipx_1", "ac_1", True, ("ipp_1",)),
+    ),
     changes.TLS_CERTIFICATE: (
         tables.tls_certificates,
         {
@@ -96,3 +107,10 @@ async def test_a_revoked_credential_is_gone(tmp_path: Path) -> None:
         assert await view.rows_after(connection, changes.CREDENTIAL, "") == []
         (item,) = await view.rows_of(connection, [changes.Change(1, changes.CREDENTIAL, "ac_1", "cr_1")])
         assert item.gone
+
+
+async def test_the_edge_hears_of_restrictions_of_endpoints_only(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context, context.database.write() as connection:
+        await fill(connection)
+        await connection.execute(update(ip_tables.ip_restrictions).values(type="api"))
+        assert await view.rows_after(connection, changes.IP_RESTRICTION, "") == []

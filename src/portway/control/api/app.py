@@ -36,9 +36,16 @@ from portway.control.api.errors import INTERNAL, NOT_FOUND, Refusal, envelope, f
 from portway.control.api.gate import DOCUMENT, OPERATION, Gate
 from portway.control.api.routes import (
     api_keys,
+    backends,
     certificate_authorities,
     credentials,
+    edge_modules,
+    edge_routes,
+    edges,
     endpoints,
+    ip_policies,
+    ip_policy_rules,
+    ip_restrictions,
     reserved_addrs,
     reserved_domains,
     root,
@@ -59,9 +66,16 @@ ROUTES: Final[Sequence[APIRouter]] = (
     reserved_domains.router,
     tls_certificates.router,
     certificate_authorities.router,
+    ip_policies.router,
+    ip_policy_rules.router,
+    ip_restrictions.router,
     endpoints.router,
     tunnel_sessions.router,
     tunnels.router,
+    *edges.ROUTERS,
+    edge_routes.router,
+    edge_modules.router,
+    *backends.ROUTERS,
 )
 """One router a noun."""
 
@@ -92,7 +106,9 @@ def make_routes(context: Context | None = None) -> FastAPI:
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.context = context
-    app.state.nouns = tuple(router.prefix.strip("/") for router in ROUTES if router.prefix)
+    app.state.nouns = tuple(
+        router.prefix.strip("/") for router in ROUTES if router.prefix and "{" not in router.prefix
+    )
     for router in ROUTES:
         app.include_router(router)
     app.add_route(DOCUMENT, _document, include_in_schema=False)

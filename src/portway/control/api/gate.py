@@ -17,6 +17,7 @@ from portway.control.api.auth import STATE, Caller, Doorkeeper
 from portway.control.api.contract import Contract, Operation, Verbs
 from portway.control.api.errors import INTERNAL, NOT_FOUND, Refusal, envelope, status_of
 from portway.control.api.load import Load
+from portway.control.service import ip_restrictions
 from portway.control.service.context import Context
 from portway.errors import Error, NotFound
 from portway.model.ids import new_id
@@ -66,6 +67,7 @@ class Gate:
             await self._app({**passage.scope, "path": path}, passage.receive, passage.send)
             return
         passage.caller = caller = await self._doorkeeper.admit(headers.get("authorization"), passage.source)
+        await ip_restrictions.check_api(self._context, caller.account_id, passage.source)
         with self._load.of(caller.account_id, self._context.now()):
             _check_version(headers.get("ngrok-version"))
             operation = _operation(self._contract.find(path), passage.method)

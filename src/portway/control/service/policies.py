@@ -2,21 +2,29 @@
 
 import asyncio
 import re
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from portway.control.store import nouns
+from portway.control.store import ip_tables, nouns
 from portway.control.store.tables import certificate_authorities
 from portway.errors import Error
+from portway.model.cidr import CidrSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from portway.control.service.context import Context
     from portway.model.url import Url
+    from portway.policy.document import Node
+    from portway.policy.engine import Policy
     from portway.policy.geo import Geo
 
 LIMIT: Final = 256 << 10
 """Bytes of a traffic policy."""
 
 _AUTHORITY: Final = re.compile(r"\bca_[A-Za-z0-9]+", re.ASCII).findall
+_IP_POLICY: Final = re.compile(r"\bipp_[A-Za-z0-9]+", re.ASCII).findall
 
 
 async def check(context: "Context", account_id: str, url: "Url", text: str) -> None:
@@ -24,23 +32,74 @@ async def check(context: "Context", account_id: str, url: "Url", text: str) -> N
 
     Raises Error: 18002 when it is too long, else the codes of the policy's problems, all of which are told.
     """
+    named = await _named(context, account_id, text)
+    await asyncio.to_thread(_compile, text, url, named, geo=context.settings.geoip)
+
+
+async def check_document(
+    context: "Context", account_id: str, url: "Url", text: str, make: "Callable[[], str | Node]"
+) -> bool:
+    """Refuse what could not be carried out at an edge; tell whether it judges connections.
+
+    ``make`` makes the document, of which ``text`` is the part that somebody wrote. Raises Error as ``check``.
+    """
+    named = await _named(context, account_id, text)
+
+    def compiled() -> bool:
+        from portway.policy.phase import Phase
+
+        document = make()
+        if not document:
+            return False
+        made = _compile(document, url, named, geo=context.settings.geoip, cloud=False)
+        return made.has(Phase.TCP_CONNECT)
+
+    return await asyncio.to_thread(compiled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What a document names, as far as the account has it. ``text`` is what somebody has written."""
+
+    text: str
+    authorities: dict[str, bytes]
+    ip_policies: set[str]
+
+    def ip_policy(self, policy_id: str, *, cloud: bool) -> "tuple[CidrSet, CidrSet] | None":
+        """Return something for a policy that there is; what modules of edges name was looked for there."""
+        there = policy_id in self.ip_policies or not (cloud or policy_id in self.text)
+        return (CidrSet(), CidrSet()) if there else None
+
+
+async def _named(context: "Context", account_id: str, text: str) -> _Named:
+    """Look up what a policy names. Raises Error 18002 when it is too long."""
     if len(text.encode()) > LIMIT:
         raise Error(f"The traffic policy is longer than {LIMIT} bytes.", 18002)
     authorities: dict[str, bytes] = {}
-    if named := set(_AUTHORITY(text)):
+    policies: set[str] = set()
+    wanted, ip_policies = set(_AUTHORITY(text)), set(_IP_POLICY(text))
+    if wanted or ip_policies:
         async with context.database.read() as connection:
-            for each in sorted(named):
+            for each in sorted(wanted):
                 row = await nouns.find(connection, certificate_authorities, account_id, each)
                 if row is not None:
                     authorities[each] = str(row.ca_pem).encode()
-    await asyncio.to_thread(_compile, text, url, authorities, geo=context.settings.geoip)
+            if ip_policies:
+                policies = await ip_tables.known(connection, account_id, sorted(ip_policies))
+    return _Named(text, authorities, policies)
 
 
-def _compile(text: str, url: "Url", authorities: dict[str, bytes], *, geo: bool) -> None:
+def _compile(text: "str | Node", url: "Url", named: _Named, *, geo: bool, cloud: bool = True) -> "Policy":
     from portway.policy.compiler import Target, World, compile_policy
 
-    world = World(authority=authorities.get, geo=_nowhere if geo else None)
-    compile_policy(text, Target(url.scheme, internal=url.is_internal, cloud=True), world=world)
+    world = World(
+        authority=named.authorities.get,
+        ip_policy=partial(named.ip_policy, cloud=cloud),
+        geo=_nowhere if geo else None,
+    )
+    host = "" if url.is_internal or not cloud else url.host
+    target = Target(url.scheme, internal=url.is_internal, cloud=cloud, host=host)
+    return compile_policy(text, target, world=world)
 
 
 def _nowhere(_address: str) -> "Geo":

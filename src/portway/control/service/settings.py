@@ -29,5 +29,7 @@ class Settings:
     wrong_keys: int = 10
     wrong_key_delay: float = 5.0
     plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
+    admin_cidrs: tuple[str, ...] = ()
+    """Networks that no IP restriction keeps out of API and dashboard."""
     geoip: bool = False
     """The data plane knows where addresses are, so policies may ask."""

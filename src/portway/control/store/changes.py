@@ -5,6 +5,7 @@ for a key, not revoked) its value now is what holds; if not, it is gone. So chan
 twice or several in one, and the last word is always right.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,13 @@ RESERVED_DOMAIN: Final = "reserved_domain"
 TLS_CERTIFICATE: Final = "tls_certificate"
 CERTIFICATE_AUTHORITY: Final = "certificate_authority"
 CLOUD_ENDPOINT: Final = "cloud_endpoint"
+IP_POLICY: Final = "ip_policy"
+IP_RULE: Final = "ip_rule"
+IP_RESTRICTION: Final = "ip_restriction"
+BACKEND: Final = "backend"
+EDGE: Final = "edge"
+EDGE_ROUTE: Final = "edge_route"
+EDGE_ENDPOINT: Final = "edge_endpoint"
 
 KEPT: Final = 86_400.0
 """Seconds that a change is kept. Who has not heard of it by then reads all anew."""
@@ -49,6 +57,19 @@ async def note(connection: AsyncConnection, kind: str, account_id: str, subject_
         insert(changes).values(kind=kind, account_id=account_id, subject_id=subject_id, at=now)
     )
     await connection.execute(delete(changes).where(changes.c.at < now - KEPT))
+    connection.info[NOTED] = True
+
+
+async def note_all(
+    connection: AsyncConnection, kind: str, account_id: str, subject_ids: Sequence[str], now: float
+) -> None:
+    """The same of many rows."""
+    if not subject_ids:
+        return
+    await connection.execute(
+        insert(changes),
+        [{"kind": kind, "account_id": account_id, "subject_id": each, "at": now} for each in subject_ids],
+    )
     connection.info[NOTED] = True
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Select, Table, select
 
-from portway.control.store import changes, tables
+from portway.control.store import changes, edge_tables, ip_tables, tables
 from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import AnyRow
 from portway.model import view
@@ -51,11 +51,32 @@ def _domain(row: AnyRow) -> ViewItem:
     return view.DomainItem(row[0], row[1], row[2], row[3] or "")
 
 
+def _restriction(row: AnyRow) -> ViewItem:
+    return view.IpRestrictionItem(row[0], row[1], row[2], tuple(json.loads(row[3])))
+
+
 _MANY: Final = 2000
 _LONG: Final = 50
 _endpoints = tables.cloud_endpoints.c
+_rules = ip_tables.ip_policy_rules.c
+_restrictions = ip_tables.ip_restrictions.c
 
 SOURCES: Final[dict[str, Source]] = {
+    changes.IP_POLICY: Source(ip_tables.ip_policies, (), view.IpPolicyItem, _MANY),
+    changes.IP_RULE: Source(
+        ip_tables.ip_policy_rules,
+        (_rules.ip_policy_id, _rules.cidr, _rules.action),
+        view.IpRuleItem,
+        _MANY,
+    ),
+    changes.IP_RESTRICTION: Source(
+        ip_tables.ip_restrictions,
+        (_restrictions.enforced, _restrictions.ip_policy_ids),
+        view.IpRestrictionItem,
+        _MANY,
+        read=_restriction,
+        alive=_restrictions.type == "endpoints",
+    ),
     changes.TLS_CERTIFICATE: Source(
         tables.tls_certificates,
         (tables.tls_certificates.c.certificate_pem,),
@@ -93,6 +114,35 @@ SOURCES: Final[dict[str, Source]] = {
         ),
         view.CloudEndpointItem,
         _LONG,
+    ),
+    changes.BACKEND: Source(
+        edge_tables.backends,
+        (edge_tables.backends.c.kind, edge_tables.backends.c.spec),
+        view.BackendItem,
+        _LONG,
+    ),
+    changes.EDGE: Source(
+        edge_tables.edges,
+        (edge_tables.edges.c.kind, edge_tables.edges.c.modules),
+        view.EdgeItem,
+        _LONG,
+    ),
+    changes.EDGE_ROUTE: Source(
+        edge_tables.edge_routes,
+        (
+            edge_tables.edge_routes.c.edge_id,
+            edge_tables.edge_routes.c.match_type,
+            edge_tables.edge_routes.c.path,
+            edge_tables.edge_routes.c.modules,
+        ),
+        view.EdgeRouteItem,
+        _LONG,
+    ),
+    changes.EDGE_ENDPOINT: Source(
+        edge_tables.edge_endpoints,
+        (edge_tables.edge_endpoints.c.edge_id, edge_tables.edge_endpoints.c.url),
+        view.EdgeEndpointItem,
+        _MANY,
     ),
     changes.CREDENTIAL: Source(
         tables.credentials,

@@ -1,0 +1,107 @@
+"""/ip_policies: sets of rules about addresses."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from portway.control.api.auth import Ctx, Who
+from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.service import ip_policies, shown
+from portway.control.service.context import Context
+from portway.errors import Error
+from portway.model.ip import IpPolicy
+
+router = APIRouter(prefix="/ip_policies", tags=["ip_policies"])
+
+FIELDS: Final = frozenset[str]()
+
+Id = Annotated[str, Depends(path_id("ipp"))]
+Wanted = Annotated[Listing, Depends(listing("ip_policies", "ipp", FIELDS))]
+
+
+class IpPolicyAnswer(Answer):
+    """A set of rules."""
+
+    id: str
+    uri: str
+    created_at: Timestamp
+    description: str
+    metadata: str
+
+
+class IpPolicyList(Answer):
+    """A page of IP policies."""
+
+    ip_policies: list[IpPolicyAnswer]
+    uri: str
+    next_page_uri: str | None
+
+
+class _Texts(Given):
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    action: str | None = Field(None, description="No longer: each rule has its own.", deprecated=True)
+
+
+class IpPolicyCreate(_Texts):
+    """A new IP policy."""
+
+
+class IpPolicyUpdate(_Texts):
+    """What to change of an IP policy."""
+
+
+@router.post("", name="create", status_code=201, response_model=IpPolicyAnswer)
+async def create(who: Who, context: Ctx, given: IpPolicyCreate) -> IpPolicyAnswer:
+    """Make an IP policy, which has no rules yet and so lets nobody in."""
+    _check(given)
+    made = await ip_policies.create(
+        context, who.account_id, description=given.description or "", metadata=given.metadata or ""
+    )
+    return _shown(context, made)
+
+
+@router.get("", name="list", response_model=IpPolicyList)
+async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
+    """List the IP policies of the account."""
+    return await wanted.page(
+        lambda page: ip_policies.listed(context, who.account_id, page), lambda each: _shown(context, each)
+    )
+
+
+@router.get("/{id}", name="get", response_model=IpPolicyAnswer)
+async def get(who: Who, context: Ctx, id: Id) -> IpPolicyAnswer:  # noqa: A002 - the name in the path
+    """Return one IP policy."""
+    return _shown(context, await ip_policies.get(context, who.account_id, id))
+
+
+@router.patch("/{id}", name="update", response_model=IpPolicyAnswer)
+async def update(
+    who: Who,
+    context: Ctx,
+    id: Id,  # noqa: A002
+    given: IpPolicyUpdate,
+) -> IpPolicyAnswer:
+    """Change the texts of an IP policy."""
+    _check(given)
+    changed = await ip_policies.update(
+        context, who.account_id, id, description=given.description, metadata=given.metadata
+    )
+    return _shown(context, changed)
+
+
+@router.delete("/{id}", name="delete", status_code=204)
+async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """Delete an IP policy that nothing refers to, and its rules."""
+    await ip_policies.delete(context, who.account_id, id)
+
+
+def _check(given: _Texts) -> None:
+    if given.action:
+        raise Error("An IP policy has no action; each of its rules has one.", 1423)
+
+
+def _shown(context: Context, each: IpPolicy) -> IpPolicyAnswer:
+    return IpPolicyAnswer.model_validate(shown.ip_policy(context.settings, each))

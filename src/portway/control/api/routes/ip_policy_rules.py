@@ -1,0 +1,125 @@
+"""/ip_policy_rules: networks that IP policies allow or deny."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from portway.control.api.auth import Ctx, Who
+from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.schema import Answer, Given, Ref, Timestamp
+from portway.control.service import ip_policy_rules, shown
+from portway.control.service.context import Context
+from portway.model.ip import IpPolicyRule
+
+router = APIRouter(prefix="/ip_policy_rules", tags=["ip_policy_rules"])
+
+FIELDS: Final = frozenset({"ip_policy", "ip_policy.id", "cidr", "action"})
+
+Id = Annotated[str, Depends(path_id("ipr"))]
+Wanted = Annotated[Listing, Depends(listing("ip_policy_rules", "ipr", FIELDS))]
+
+
+class IpPolicyRuleAnswer(Answer):
+    """A network that an IP policy allows or denies."""
+
+    id: str
+    uri: str
+    created_at: Timestamp
+    description: str
+    metadata: str
+    cidr: str
+    ip_policy: Ref
+    action: str
+
+
+class IpPolicyRuleList(Answer):
+    """A page of rules."""
+
+    ip_policy_rules: list[IpPolicyRuleAnswer]
+    uri: str
+    next_page_uri: str | None
+
+
+class IpPolicyRuleCreate(Given):
+    """A new rule."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    cidr: str | None = Field(None, description="A network by its lowest address, such as 192.0.2.0/24.")
+    ip_policy_id: str | None = Field(None, description="The IP policy that it belongs to.")
+    action: str | None = Field(None, description="allow or deny.")
+
+
+class IpPolicyRuleUpdate(Given):
+    """What to change of a rule."""
+
+    description: str | None = Field(None, description="For people; at most 255 bytes.")
+    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    cidr: str | None = Field(None, description="A network by its lowest address, such as 192.0.2.0/24.")
+
+
+@router.post("", name="create", status_code=201, response_model=IpPolicyRuleAnswer)
+async def create(who: Who, context: Ctx, given: IpPolicyRuleCreate) -> IpPolicyRuleAnswer:
+    """Add a rule to an IP policy. It counts at once wherever the policy is used."""
+    made = await ip_policy_rules.create(
+        context,
+        who.account_id,
+        given.ip_policy_id or "",
+        given.cidr or "",
+        given.action or "",
+        description=given.description or "",
+        metadata=given.metadata or "",
+    )
+    return _shown(context, made)
+
+
+@router.get("", name="list", response_model=IpPolicyRuleList)
+async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
+    """List the rules of all IP policies of the account."""
+    return await wanted.page(
+        lambda page: ip_policy_rules.listed(context, who.account_id, page),
+        lambda each: _shown(context, each),
+        facts=lambda each: _facts(context, each, wanted.filter),
+    )
+
+
+@router.get("/{id}", name="get", response_model=IpPolicyRuleAnswer)
+async def get(who: Who, context: Ctx, id: Id) -> IpPolicyRuleAnswer:  # noqa: A002 - the name in the path
+    """Return one rule."""
+    return _shown(context, await ip_policy_rules.get(context, who.account_id, id))
+
+
+@router.patch("/{id}", name="update", response_model=IpPolicyRuleAnswer)
+async def update(
+    who: Who,
+    context: Ctx,
+    id: Id,  # noqa: A002
+    given: IpPolicyRuleUpdate,
+) -> IpPolicyRuleAnswer:
+    """Change the network or the texts of a rule. It counts at once wherever the policy is used."""
+    changed = await ip_policy_rules.update(
+        context,
+        who.account_id,
+        id,
+        cidr=given.cidr,
+        description=given.description,
+        metadata=given.metadata,
+    )
+    return _shown(context, changed)
+
+
+@router.delete("/{id}", name="delete", status_code=204)
+async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
+    """Delete a rule."""
+    await ip_policy_rules.delete(context, who.account_id, id)
+
+
+def _facts(context: Context, each: IpPolicyRule, filter: str) -> dict[str, Any]:  # noqa: A002
+    """Return what a filter sees: the policy is compared as an identifier, or has one."""
+    facts = shown.ip_policy_rule(context.settings, each)
+    return facts if "ip_policy.id" in filter else facts | {"ip_policy": each.ip_policy_id}
+
+
+def _shown(context: Context, each: IpPolicyRule) -> IpPolicyRuleAnswer:
+    return IpPolicyRuleAnswer.model_validate(shown.ip_policy_rule(context.settings, each))

@@ -1,0 +1,112 @@
+"""IP policies: sets of rules about addresses, which restrictions, traffic policies and edges refer to."""
+
+from typing import Final
+
+from portway.control.service import audit, plans, shown, texts
+from portway.control.service.context import Context
+from portway.control.store import changes, ip_tables, nouns, rows
+from portway.control.store.core import AsyncConnection
+from portway.control.store.ip_tables import ip_policies
+from portway.control.store.rows import Page
+from portway.errors import Error, NotFound
+from portway.model.ids import new_id
+from portway.model.ip import IpPolicy
+
+LIMIT: Final = 1000
+"""IP policies of one account."""
+TEXTS: Final = (1421, 1421)
+_GATE: Final = plans.Gate("ip_policies", "IP policies", ip_policies, 1410, 1410, 1410)
+
+
+async def create(context: Context, account_id: str, *, description: str = "", metadata: str = "") -> IpPolicy:
+    """Make a policy without rules. Raises Error 1410 or 1415 when there are too many, 1421."""
+    texts.check(description, metadata, TEXTS)
+    async with context.database.write() as connection:
+        await plans.check_room(context, connection, account_id, _GATE)
+        if await nouns.count(connection, ip_policies, account_id) >= LIMIT:
+            raise Error(f"An account may have {LIMIT} IP policies.", 1415)
+        now = context.now()
+        made = IpPolicy(new_id("ipp", context.random, now), account_id, description, metadata, now)
+        values = {
+            "id": made.id,
+            "account_id": account_id,
+            "description": description,
+            "metadata": metadata,
+            "created_at": now,
+        }
+        await nouns.add(connection, ip_policies, values)
+        await _noted(context, connection, "created", made)
+    return made
+
+
+async def get(context: Context, account_id: str, policy_id: str) -> IpPolicy:
+    """Return a policy of an account. Raises NotFound 1402."""
+    async with context.database.read() as connection:
+        return await find(connection, account_id, policy_id)
+
+
+async def listed(context: Context, account_id: str, page: Page) -> list[IpPolicy]:
+    """Return a page of an account's policies, newest first, and one beyond it if there are more."""
+    async with context.database.read() as connection:
+        return [ip_tables.policy(row) for row in await rows.page(connection, ip_policies, account_id, page)]
+
+
+async def update(
+    context: Context,
+    account_id: str,
+    policy_id: str,
+    *,
+    description: str | None = None,
+    metadata: str | None = None,
+) -> IpPolicy:
+    """Change the texts of a policy. Raises NotFound 1402, Error 1400 when nothing is given, 1421."""
+    texts.check(description, metadata, TEXTS)
+    values = texts.given(description=description, metadata=metadata)
+    async with context.database.write() as connection:
+        await find(connection, account_id, policy_id)
+        if not values:
+            raise Error("The update names nothing to change.", 1400)
+        await nouns.change(connection, ip_policies, account_id, policy_id, values)
+        changed = await find(connection, account_id, policy_id)
+        await _noted(context, connection, "updated", changed)
+    return changed
+
+
+async def delete(context: Context, account_id: str, policy_id: str) -> None:
+    """Delete a policy and its rules. Raises NotFound 1402, Error 1420 while something refers to it.
+
+    What an agent has brought along may still name it: there it is a policy without rules from now on.
+    """
+    async with context.database.write() as connection:
+        gone = await find(connection, account_id, policy_id)
+        await _check_unused(connection, account_id, policy_id)
+        rules = await ip_tables.rule_ids(connection, policy_id)
+        await ip_tables.remove_rules(connection, policy_id)
+        await nouns.remove(connection, ip_policies, account_id, policy_id)
+        await changes.note_all(connection, changes.IP_RULE, account_id, rules, context.now())
+        await _noted(context, connection, "deleted", gone)
+
+
+async def find(connection: AsyncConnection, account_id: str, policy_id: str) -> IpPolicy:
+    """Return a policy of an account. Raises NotFound 1402."""
+    row = await nouns.find(connection, ip_policies, account_id, policy_id)
+    if row is None:
+        raise NotFound("There is no such IP policy.", 1402)
+    return ip_tables.policy(row)
+
+
+async def _check_unused(connection: AsyncConnection, account_id: str, policy_id: str) -> None:
+    for each in await ip_tables.restrictions(connection, account_id):
+        if policy_id in each.ip_policy_ids:
+            raise Error(f"The IP restriction {each.id} uses this IP policy.", 1420)
+    url = await ip_tables.named_by_endpoint(connection, account_id, policy_id)
+    if url is not None:
+        raise Error(f"The traffic policy of {url} uses this IP policy.", 1420)
+
+
+async def _noted(
+    context: Context, connection: AsyncConnection, action: audit.Action, policy: IpPolicy
+) -> None:
+    await changes.note(connection, changes.IP_POLICY, policy.account_id, policy.id, context.now())
+    seen = shown.ip_policy(context.settings, policy)
+    await audit.note(connection, context, "ip_policy", action, policy.account_id, seen)
