@@ -274,14 +274,11 @@ async def test_an_answer_that_lies_is_a_failure(answer: bytes) -> None:
 async def test_one_deadline_holds_for_everything() -> None:
     done = asyncio.Event()
 
-    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        while not done.is_set():
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(0.01)
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
+        await done.wait()
 
-    async with upstream(trickle) as server, client() as made:
+    async with upstream(stall) as server, client() as made:
         found = await failure(made, WebRequest("GET", f"http://127.0.0.1:{server.port}/", timeout=0.3))
         assert found.kind == "timeout"
         done.set()

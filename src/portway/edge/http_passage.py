@@ -29,6 +29,7 @@ from portway.codec.http1 import NO_BODY, RequestHead, ResponseHead
 from portway.edge import pages
 from portway.edge.http_exchange import IDEMPOTENT
 from portway.edge.http_heads import CONTINUE, answer_of_unknown_length, own_head, request_of_unknown_length
+from portway.edge.http_held import Held
 from portway.edge.member import NoVerdict
 from portway.errors import HttpError, SessionClosed, StreamLimit
 
@@ -43,24 +44,20 @@ MAX_FORWARDS: Final = 8
 """Times that one request may be forwarded to another endpoint."""
 
 
-class Passage:
+class Passage(Held):
     """One request on its way."""
 
     __slots__ = (
-        "_answer_ended", "_forwards", "_gathering", "_held", "_held_end", "_hooks", "_judging", "_owed",
-        "_passed", "_repeated", "_request_filters", "_response_filters", "_sent_end", "_shut", "_side",
-        "_trailers", "_unsent", "_upstream", "begun", "converts", "endpoint", "exchange", "forwarding",
-        "head", "over", "upstreams", "visited",
+        "_answer_ended", "_forwards", "_gathering", "_hooks", "_judging", "_owed", "_passed", "_repeated",
+        "_request_filters", "_response_filters", "_sent_end", "_shut", "_upstream", "begun", "converts",
+        "endpoint", "forwarding", "over", "upstreams", "visited",
     )  # fmt: skip
 
     def __init__(self, upstreams: "Upstreams", side: "VisitorSide", exchange: "Exchange") -> None:
         """Stand between a visitor's side and what its connection has open; ``begin`` follows."""
+        super().__init__(side, exchange)
         self.upstreams = upstreams
         """The connection's: its edge, its facts, its streams."""
-        self.exchange = exchange
-        """The request as it came, and what is told of it."""
-        self.head: RequestHead = exchange.head
-        """The request as it goes on; a policy may have changed it."""
         self.endpoint: Endpoint | None = exchange.endpoint
         """Who serves it now: not the one that was named, once it was forwarded."""
         self.over = False
@@ -73,10 +70,7 @@ class Passage:
         """It is a WebSocket whose upstream speaks TCP: the edge ends it."""
         self.visited: list[Endpoint] = []
         """The endpoints that had the request, the first first."""
-        self._side = side
         self._upstream: UpstreamSide | None = None
-        self._unsent = bytearray()
-        self._trailers: Lines | None = None  # set once the request's body has ended
         self._sent_end = False
         self._shut = exchange.head.upgrade is not None  # what follows goes on once the upgrade is accepted
         self._owed = 0
@@ -86,8 +80,6 @@ class Passage:
         self._hooks: list[RequestHooks] = []
         self._judging = 0  # how many hooks have not judged the answer yet
         self._passed = False  # the answer's head went to the visitor
-        self._held: list[bytes] = []
-        self._held_end: Lines | None = None
         self._gathering: Filter | None = None  # takes the whole answer before its head goes on
         self._request_filters: list[Filter] = []
         self._response_filters: list[Filter] = []
@@ -122,7 +114,8 @@ class Passage:
         self.exchange.bytes_in += len(data)
         for each in self._request_filters:
             data = each.feed(data)
-        return self._send(data)
+        took = self._send(data)
+        return took if self._looking is None else self._looked()
 
     def end(self, trailers: "Lines") -> None:
         """The request is complete; of an upgraded one, what the visitor writes."""
@@ -135,6 +128,7 @@ class Passage:
             self._send(data)
         self._trailers = trailers
         self._send_end()
+        self._looked()
 
     def caught_up(self) -> None:
         """The visitor has taken what it was slow with: give the credit back."""
@@ -290,6 +284,7 @@ class Passage:
             return
         self._let_go()
         self._held, self._held_end, self._owed, self._gathering = [], None, 0, None
+        self._looking, self._held_size = None, 0
         self._response_filters = []
         if not judged:
             self._judging = len(self._hooks)
@@ -307,7 +302,7 @@ class Passage:
     def gather_response(self, each: "Filter") -> None:
         """Give the answer's body to this, which calls ``pass_on_with`` at its end."""
         self._gathering = each
-        held, self._held = self._held, []
+        held, self._held, self._held_size = self._held, [], 0
         for data in held:
             self._owed -= len(data)
             self.on_body(data)
@@ -364,7 +359,9 @@ class Passage:
             return
         if not self._passed:
             self._held.append(data)
+            self._held_size += n
             self._owed += n
+            self._looked()
             return
         self._owed += n
         for each in self._response_filters:
@@ -387,6 +384,7 @@ class Passage:
                 return
         if not self._passed:
             self._held_end = trailers
+            self._looked()
             return
         for place, each in enumerate(self._response_filters):
             data = each.end()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from portway.edge.http_passage import Passage
     from portway.edge.http_sides import RequestHooks
     from portway.edge.ip_policies import IpPolicies
+    from portway.edge.policy_fetch import Fetches
     from portway.edge.registry import Registry
     from portway.edge.view import View
     from portway.model.url import Url
@@ -63,6 +64,11 @@ class EndpointPolicy:
         """Where other endpoints are found."""
         return self._policies.registry
 
+    @property
+    def fetches(self) -> "Fetches | None":
+        """Who carries out what its actions ask for; None: nobody."""
+        return self._policies.fetches
+
     def begin(self, passage: "Passage") -> "RequestHooks":
         """Make what rules over one request."""
         return PolicyHooks(self, passage)
@@ -94,6 +100,8 @@ class Policies:
     """Account → what its policies may ask."""
     geo: "GeoLookup | None" = None
     random: Random = field(default_factory=SystemRandom)
+    fetches: "Fetches | None" = None
+    """Who carries out what actions ask for."""
     _states: "OrderedDict[tuple[str, str], State]" = field(
         default_factory=lambda: OrderedDict[tuple[str, str], State]()
     )
@@ -119,9 +127,14 @@ class Policies:
         )
         return compile_policy(text, target, world=self.world(account_id))
 
-    def place(self, compiled: "Policy", url: "Url", account_id: str, text: str) -> EndpointPolicy:
-        """Put a policy on an endpoint; what an earlier one counted goes on where both count the same."""
-        key = (account_id, str(url))
+    def place(
+        self, compiled: "Policy", url: "Url", account_id: str, text: str, *, part: str = ""
+    ) -> EndpointPolicy:
+        """Put a policy on an endpoint; what an earlier one counted goes on where both count the same.
+
+        ``part`` names a part of an endpoint that has a policy of its own, such as a route.
+        """
+        key = (account_id, f"{url} {part}" if part else str(url))
         state = self._states.setdefault(key, {})
         self._states.move_to_end(key)
         kept = compiled.state_keys

@@ -7,6 +7,7 @@
         │ Respond, ordinary ─▶ substitute: the response phases of this policy and of those that forwarded
         │ Close ─────────────▶ cut                 │ Close ─────────────▶ cut
         └ Forward ───────────▶ forward ── nobody there ──▶ on_unreached ──▶ resume
+          Fetch ─────────────▶ a task (policy_fetch), and the request waits ──▶ resume
 
 A request may pass several policies: an endpoint's, then that of the internal endpoint which it forwards to.
 Each sees the request as the one before has left it; their response phases run in the reverse order.
@@ -16,6 +17,7 @@ cut. A body that some action must see whole is gathered first, so that its lengt
 """
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from portway.codec.event_stream import Message
@@ -33,6 +35,7 @@ from portway.edge.policy_facts import (
     write_request,
     write_response,
 )
+from portway.edge.policy_fetch import Asked
 from portway.edge.policy_filters import Chain, Gathering, event_filter
 from portway.edge.registry import may_forward
 from portway.errors import Error
@@ -40,13 +43,14 @@ from portway.model.url import parse_endpoint_url
 from portway.policy.actions.convert import NO_WEBSOCKET
 from portway.policy.facts import Facts
 from portway.policy.phase import Phase
-from portway.policy.verdict import Close, Continue, Failed, Forward, Respond
+from portway.policy.verdict import Close, Continue, Failed, Fetch, Forward, Respond
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from portway.edge.http_passage import Passage
     from portway.edge.policy import EndpointPolicy
+    from portway.edge.policy_fetch import Waiting
     from portway.edge.registry import Endpoint
     from portway.policy.actions import ActionFailed
     from portway.policy.engine import Run
@@ -68,8 +72,8 @@ class PolicyHooks:
     """One policy over one request."""
 
     __slots__ = (
-        "_asked", "_endpoint", "_facts", "_forwarded", "_heard", "_policy", "_request_run", "_response_run",
-        "_sent", "passage",
+        "_asked", "_endpoint", "_facts", "_forwarded", "_heard", "_leave", "_policy", "_request_run",
+        "_response_run", "_sent", "_waiting", "passage",
     )  # fmt: skip
 
     def __init__(self, policy: "EndpointPolicy", passage: "Passage") -> None:
@@ -82,6 +86,8 @@ class PolicyHooks:
         self._asked = self._sent = passage.head.authority
         self._request_run: Run | None = None
         self._response_run: Run | None = None
+        self._waiting: Waiting | None = None
+        self._leave: list[Callable[[], None]] = []
         self._forwarded = False
         """The request phase waits for another endpoint."""
         self._heard = False
@@ -137,10 +143,31 @@ class PolicyHooks:
             passage.cut()
         elif isinstance(verdict, Forward):
             self._forward(verdict)
-        else:
-            passage.fail(
+        elif run is not None:
+            self._fetch(run, verdict, self._carry_out)
+
+    def _fetch(
+        self,
+        run: "Run",
+        fetch: Fetch,
+        then: "Callable[[Verdict], None]",
+        answer: ResponseHead | None = None,
+    ) -> None:
+        """Have something fetched for an action, then go on. Meanwhile the request waits."""
+        fetches = self._policy.fetches
+        if fetches is None:
+            self._fail(
                 500, INTERNAL, "The traffic policy of this endpoint asks for what cannot be done here."
             )
+            return
+        asked = Asked(self._endpoint, run.phase, self._facts, self.passage, answer, self._leave)
+
+        def done(result: object) -> None:
+            self._waiting = None
+            if not self.passage.over:
+                then(run.resume(result))
+
+        self._waiting = fetches.start(fetch, asked, done)
 
     def _respond(self, verdict: Respond) -> None:
         """Answer in the upstream's place."""
@@ -246,7 +273,7 @@ class PolicyHooks:
 
     def on_response(self, head: ResponseHead) -> None:
         """Judge the answer."""
-        passage, policy = self.passage, self._policy.compiled
+        policy = self._policy.compiled
         if not self._heard:
             self._heard = True
             for outcome in self._outcomes():
@@ -258,17 +285,23 @@ class PolicyHooks:
             chain.append(event_filter(self._on_message))
         if policy.has(Phase.HTTP_RESPONSE):
             run = self._response_run = self._begin(Phase.HTTP_RESPONSE)
-            verdict = run.step()
-            if isinstance(verdict, Respond):
-                self._replace(verdict)
-                return
-            if not isinstance(verdict, Continue):
-                passage.cut()
-                return
-            chain += run.filters.response
-        if response.edited:
-            head = write_response(response, head)
-        self._pass_on(head, chain)
+            self._carry_back(head, chain, run, run.step())
+            return
+        self._pass_on(write_response(response, head) if response.edited else head, chain)
+
+    def _carry_back(self, head: ResponseHead, chain: list[object], run: "Run", verdict: "Verdict") -> None:
+        """Do what the response phase says."""
+        response = self._facts.response
+        if isinstance(verdict, Respond):
+            self._replace(verdict)
+        elif isinstance(verdict, Fetch):
+            self._fetch(run, verdict, partial(self._carry_back, head, chain, run), head)
+        elif not isinstance(verdict, Continue):
+            self.passage.cut()
+        else:
+            if response is not None and response.edited:
+                head = write_response(response, head)
+            self._pass_on(head, chain + run.filters.response)
 
     def _pass_on(self, head: ResponseHead, filters: list[object]) -> None:
         passage = self.passage
@@ -324,6 +357,10 @@ class PolicyHooks:
 
     def on_over(self) -> None:
         """The request is done with: say what the policy adds to its event."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        for leave in self._leave:
+            leave()
         for run in (self._request_run, self._response_run):
             if run is not None:
                 self._tell(run)
