@@ -222,7 +222,6 @@ def test_none_stays_connected_until_it_is_told_to_end(service: Service, tmp_path
     [
         (["nope"], "there is no endpoint 'nope' in"),
         (["nope"], "there are: taken, web"),
-        (["old"], "belongs to an edge"),
     ],
 )
 def test_names_that_cannot_be_started(
@@ -230,8 +229,6 @@ def test_names_that_cannot_be_started(
 ) -> None:
     file = tmp_path / "agent.yml"
     file.write_text(ENDPOINTS.format(web="9", port=1))
-    if names == ["old"]:
-        file.write_text("version: 2\ntunnels: {old: {labels: [a=b], addr: 80}}\n")
     assert run(["start", *names, "--config", str(file)]) == 1
     assert what in capsys.readouterr().err
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from portway.agent.config.files import load
 from portway.cli.config import editor
 from portway.cli.main import run
 from portway.errors import ConfigError
@@ -59,13 +60,12 @@ def test_what_cannot_be_saved(arguments: list[str], home: Path) -> None:
 
 def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
-    good.write_text(OLD + "  old:\n    labels: [a=b]\n    addr: 1\nweb_addr: 127.0.0.1:4040\n")
+    good.write_text(OLD + "web_addr: 127.0.0.1:4040\n")
     bad.write_text("version: 3\nagent:\n  auth_token: x\n")
     assert run(["config", "check", "--config", str(good)]) == 0
     text = capsys.readouterr().out
     assert f"Valid configuration file at {good}" in text
     assert "web_addr has no effect: " in text
-    assert "the tunnel old needs an edge" in text
     assert run(["config", "check", "--config", f"{good},{bad}"]) == 1
     assert f"error: {bad}:3:3 agent.auth_token: there is no such key; did you mean authtoken?" in (
         capsys.readouterr().err
@@ -130,6 +130,17 @@ def test_what_would_not_be_valid_does_not_take_the_files_place(
     assert "is as it was" in told
     assert file.read_text() == text
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_endpoints_cannot_say_stays_a_tunnel_and_can_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "ngrok.yml"
+    file.write_text("version: 2\ntunnels:\n  old:\n    labels: [edge=x]\n    addr: 1\n")
+    assert run(["config", "upgrade", "--config", str(file)]) == 0
+    assert "tunnels.old stays a tunnel: endpoints have no labels" in capsys.readouterr().err
+    (endpoint,) = load([str(file)]).endpoints["old"]
+    assert (endpoint.labels, endpoint.upstream) == ({"edge": "x"}, "1")
 
 
 def test_no_way_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,10 @@ CURRENT = {
         "--cidr-allow", "--cidr-deny", "--authtoken", "--name", "--description", "--metadata", "--binding",
         "--pooling-enabled", "--traffic-policy-file", "--traffic-policy-url", "--upstream-proxy-protocol",
     },
-    "start": {"--all", "--none", "--authtoken", "--config", "--log"},
+    "start": {"--all", "--none", "--authtoken", "--config", "--log", "--metadata"},
+    "tunnel": {
+        "--label", "--inspect", "--crt", "--key", "--metadata", "--authtoken", "--upstream-protocol",
+    },
 }  # fmt: skip
 DEPRECATED = {
     "http": {
@@ -46,6 +49,7 @@ DEPRECATED = {
         "--terminate-at",
     },
     "start": {"--region"},
+    "tunnel": {"--app-protocol", "--region"},
 }  # fmt: skip
 
 
@@ -178,6 +182,24 @@ def test_flags_are_carried_over(plans: list[session.Plan], tmp_path: Any) -> Non
     assert (found.upstream_protocol, found.upstream) == ("http1", "https://up.test")
 
 
+def test_a_labelled_tunnel(plans: list[session.Plan]) -> None:
+    flags = [
+        "--label",
+        "edge=x",
+        "--label=a=b",
+        "--metadata",
+        "m",
+        "--inspect=false",
+        "--app-protocol",
+        "http2",
+    ]
+    assert run(["tunnel", "https://up.test", *flags]) == 0
+    (found,) = plans[0].endpoints
+    assert (found.labels, found.upstream, found.url) == ({"edge": "x", "a": "b"}, "https://up.test", "")
+    assert (found.metadata, found.inspect, found.upstream_protocol) == ("m", False, "http2")
+    assert plans[0].flags["session_metadata"] is None, "that flag is the tunnel's"
+
+
 @pytest.mark.row("T-061")
 @pytest.mark.parametrize("flag", ["--proxy-proto", "--upstream-proxy-protocol"])
 @pytest.mark.parametrize("version", ["1", "2", "3"])
@@ -226,7 +248,9 @@ def test_mistakes_are_explained(
         (["http", "80", "--cidr-allow", "10.0.0.0.0"], "ERR_NGROK_362"),
         (["http", "80", "--circuit-breaker", "2"], "ERR_NGROK_361"),
         (["tunnel", "80"], "ERR_NGROK_357"),
-        (["tunnel", "80", "--label", "edge=x"], "ERR_NGROK_395"),
+        (["tunnel", "80", "--label", "edge"], "ERR_NGROK_357"),
+        (["tunnel", "80", "--label", "=x"], "ERR_NGROK_357"),
+        (["tunnel", "80", "--label", "edge=x", "--crt", __file__], "crt and key go together"),
         (["tls", "80", "--crt", __file__], "crt and key go together"),
         (["http", "80", "--scheme", "ftp"], "--scheme ftp: use http, https or both"),
         (["http", "80", "--oauth-scope", "x"], "oauth settings without a provider"),

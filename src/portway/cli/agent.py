@@ -7,7 +7,7 @@ import click
 
 from portway.cli import flags
 from portway.cli.flags import FILE, AgentCommand
-from portway.errors import ConfigError, Error
+from portway.errors import ConfigError
 
 if TYPE_CHECKING:
     from portway.agent.config.model import Config, EndpointConfig
@@ -134,8 +134,6 @@ def pick(config: "Config", names: tuple[str, ...]) -> "list[EndpointConfig]":
     known = ", ".join(sorted(config.endpoints)) or "none"
     where = ", ".join(map(str, config.files)) or "no configuration file; see `portway config check`"
     for name in names:
-        if name in config.labelled:
-            raise _no_edges(f"the tunnel {name!r}")
         if name not in config.endpoints:
             raise ConfigError(f"there is no endpoint {name!r} in {where}; there are: {known}")
     if not names:
@@ -145,7 +143,7 @@ def pick(config: "Config", names: tuple[str, ...]) -> "list[EndpointConfig]":
 
 @click.command(cls=AgentCommand, hidden=True, short_help="Start a labelled tunnel of an edge.")
 @click.argument("address")
-@flags.current("--label", "K=V", "Label of the edge's backend.", multiple=True)
+@flags.current("--label", "KEY=VALUE", "Label of the edge's backend; may be repeated.", multiple=True)
 @flags.switch("inspect", "Record the traffic for inspection.", default=True)
 @click.option("--crt", type=FILE, help="Certificate with which this agent ends visitors' TLS.")
 @click.option("--key", type=FILE, help="Its private key.")
@@ -153,21 +151,15 @@ def pick(config: "Config", names: tuple[str, ...]) -> "list[EndpointConfig]":
 @click.option("--upstream-protocol", type=click.Choice(["http1", "http2"]), help="What the upstream speaks.")
 @flags.deprecated("--app-protocol", "--upstream-protocol", type=click.Choice(["http1", "http2"]))
 @flags.SESSION
-def tunnel(label: tuple[str, ...], **_: Any) -> None:
-    """Start a labelled tunnel, which an edge of the service uses. There are no edges in this version."""
-    if not label:
-        raise Error("a labelled tunnel needs at least one --label KEY=VALUE", 357)
-    for each in label:
-        if not all(each.partition("=")):
-            raise Error(f"--label {each}: write it KEY=VALUE", 357)
-    raise _no_edges("a labelled tunnel")
+def tunnel(**values: Any) -> None:
+    """Start a labelled tunnel: an edge of the service, whose backend has its labels, sends it visitors."""
+    from portway.agent.config.files import load
+    from portway.agent.config.version2 import labelled
+    from portway.cli import session
 
-
-def _no_edges(what: str) -> Error:
-    return Error(
-        f"{what} belongs to an edge, and this version of the service has none: give it a --url of its own",
-        395,
-    )
+    config = load(values["config"])
+    endpoint = labelled("", {**values, "addr": values["address"], "labels": values["label"]})
+    session.run(session.Plan(_for_session(values, root=True), config.settings, [endpoint]))
 
 
 def _main(proto: Literal["http", "tcp", "tls"], values: Mapping[str, Any]) -> None:

@@ -221,6 +221,4 @@ def _remarks(loaded: "Config") -> list[str]:
     """Return what is valid, and yet not what its writer may think."""
     from portway.agent.config.settings import without_effect
 
-    remarks = without_effect(loaded.settings)
-    remarks += [f"the tunnel {name} needs an edge, and there are none" for name in sorted(loaded.labelled)]
-    return remarks
+    return without_effect(loaded.settings)

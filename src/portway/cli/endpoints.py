@@ -103,13 +103,19 @@ async def put_online(agent: "Agent", endpoint: "EndpointConfig") -> "EndpointFor
     """Put one endpoint online. Raises what `Agent.forward` raises, and ConfigError for its policy."""
     from portway import Upstream
 
+    upstream = Upstream(
+        endpoint.upstream,
+        protocol=endpoint.upstream_protocol,
+        proxy_protocol=endpoint.proxy_protocol or None,
+        tls_context=_upstream_tls(endpoint),
+    )
+    if endpoint.labels:
+        ends = termination_of(endpoint)
+        return await agent.forward(
+            upstream, labels=endpoint.labels, metadata=endpoint.metadata, agent_tls_termination=ends
+        )
     return await agent.forward(
-        Upstream(
-            endpoint.upstream,
-            protocol=endpoint.upstream_protocol,
-            proxy_protocol=endpoint.proxy_protocol or None,
-            tls_context=_upstream_tls(endpoint),
-        ),
+        upstream,
         url=endpoint.url,
         proto=None if endpoint.proto == "http" else endpoint.proto,
         name=endpoint.name,

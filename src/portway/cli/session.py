@@ -158,7 +158,8 @@ async def _run(plan: Plan) -> "Resumption | None":
 async def _online(agent: "Agent", endpoint: "EndpointConfig", watcher: "Watcher") -> "EndpointForwarder":
     """Put an endpoint online, and say so."""
     forwarder = await put_online(agent, endpoint)
-    watcher.started(endpoint.name or COMMAND_LINE, str(forwarder.upstream_url), str(forwarder.url))
+    where = " ".join(f"{key}={value}" for key, value in endpoint.labels.items()) or str(forwarder.url)
+    watcher.started(endpoint.name or COMMAND_LINE, str(forwarder.upstream_url), where)
     return forwarder
 
 

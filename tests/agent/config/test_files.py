@@ -126,7 +126,7 @@ def test_a_file_that_says_nothing_of_endpoints_leaves_them(tmp_path: Path) -> No
         (["version: 3\nagent: {endpoints: []}\n"], "endpoints stand at the top of the file, not under agent"),
         (["version: 2\nconnect_url: x\n"], "in version 2 it is server_addr"),
         (["version: 2\nhttp_proxy: x\n"], "renamed: say proxy_url"),
-        (["version: 3\ntunnels: {a: {labels: [x=y], addr: 1}}\n"], "version 3 has no tunnels with labels"),
+        (["version: 3\ntunnels: {a: {labels: [x], addr: 1}}\n"], "tunnels.a.labels: the label 'x' is not"),
         (["version: 2\ntunnels: [a]\n"], "each tunnel has its name as key"),
         (["version: 3\nendpoints: [{name: a, upstream: {url: 1}}]\ntunnels: {a: {proto: tcp, addr: 1}}\n"],
          "'a' is the name of an endpoint and of a tunnel"),
@@ -139,11 +139,11 @@ def test_what_is_wrong(tmp_path: Path, texts: list[str], what: str) -> None:
     assert str(tmp_path) in str(caught.value) or "is the name of" in what
 
 
-def test_labelled_tunnels_are_known_by_name(tmp_path: Path) -> None:
-    config = loaded(
-        tmp_path, "version: 2\ntunnels: {a: {labels: [x=y], addr: 1}, b: {proto: tcp, addr: 1}}\n"
-    )
-    assert (list(config.endpoints), config.labelled) == (["b"], frozenset({"a"}))
+@pytest.mark.parametrize("version", [2, 3])
+def test_labelled_tunnels(version: int, tmp_path: Path) -> None:
+    text = "tunnels: {a: {labels: [x=y, z=1], addr: 1}, b: {proto: tcp, addr: 1}}\n"
+    found = loaded(tmp_path, f"version: {version}\n{text}").endpoints
+    assert {name: each.labels for name, (each,) in found.items()} == {"a": {"x": "y", "z": "1"}, "b": {}}
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_options_of_tunnels(tunnel: str, endpoint: str) -> None:
 @pytest.mark.parametrize(
     ("tunnel", "why"),
     [
-        ("\n    addr: 1\n    labels: [a=b]", "version 3 has no labels"),
+        ("\n    addr: 1\n    labels: [a=b]", "endpoints have no labels, tunnels have"),
         ("{proto: tcp, addr: 1}", "written in braces"),
         ("\n    proto: http\n    addr: 1\n    schemes: [http, https]", "two schemes are two endpoints"),
         ("\n    proto: http\n    addr: 1\n    compression: true", "compression must become a traffic_policy"),

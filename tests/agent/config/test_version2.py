@@ -147,5 +147,12 @@ def test_what_is_wrong_has_its_place(text: str, what: str) -> None:
     assert all(line.startswith("f.yml:1:") for line in str(caught.value).splitlines())
 
 
-def test_a_labelled_tunnel_is_no_endpoint() -> None:
-    assert tunnels("addr: 80, labels: [edge=x]") == ()
+def test_a_labelled_tunnel_is_an_edges(tmp_path: Path) -> None:
+    (found,) = tunnels(
+        "addr: https://h:1, labels: [edge=x, a=b=c], metadata: m, inspect: false, app_protocol: http2"
+    )
+    assert found.labels == {"edge": "x", "a": "b=c"}
+    assert (found.upstream, found.metadata, found.inspect, found.url) == ("https://h:1", "m", False, "")
+    assert found.upstream_protocol == "http2"
+    (found,) = tunnels("addr: 1, labels: edge=x, crt: /a.pem, key: /b.pem")
+    assert found.termination == Termination(certificate=Path("/a.pem"), key=Path("/b.pem"))

@@ -76,7 +76,6 @@ class FileContent:
     tunnels: dict[str, tuple[EndpointConfig, ...]] = field(
         default_factory=dict[str, tuple[EndpointConfig, ...]]
     )
-    labelled: set[str] = field(default_factory=set[str])
 
 
 def read_file(path: Path) -> FileContent:
@@ -119,7 +118,6 @@ def merge(contents: Sequence[FileContent], paths: tuple[Path, ...] = ()) -> Conf
     said: dict[str, Any] = {}
     endpoints: dict[str, tuple[EndpointConfig, ...]] = {}
     tunnels: dict[str, tuple[EndpointConfig, ...]] = {}
-    labelled: set[str] = set()
     for content in contents:
         if content.version != first.version:
             raise ConfigError(
@@ -128,13 +126,11 @@ def merge(contents: Sequence[FileContent], paths: tuple[Path, ...] = ()) -> Conf
             )
         said |= content.settings
         tunnels |= content.tunnels
-        labelled = (labelled - content.tunnels.keys()) | content.labelled
         endpoints = endpoints if content.endpoints is None else content.endpoints
     both = endpoints.keys() & tunnels.keys()
     if both:
         raise ConfigError(f"{min(both)!r} is the name of an endpoint and of a tunnel; names are unique")
-    named = {name: value for name, value in tunnels.items() if name not in labelled} | endpoints
-    return Config(first.version, Settings(**said), named, frozenset(labelled), paths)
+    return Config(first.version, Settings(**said), tunnels | endpoints, paths)
 
 
 def _read_2(root: Node, content: FileContent, problems: Problems) -> None:
@@ -154,8 +150,6 @@ def _read_3(root: Node, content: FileContent, problems: Problems) -> None:
     if "endpoints" in root.entries:
         content.endpoints = version3.read_endpoints(root.entries["endpoints"], problems)
     _read_tunnels(root, content, problems)
-    for name in content.labelled:
-        problems.add(root.entries["tunnels"].entries[name], "version 3 has no tunnels with labels")
 
 
 def _read_tunnels(root: Node, content: FileContent, problems: Problems) -> None:
@@ -167,8 +161,6 @@ def _read_tunnels(root: Node, content: FileContent, problems: Problems) -> None:
         return
     for name, each in node.entries.items():
         content.tunnels[name] = version2.read_tunnel(name, each, problems)
-        if "labels" in each.entries:
-            content.labelled.add(name)
 
 
 def _skip(node: Node, problems: Problems) -> None:

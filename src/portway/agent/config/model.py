@@ -74,6 +74,8 @@ class EndpointConfig:
     modules: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
     """Options of the bind that older agents have, spelled as on the wire."""
     termination: Termination | None = None
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """By which an edge finds it; then the edge has the URL and all else that visitors meet."""
     place: str = ""
     """Where it stands in a file, for messages."""
 
@@ -93,6 +95,4 @@ class Config:
     settings: Settings
     endpoints: Mapping[str, tuple[EndpointConfig, ...]]
     """By name; a tunnel of version 2 with two schemes is two endpoints of one name."""
-    labelled: frozenset[str] = frozenset()
-    """Names of tunnels for edges, which have labels and no URL."""
     files: tuple[Path, ...] = ()

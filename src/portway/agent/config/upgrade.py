@@ -260,7 +260,7 @@ def _obstacle(node: Node) -> str:
     known = {*_SAME, *_OTHER, *_UPSTREAM, *_ADDRESS, *_TLS, "terminate_at", "binding"}
     foreign = [key for key in node.entries if key not in known]
     if "labels" in foreign:
-        return "version 3 has no labels"
+        return "endpoints have no labels, tunnels have"
     if foreign:
         return f"{', '.join(foreign)} must become a traffic_policy first"
     if node.flow:

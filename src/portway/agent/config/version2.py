@@ -23,7 +23,7 @@ from portway.agent.config.values import (
     text,
     texts,
 )
-from portway.errors import ConfigError, PortwayError
+from portway.errors import ConfigError, Error, PortwayError
 
 BINDINGS: Final = ("public", "internal", "kubernetes")
 OLD_NAMES: Final = {
@@ -124,13 +124,12 @@ FIELDS: Final[Mapping[str, dict[str, Reader]]] = {"http": HTTP, "tcp": TCP, "tls
 
 
 def read_tunnel(name: str, node: Node, problems: Problems) -> tuple[EndpointConfig, ...]:
-    """Read one tunnel; a labelled one, and one that is wrong, is no endpoint."""
+    """Read one tunnel; one that is wrong is no endpoint."""
     if node.kind != "map":
         problems.add(node, "a tunnel is a map with `proto` and `addr`")
         return ()
     if "labels" in node.entries:
-        fields(node, LABELLED, problems)
-        return ()
+        return _read_labelled(name, node, problems)
     proto = node.entries.get("proto")
     if proto is None or proto.text not in FIELDS:
         problems.add(proto or node, "`proto` is needed: http, tcp or tls (ERR_NGROK_394)")
@@ -155,6 +154,48 @@ def read_tunnel(name: str, node: Node, problems: Problems) -> tuple[EndpointConf
     except PortwayError as error:
         problems.add(node, getattr(error, "message", str(error)))
         return ()
+
+
+def _read_labelled(name: str, node: Node, problems: Problems) -> tuple[EndpointConfig, ...]:
+    said = fields(
+        node, LABELLED, problems, dict.fromkeys(HTTP, "a tunnel with labels has none: its edge has")
+    )
+    if not said.get("addr"):
+        problems.add(node, "`addr` is needed: a port, host:port or a URL of the upstream")
+        return ()
+    one_at_most(node, ("app_protocol", "upstream_protocol"), problems)
+    try:
+        return (labelled(name, said, node.place),)
+    except PortwayError as error:
+        problems.add(node.entries["labels"], getattr(error, "message", str(error)))
+        return ()
+
+
+def labelled(name: str, said: Mapping[str, Any], place: str = "") -> EndpointConfig:
+    """Make an endpoint of an edge, from a file or from flags. Raises Error 357 for labels that are none."""
+    return EndpointConfig(
+        name=name,
+        upstream=str(said["addr"]),
+        metadata=said.get("metadata") or "",
+        inspect=bool(said.get("inspect", True)),
+        upstream_protocol=said.get("upstream_protocol") or said.get("app_protocol"),
+        termination=_termination({**said, "terminate_at": "agent" if said.get("crt") else None}),
+        labels=labels_of(said.get("labels") or ()),
+        place=place,
+    )
+
+
+def labels_of(given: Iterable[str]) -> dict[str, str]:
+    """Read labels, each ``KEY=VALUE``. Raises Error 357 for none, and for what is none."""
+    found: dict[str, str] = {}
+    for each in given:
+        key, _, value = each.partition("=")
+        if not (key and value):
+            raise Error(f"the label {each!r} is not written KEY=VALUE", 357)
+        found[key] = value
+    if not found:
+        raise Error("a tunnel with labels needs at least one, KEY=VALUE", 357)
+    return found
 
 
 def endpoints_of(name: str, proto: str, said: Mapping[str, Any], place: str = "") -> Iterable[EndpointConfig]:
