@@ -131,11 +131,16 @@ on_tcp_connect:
       - {type: terminate-tls, config: {min_version: "1.3"}}
   - expressions: ["actions.ngrok.terminate_tls.version != '1.3' || conn.tls.sni != 'app.portway.localhost'"]
     actions: [{type: deny}]
-  - actions: [{type: log, config: {metadata: {suite: "${conn.tls.cipher_suite}"}}}]
+  - actions:
+      - type: log
+        config:
+          metadata:
+            suite: "${conn.tls.cipher_suite}"
+            shown: "${actions.ngrok.terminate_tls.server.san}"
 """
 
 
-@pytest.mark.row("T-012")
+@pytest.mark.row("T-012", "P-16", "P-25", "P-27", "P-56")
 async def test_tls_ends_here_where_a_policy_says_so_and_what_follows_sees_the_session() -> None:
     async with bound("tls", TERMINATE, URLS["tls"]) as (service, agent, _):
         trusting = agent_context(service.certs.ca)
@@ -148,7 +153,9 @@ async def test_tls_ends_here_where_a_policy_says_so_and_what_follows_sees_the_se
             assert await reader.read() == b"text"
         event = await service.events.next(TcpConnectionClosed)
         [entry] = event.traffic_policy_logs
-        assert str(cast("dict[str, dict[str, object]]", entry)["metadata"]["suite"]).startswith("TLS_")
+        metadata = cast("dict[str, dict[str, str]]", entry)["metadata"]
+        assert metadata["suite"].startswith("TLS_")
+        assert metadata["shown"].startswith("DNS:")
         old = agent_context(service.certs.ca)
         old.maximum_version = ssl.TLSVersion.TLSv1_2
         with pytest.raises((ssl.SSLError, ConnectionError)):

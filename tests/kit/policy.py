@@ -18,6 +18,9 @@ from portway.policy.verdict import Verdict
 NOW = 1_720_829_416.0
 """2024-07-13T00:10:16Z."""
 
+EXAMPLE_WORLD = World()
+"""What the examples of the documentation may ask of the account and the service."""
+
 
 def facts(
     target: str = "/",
@@ -29,7 +32,6 @@ def facts(
     response: Response | None = None,
 ) -> Facts:
     """Make the facts of one request from outside."""
-    sent = [(b"host", host.encode()), *(fields or [])]
     sent = [(b"host", host.encode()), *(fields or [])]
     request = Request(method, "https", host, target, fields=sent, received=NOW)
     endpoint = Endpoint("ep_1", f"https://{host}", "https", host, 443)

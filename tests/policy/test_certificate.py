@@ -6,6 +6,7 @@ from tests.kit.policy import facts, value
 from tests.kit.x509 import END, START, make
 
 from portway.policy.certificate import Certificate, read_certificate
+from portway.policy.expression import EvaluationError
 from portway.policy.facts import Tls
 
 NAMES = ("a.example", "*.b.example", "192.0.2.1")
@@ -16,8 +17,8 @@ def der(kind: str = "ecdsa") -> bytes:
     return make("a.example", kind, names=NAMES).certificate.public_bytes(Encoding.DER)
 
 
+@pytest.mark.row("P-25", "P-26")
 def test_its_fields() -> None:
-    """Checklist 25 and 26."""
     found = read_certificate(der())
     assert found.subject.part("common_name") == "a.example"
     assert found.subject.part("organization") == ["Widgets"]
@@ -53,3 +54,19 @@ def test_in_expressions() -> None:
     ):
         assert value(source, known) is True, source
     assert value("conn.tls.client.san.dns_names == [] && !has(conn.tls.client.validity.not_after)") is True
+
+
+@pytest.mark.row("P-56")
+def test_terminate_tls_tells_both_certificates_once_it_has_run() -> None:
+    known = facts()
+    known.connection.tls = Tls(version="1.3", client_certificate=der(), server_certificate=der())
+    result = "actions.ngrok.terminate_tls"
+    shown = f"{result}.client.subject.common_name + {result}.server.san"
+    assert value(f"has({result}.client.subject)", known) is False
+    known.results["terminate_tls"] = {"version": "1.3"}
+    assert value(shown, known) == "a.exampleDNS:a.example, DNS:*.b.example, IP Address:192.0.2.1"
+    assert value(f"{result}.version + {result}.client.issuer", known) == value(
+        "conn.tls.version + conn.tls.client.issuer", known
+    )
+    with pytest.raises(EvaluationError):
+        value(f"{result}.client.pem", known)

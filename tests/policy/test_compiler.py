@@ -3,6 +3,7 @@
 import pytest
 from tests.kit.policy import codes, policy
 
+from portway.policy.actions import ALIASES, NOT_BUILT
 from portway.policy.compiler import Target, World, compile_policy
 from portway.policy.limits import PolicyLimits
 from portway.policy.phase import Phase
@@ -13,6 +14,7 @@ FORWARD = "{type: forward-internal, config: {url: 'https://a.internal', on_error
 CONNECT = "{actions: [{type: close-connection}]}"
 
 
+@pytest.mark.row("P-02")
 @pytest.mark.parametrize(
     ("protocol", "internal", "phase", "wanted"),
     [
@@ -32,13 +34,13 @@ CONNECT = "{actions: [{type: close-connection}]}"
     ],
 )
 def test_phases_of_protocols(protocol: str, internal: bool, phase: str, wanted: list[int]) -> None:
-    """Checklist 2."""
     rule = CONNECT if phase == "on_tcp_connect" else DENY
     if phase in {"on_http_response", "on_event_stream_message"}:
         rule = "{actions: []}"
     assert codes(f"{phase}: [{rule}]", Target(protocol, internal)) == wanted
 
 
+@pytest.mark.row("P-02", "P-03", "P-05")
 @pytest.mark.parametrize(
     ("document", "wanted"),
     [
@@ -77,7 +79,6 @@ def test_phases_of_protocols(protocol: str, internal: bool, phase: str, wanted: 
     ],
 )
 def test_rules_and_actions(document: str, wanted: list[int]) -> None:
-    """Checklist 2, 3 and 5."""
     assert codes(document) == wanted
 
 
@@ -87,21 +88,7 @@ def test_an_action_that_a_protocol_lacks() -> None:
     assert codes(document, Target("tls")) == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "ai-gateway",
-        "http-request",
-        "jwt-validation",
-        "oauth",
-        "oidc",
-        "openid-connect",
-        "owasp-crs-request",
-        "owasp-crs-response",
-        "saml",
-        "verify-webhook",
-    ],
-)
+@pytest.mark.parametrize("name", [*NOT_BUILT, *(k for k, v in ALIASES.items() if v in NOT_BUILT)])
 def test_what_is_known_and_not_built_is_refused_with_a_sentence(name: str) -> None:
     """The honesty rule: never skipped."""
     with pytest.raises(PolicyError, match="not supported by this service yet") as caught:
@@ -109,8 +96,8 @@ def test_what_is_known_and_not_built_is_refused_with_a_sentence(name: str) -> No
     assert [each.code for each in caught.value.problems] == [2201]
 
 
+@pytest.mark.row("P-03")
 def test_everything_that_is_wrong_is_told_at_once_and_in_order() -> None:
-    """Checklist 3."""
     with pytest.raises(PolicyError) as caught:
         policy(
             """\
@@ -164,6 +151,7 @@ def test_limits(limits: PolicyLimits, document: str, wanted: list[int]) -> None:
     assert found == wanted
 
 
+@pytest.mark.row("P-05")
 @pytest.mark.parametrize(
     ("protocol", "document", "wanted"),
     [
@@ -191,7 +179,6 @@ def test_limits(limits: PolicyLimits, document: str, wanted: list[int]) -> None:
     ],
 )
 def test_a_cloud_endpoint_s_policy_ends_everything(protocol: str, document: str, wanted: list[int]) -> None:
-    """Checklist 5."""
     assert codes(document, Target(protocol, cloud=True)) == wanted
     assert codes(document, Target(protocol)) == []
 
@@ -207,8 +194,8 @@ def test_a_policy_says_what_it_looks_at() -> None:
     assert made.names == {"req.headers", "req.url.port", "conn.tls.ja4_fingerprint", "vars"}
 
 
+@pytest.mark.row("P-04")
 def test_documents_of_before_october_2024() -> None:
-    """Checklist 4."""
     old = f"inbound: [{DENY}]\noutbound: [{{actions: [{{type: remove-headers, config: {{headers: [a]}}}}]}}]"
     made = policy(old)
     assert made.has(Phase.HTTP_REQUEST)
@@ -275,8 +262,9 @@ def test_a_list_of_ten_thousand_ranges_is_compiled() -> None:
     compile_policy(document, limits=PolicyLimits(document=1 << 20))
 
 
+@pytest.mark.row("P-35")
 def test_a_hostile_regular_expression_is_refused() -> None:
-    """Checklist 35: RE2 has no look-around and bounds a pattern's memory."""
+    """RE2 has no look-around and bounds a pattern's memory."""
     for pattern in ("(?=a)b", "((a{1000}){1000}){1000}", "(", "\\\\1"):
         rule = f'{{type: url-rewrite, config: {{from: "{pattern}", to: x}}}}'
         assert codes(f"on_http_request: [{{actions: [{rule}]}}]") == [2261], pattern

@@ -29,6 +29,7 @@ def node(text: str, *path: str | int) -> Node:
     return found
 
 
+@pytest.mark.row("P-01")
 @pytest.mark.parametrize(
     ("written", "wanted"),
     [
@@ -59,7 +60,7 @@ def node(text: str, *path: str | int) -> Node:
     ],
 )
 def test_scalars_are_those_of_yaml_1_2(written: str, wanted: object) -> None:
-    """Checklist 1: no surprises of YAML 1.1."""
+    """No surprises of YAML 1.1."""
     assert node(f"a: {written}", "a").scalar == wanted
     assert type(node(f"a: {written}", "a").scalar) is type(wanted)
 
@@ -97,6 +98,7 @@ def test_an_alias_is_a_copy_at_its_own_place() -> None:
     assert node(text, "a", "k").path == "a.k"
 
 
+@pytest.mark.row("P-01")
 @pytest.mark.parametrize(
     ("text", "said", "line", "column"),
     [
@@ -120,7 +122,7 @@ def test_an_alias_is_a_copy_at_its_own_place() -> None:
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(text: str, said: str, line: int, column: int) -> None:
-    """Checklist 1: 2236 with line and column."""
+    """2236 with line and column."""
     problem = refused(text)
     assert said in problem.message
     assert (problem.line, problem.column) == (line, column)

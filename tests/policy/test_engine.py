@@ -88,8 +88,8 @@ def test_rules_run_in_order_and_see_what_came_before() -> None:
     assert (b"x-b", b"12") in (known.request.fields if known.request else [])
 
 
+@pytest.mark.row("P-11")
 def test_results_overwrite_and_last_until_the_response() -> None:
-    """Checklist 11."""
     known = facts(response=Response(200))
     both = policy(
         """
@@ -116,8 +116,9 @@ def test_a_policy_without_rules_in_a_phase_says_so() -> None:
     assert begin(made_policy, Phase.HTTP_RESPONSE, facts(response=Response())).step() == CONTINUE
 
 
+@pytest.mark.row("P-12")
 def test_an_error_in_an_expression_means_no_match_where_nothing_is_guarded() -> None:
-    """Checklist 12: routing samples rely on it; the error is recorded."""
+    """Routing samples rely on it; the error is recorded."""
     run = begin(
         policy(
             """
@@ -240,8 +241,8 @@ def test_resuming_what_does_not_wait_is_our_mistake() -> None:
     assert answered.code == 2300
 
 
+@pytest.mark.row("P-08")
 def test_time_is_bounded() -> None:
-    """Checklist 8."""
     slow = Policy(
         {Phase.HTTP_REQUEST: made(Fake(nothing), Fake(nothing), Fake(answer)).rules(Phase.HTTP_REQUEST)},
         PolicyLimits(run=1.0),

@@ -87,9 +87,10 @@ READERS: list[tuple[str, Callable[[Fields], object], object, list[int]]] = [
 ]
 
 
+@pytest.mark.row("P-03")
 @pytest.mark.parametrize(("text", "reader", "wanted", "codes"), READERS)
 def test_readers(text: str, reader: Callable[[Fields], object], wanted: object, codes: list[int]) -> None:
-    """Checklist 3: ranges and codes, per kind of field."""
+    """Ranges and codes, per kind of field."""
     assert read(text, reader) == (wanted, codes)
 
 

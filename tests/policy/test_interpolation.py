@@ -23,6 +23,7 @@ def run(**variables: object) -> Run:
     return made
 
 
+@pytest.mark.row("P-09")
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -42,7 +43,7 @@ def run(**variables: object) -> Run:
     ],
 )
 def test_the_scanner(text: str, wanted: list[str]) -> None:
-    """Checklist 9: string literals and braces are followed."""
+    """String literals and braces are followed."""
     assert [("=" if piece.is_expression else "") + piece.text for piece in scan(text)] == wanted
 
 

@@ -48,8 +48,8 @@ def test_what_is_looked_at_is_bounded() -> None:
     assert len(lookup("req.cookies", "a", many)) <= MOST
 
 
+@pytest.mark.row("P-22")
 def test_a_cookie_of_a_response() -> None:
-    """Checklist 22."""
     line = "id=a=b; Path=/x; Domain=.a.example; Secure; HttpOnly; SameSite=Lax; Max-Age=90"
     line += "; Expires=Sat, 13-Jul-2024 00:10:16 GMT; Y"
     cookie = set_cookie(line)

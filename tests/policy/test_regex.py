@@ -10,11 +10,11 @@ def test_a_pattern_finds() -> None:
     assert found.group(1) == "BB"
 
 
+@pytest.mark.row("P-35")
 @pytest.mark.parametrize(
     "pattern", ["(", "(?=a)", "\\1", "((a{1000}){1000}){1000}", "a" * (LONGEST + 1), "\ud800", "a**+"]
 )
 def test_what_is_none(pattern: str) -> None:
-    """Checklist 35."""
     with pytest.raises(RegexError):
         compile_regex(pattern)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from portway.policy.regex import compile_regex
-from portway.policy.replacement import Replacement
+from portway.policy.replacement import Replacement, expand_names
 
 
 def replaced(pattern: str, to: str, text: str, most: int = 1000) -> str:
@@ -49,3 +49,12 @@ def test_a_replacement_that_grows_without_bound_is_stopped() -> None:
     with pytest.raises(OverflowError):
         replaced("a", "bb", "a" + "c" * 999)
     assert len(replaced("a", "b" * 100, "a" * 10)) == 1000
+
+
+def test_names_that_are_no_groups_may_mean_something() -> None:
+    names = {"host": "a.example", "n": "hidden"}.get
+    pattern = compile_regex("(?P<n>x)")
+    assert Replacement("<$n|$host|$other|${host}1>", pattern, names).all(pattern, b"-x-", 100)[0] == (
+        b"-<x|a.example||a.example1>-"
+    )
+    assert expand_names("$host$1$other$$host $Host", names) == "a.example$1$other$a.example $Host"

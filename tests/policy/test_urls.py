@@ -2,9 +2,10 @@
 
 import pytest
 
-from portway.policy.urls import media_type, parts_of
+from portway.policy.urls import media_type, named_part, parts_of
 
 
+@pytest.mark.row("P-20")
 @pytest.mark.parametrize(
     ("authority", "target", "url"),
     [
@@ -20,7 +21,6 @@ from portway.policy.urls import media_type, parts_of
     ],
 )
 def test_the_normal_form(authority: str, target: str, url: str) -> None:
-    """Checklist 20."""
     assert parts_of("https", authority, target).url == url
 
 
@@ -55,3 +55,27 @@ def test_the_parts() -> None:
 )
 def test_media_types(text: str, kind: str, parameters: dict[str, str]) -> None:
     assert media_type(text) == (kind, parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "full", "bare"),
+    [
+        ("args", "a=1&b=%20&b=2", ""),
+        ("query_string", "a=1&b=%20&b=2", ""),
+        ("is_args", "?", ""),
+        ("arg_b", "%20", ""),
+        ("arg_none", "", ""),
+        ("uri", "/p%20q", "/"),
+        ("scheme", "https", "http"),
+        ("host", "a.example", "b.example"),
+        ("port", "8443", "80"),
+        ("authority", "u:p@A.example:8443", "b.example"),
+        ("user", "u:p", ""),
+        ("is_user", "@", ""),
+        ("other", None, None),
+    ],
+)
+def test_the_names_of_older_documents(name: str, full: str | None, bare: str | None) -> None:
+    whole = parts_of("https", "u:p@A.example:8443", "/p%20q?a=1&b=%20&b=2")
+    assert named_part(whole, name) == full
+    assert named_part(parts_of("http", "b.example", "/"), name) == bare

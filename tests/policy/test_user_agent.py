@@ -17,6 +17,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.
 GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
 
+@pytest.mark.row("P-21")
 @pytest.mark.parametrize(
     ("text", "name", "version", "os", "kind"),
     [
@@ -35,7 +36,6 @@ GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.htm
     ],
 )
 def test_programs_and_kinds(text: str, name: str, version: str, os: str, kind: str) -> None:
-    """Checklist 21."""
     found = read_user_agent(text)
     assert (found.name, found.version, found.os) == (name, version, os)
     kinds = {

@@ -19,6 +19,7 @@ HERE = Geo(
 )
 
 
+@pytest.mark.row("P-19", "P-20", "P-22")
 @pytest.mark.parametrize(
     ("source", "wanted"),
     [
@@ -46,7 +47,6 @@ HERE = Geo(
     ],
 )
 def test_values(source: str, wanted: object) -> None:
-    """Checklist 19, 20 and 22."""
     known = facts(
         "/x?y=1",
         fields=[(b"content-length", b"12"), (b"Content-Encoding", b"GZIP, br"), (b"location", b"/l")],
@@ -68,6 +68,7 @@ def test_connections_without_requests() -> None:
         value("req.url.path", known)
 
 
+@pytest.mark.row("P-23", "P-24")
 @pytest.mark.parametrize(
     ("source", "wanted"),
     [
@@ -87,7 +88,6 @@ def test_connections_without_requests() -> None:
     ],
 )
 def test_places(source: str, wanted: object) -> None:
-    """Checklist 23 and 24."""
 
     def geo(address: str) -> Geo:
         return HERE if address == "192.0.2.1" else Geo()

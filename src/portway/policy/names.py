@@ -14,6 +14,10 @@ STRINGS: Final = "list(string)"
 HEADERS: Final = "map(string, list(string))"
 COOKIES: Final = "map(string, list(dyn))"
 
+TERMINATED: Final = "actions.ngrok.terminate_tls"
+"""What terminate-tls has agreed on. Its certificates have names that are texts and have parts, as those of
+``conn.tls`` do; a map of results could not hold such."""
+
 
 class Name(NamedTuple):
     """A variable: its type, what it needs, and whether only HTTP or only responses have it."""
@@ -43,6 +47,8 @@ def _connection() -> Iterator[tuple[str, str]]:
     yield from _certificate("conn.tls.client")
     yield "conn.tls.client.pem", "string"
     yield from _certificate("conn.tls.server")
+    yield from _certificate(f"{TERMINATED}.client")
+    yield from _certificate(f"{TERMINATED}.server")
     yield from _table(
         "conn.k8s.pod",
         string="id metadata.name metadata.namespace metadata.error_code metadata.error_message",

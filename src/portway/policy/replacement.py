@@ -2,14 +2,16 @@
 
 ``$name`` takes the longest run of letters, digits and underscores, so ``$1x`` is the group named ``1x``;
 ``$$`` is a dollar. A group that does not exist, or took no part in the match, is nothing; a dollar before
-anything else stands for itself. Everything is bytes, UTF-8, as bodies are.
+anything else stands for itself. Everything is bytes, UTF-8, as bodies are. Names that are no groups may mean
+something else: whoever makes the replacement gives a function that knows.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 _REFERENCE: Final = re.compile(rb"\$(?:(\$)|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})")
+_NAME: Final = re.compile(r"\$([a-z]\w*)", re.ASCII).sub
 
 
 class Match(Protocol):
@@ -50,14 +52,28 @@ class Pattern(Protocol):
         ...
 
 
+Names = Callable[[str], str | None]
+"""What a name means that is no group; None: nothing."""
+
+
+def expand_names(text: str, names: Names) -> str:
+    """Replace the names in a text that stands for no match; what is none of them stays as it is."""
+
+    def value(found: re.Match[str]) -> str:
+        known = names(found[1])
+        return found[0] if known is None else known
+
+    return _NAME(value, text)
+
+
 class Replacement:
     """A replacement text, bound to the expression whose groups it names."""
 
     __slots__ = ("_parts",)
 
-    def __init__(self, text: str, pattern: Pattern) -> None:
-        """Read the text."""
-        self._parts = list(_parts(text.encode("utf-8", "surrogatepass"), pattern))
+    def __init__(self, text: str, pattern: Pattern, others: Names | None = None) -> None:
+        """Read the text; ``others`` knows names that are no groups."""
+        self._parts = list(_parts(text.encode("utf-8", "surrogatepass"), pattern, others or _nothing))
 
     def expand(self, match: Match) -> bytes:
         """Return what takes the match's place."""
@@ -94,7 +110,11 @@ class Replacement:
         return b"".join(out), first
 
 
-def _parts(text: bytes, pattern: Pattern) -> Iterator[bytes | int]:
+def _nothing(_name: str) -> None:
+    """Know no other names."""
+
+
+def _parts(text: bytes, pattern: Pattern, others: Names) -> Iterator[bytes | int]:
     """Cut a replacement into literal bytes and numbers of groups."""
     names = {_name(name): number for name, number in pattern.groupindex.items()}
     pos = 0
@@ -110,6 +130,8 @@ def _parts(text: bytes, pattern: Pattern) -> Iterator[bytes | int]:
             yield int(name)
         elif name in names:
             yield names[name]
+        elif (other := others(name.decode("ascii"))) is not None:
+            yield other.encode("utf-8", "surrogatepass")
     if pos < len(text):
         yield text[pos:]
 

@@ -56,6 +56,34 @@ def parts_of(scheme: str, authority: str, target: str) -> Parts:
     )
 
 
+def named_part(parts: Parts, name: str) -> str | None:
+    """Return the part of a URL that older documents call ``$name``; None when they have no such name."""
+    if name.startswith("arg_"):
+        pairs = (pair.partition("=") for pair in parts.query.split("&"))
+        return next((value for key, _, value in pairs if key == name[4:]), "")
+    match name:
+        case "args" | "query_string":
+            return parts.query
+        case "is_args":
+            return "?" if parts.query else ""
+        case "uri":
+            return parts.raw_path
+        case "scheme":
+            return parts.scheme
+        case "host":
+            return parts.hostname
+        case "port":
+            return DEFAULT_PORTS.get(parts.scheme, "") if parts.port is None else str(parts.port)
+        case "authority":
+            return parts.authority
+        case "user":
+            return parts.user_password
+        case "is_user":
+            return "@" if parts.user_password else ""
+        case _:
+            return None
+
+
 def _split_port(place: str) -> tuple[str, str]:
     if place.startswith("["):
         host, _, rest = place.partition("]")

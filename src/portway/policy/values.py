@@ -14,7 +14,7 @@ from portway.policy.expression import Absent, Scope
 from portway.policy.facts import Facts, Request, Tls
 from portway.policy.geo import Geo, Place
 from portway.policy.lookup import lookup, whole
-from portway.policy.names import LENIENT_MAPS
+from portway.policy.names import LENIENT_MAPS, TERMINATED
 from portway.policy.urls import Parts, media_type, parts_of
 from portway.policy.user_agent import UserAgent, read_user_agent
 
@@ -35,6 +35,11 @@ def value_of(name: str, scope: Scope) -> object:
     return value
 
 
+def _terminated(side: str, get: Callable[[Certificate], object]) -> Getter:
+    value = _of_certificate(side, get)
+    return lambda facts: value(facts) if "terminate_tls" in facts.results else None
+
+
 def _other(name: str, scope: Scope) -> object:
     if name == "actions":
         return {"ngrok": scope.facts.results}
@@ -53,7 +58,9 @@ def getters() -> Mapping[str, Getter]:
     found |= {f"conn.tls.{name}": _of_tls(name) for name in _TLS}
     for side in ("client", "server"):
         found |= {f"conn.tls.{side}.{name}": _of_certificate(side, get) for name, get in _CERTIFICATE.items()}
-    del found["conn.tls.server.pem"]  # documented for visitors only
+        found |= {f"{TERMINATED}.{side}.{name}": _terminated(side, get) for name, get in _CERTIFICATE.items()}
+    for name in ("conn.tls.server.pem", f"{TERMINATED}.client.pem", f"{TERMINATED}.server.pem"):
+        del found[name]  # documented for visitors only, and for the connection
     found |= {f"req.url.{name}" if name else "req.url": _of_url(get) for name, get in _URL.items()}
     found |= {f"req.user_agent.{name}": _of_agent(name) for name in _AGENT}
     for prefix in ("req", "res"):

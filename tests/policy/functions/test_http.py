@@ -8,6 +8,7 @@ from portway.policy.facts import Response
 from portway.policy.phase import Phase
 
 
+@pytest.mark.row("P-31")
 @pytest.mark.parametrize(
     ("source", "wanted"),
     [
@@ -20,7 +21,6 @@ from portway.policy.phase import Phase
     ],
 )
 def test_what_they_return(source: str, wanted: object) -> None:
-    """Checklist 31."""
     response = Response(200, [(b"X-a", b"1"), (b"x-A", b"2")])
     known = facts(
         "/?a+b=1&a%20b=&c", fields=[(b"User-Agent", b"x"), (b"cookie", b's="1"; s=2')], response=response
@@ -28,8 +28,8 @@ def test_what_they_return(source: str, wanted: object) -> None:
     assert value(source, known, Phase.HTTP_RESPONSE) == wanted
 
 
+@pytest.mark.row("P-33")
 def test_chance() -> None:
-    """Checklist 33."""
     assert value("rand.int() in [0, 1] && rand.int(5, 5) == 5 && rand.int(2, 4) >= 2") is True
     assert value("rand.double() < 1.0 && rand.double() >= 0.0") is True
     for source in ("rand.int(2, 1)", "rand.int(-1, 1)"):

@@ -4,6 +4,7 @@ import pytest
 from tests.kit.policy import value
 
 
+@pytest.mark.row("P-32")
 @pytest.mark.parametrize(
     ("source", "wanted"),
     [
@@ -23,5 +24,4 @@ from tests.kit.policy import value
     ],
 )
 def test_what_they_return(source: str, wanted: bool) -> None:
-    """Checklist 32."""
     assert value(source) is wanted

@@ -1,4 +1,4 @@
-"""``redirect`` and ``url-rewrite``: another URL, by RE2 and Go's ``$1``."""
+"""``redirect`` and ``url-rewrite``: another URL, by RE2, Go's ``$1`` and the names of older documents."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -8,7 +8,8 @@ from portway.policy.actions import Action, ActionFailed, ActionType
 from portway.policy.actions.reply import FRAMING, HEADERS
 from portway.policy.phase import HTTP, Phase
 from portway.policy.regex import RegexError, compile_regex
-from portway.policy.replacement import Replacement
+from portway.policy.replacement import Replacement, expand_names
+from portway.policy.urls import named_part, parts_of
 from portway.policy.verdict import Respond, Verdict
 
 if TYPE_CHECKING:
@@ -42,9 +43,15 @@ class Rewriting:
 
     def apply(self, run: "Run") -> tuple[str, list[str]]:
         """Return the new URL of the request, and what matched. Raises ActionFailed."""
-        url = run.request.url
+        request = run.request
+        url = request.url
         to = run.text(self._to)
+
+        def older(name: str) -> str | None:
+            return named_part(parts_of(request.scheme, request.authority, request.target), name)
+
         if self._from is None:
+            to = expand_names(to, older) if "$" in to else to
             return encoded(urljoin(url, encoded(to))), [url]
         try:
             pattern = compile_regex(run.text(self._from))
@@ -55,7 +62,7 @@ class Rewriting:
         if not matches:
             return url, []
         try:
-            changed, _ = Replacement(to, pattern).all(pattern, text, URL)
+            changed, _ = Replacement(to, pattern, older).all(pattern, text, URL)
         except OverflowError as error:
             raise ActionFailed(NO_URL, f"The new URL is longer than {URL} bytes.") from error
         return (url if changed == text else encoded(changed.decode("utf-8", "replace"))), matches
