@@ -17,6 +17,29 @@ from portway.control.store.event_tables import (
 from portway.model.event_types import AUDIT_TYPES
 from portway.model.ids import new_id
 
+ARN = "arn:aws:firehose:eu-west-1:123456789012:deliverystream/x"
+ROLE = {"role": {"role_arn": "arn:aws:iam::123456789012:role/x"}}
+CREDS = {"creds": {"aws_access_key_id": "AK", "aws_secret_access_key": "hush"}}
+AZURE = {
+    "tenant_id": "t", "client_id": "c", "client_secret": "hush", "logs_ingestion_uri": "https://x.azure.com",
+    "data_collection_rule_id": "d", "data_collection_stream_name": "s",
+}  # fmt: skip
+
+TARGETS: dict[str, dict[str, Any]] = {
+    "kinesis": {"stream_arn": ARN, "auth": ROLE},
+    "firehose": {"delivery_stream_arn": ARN, "auth": CREDS},
+    "cloudwatch_logs": {"log_group_arn": ARN, "auth": ROLE},
+    "datadog": {"api_key": "hush", "ddsite": "datadoghq.eu", "service": "s", "ddtags": "a:b"},
+    "azure_logs_ingestion": AZURE,
+    "s3": {"bucket_arn": "arn:aws:s3:::bucket", "auth": CREDS},
+    "webhook": {"url": "https://example.com/x?y=1", "secret": "hush", "headers": {"Authorization": "hush"}},
+    "file": {"path": "a/b.jsonl", "keep": 3},
+    "stdout": {},
+    "otlp": {"endpoint": "http://collector:4318/v1/logs", "headers": {"x-key": "hush"}},
+    "debug": {"log": True, "callback_url": "http://example.com"},
+}
+"""A target of every kind; each secret is "hush"."""
+
 
 async def journal_everything(
     context: Context, account_id: str, types: Iterable[str] = tuple(sorted(AUDIT_TYPES))

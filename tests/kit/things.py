@@ -24,6 +24,9 @@ CREATE: Mapping[str, Callable[[], dict[str, Any]]] = {
     "reserved_domains": lambda: {"domain": "www.example.com"},
     "tls_certificates": _pem,
     "certificate_authorities": lambda: {"ca_pem": make(ca=True).pem},
+    "ip_policies": dict,
+    "event_destinations": lambda: {"target": {"debug": {"log": True}}},
+    "event_subscriptions": lambda: {"sources": [{"type": "domain_created.v0"}]},
     "endpoints": lambda: {"type": "cloud", "url": "https://x.internal", "traffic_policy": POLICY},
 }
 """What is posted to make a thing."""
@@ -40,8 +43,23 @@ async def _tunnel(api: Api) -> str:
     return tunnel_of(endpoint)
 
 
-ONLINE: Mapping[str, Callable[[Api], Awaitable[str]]] = {"tunnel_sessions": _session, "tunnels": _tunnel}
-"""What is not made through the API: how it comes to be; returns its identifier."""
+async def _rule(api: Api) -> str:
+    given = {"cidr": "10.0.0.0/8", "action": "allow", "ip_policy_id": await a_thing(api, "ip_policies")}
+    return str((await api.post("/ip_policy_rules", given))["id"])
+
+
+async def _restriction(api: Api) -> str:
+    given = {"type": "endpoints", "ip_policy_ids": [await a_thing(api, "ip_policies")]}
+    return str((await api.post("/ip_restrictions", given))["id"])
+
+
+ONLINE: Mapping[str, Callable[[Api], Awaitable[str]]] = {
+    "tunnel_sessions": _session,
+    "tunnels": _tunnel,
+    "ip_policy_rules": _rule,
+    "ip_restrictions": _restriction,
+}
+"""What is not made by one request: how it comes to be; returns its identifier."""
 
 
 async def a_thing(api: Api, noun: str) -> str:

@@ -1,8 +1,12 @@
 """What the control plane asks of the data plane. ``server`` joins it to the channel, tests to a fake."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from portway.errors import Error
+
+if TYPE_CHECKING:
+    from portway.model.event_target import Target
 
 
 class Agents(Protocol):
@@ -24,3 +28,38 @@ class NoAgents:
     async def command(self, session_id: str, what: str, version: str = "") -> None:
         """Refuse. Raises Error 810."""
         raise Error("No agent can be reached from here.", 810)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How a destination fares, since the service started. ``waiting`` events are still to be sent."""
+
+    delivered: int = 0
+    failed: int = 0
+    dropped: int = 0
+    waiting: int = 0
+    last_error: str = ""
+
+
+class Deliveries(Protocol):
+    """Whoever sends events to their destinations."""
+
+    def state(self, destination_id: str, kind: str) -> Delivered:
+        """Say how a destination fares, which has a target of this kind."""
+        ...
+
+    async def test(self, account_id: str, destination_id: str, target: "Target") -> str:
+        """Send one event; return its identifier. Raises Error 5132 with what the receiver said."""
+        ...
+
+
+class NoDeliveries:
+    """Nobody sends events, as when ``portway admin`` works on the store alone."""
+
+    def state(self, destination_id: str, kind: str) -> Delivered:
+        """Say that nothing was sent."""
+        return Delivered()
+
+    async def test(self, account_id: str, destination_id: str, target: "Target") -> str:
+        """Refuse. Raises Error 5132."""
+        raise Error("Nobody sends events here.", 5132)

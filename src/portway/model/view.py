@@ -67,6 +67,14 @@ class AuthorityItem(msgspec.Struct, frozen=True, tag_field="kind", tag="authorit
     gone: bool = False
 
 
+class AppSessionItem(msgspec.Struct, frozen=True, tag_field="kind", tag="app_session"):
+    """The session of somebody who has signed in at an endpoint. Only its end is told: there may be many."""
+
+    id: str
+    account_id: str
+    gone: bool = False
+
+
 class CloudEndpointItem(msgspec.Struct, frozen=True, tag_field="kind", tag="cloud_endpoint"):
     """An endpoint that the service answers itself."""
 
@@ -152,6 +160,15 @@ class IpRestrictionItem(msgspec.Struct, frozen=True, tag_field="kind", tag="ip_r
     gone: bool = False
 
 
+class EventWishItem(msgspec.Struct, frozen=True, tag_field="kind", tag="event_wish"):
+    """The traffic events that a subscription wants: type → whether with the fields of heads."""
+
+    id: str
+    account_id: str
+    traffic: dict[str, bool] = {}
+    gone: bool = False
+
+
 ViewItem = (
     CredentialItem
     | SshKeyItem
@@ -160,6 +177,8 @@ ViewItem = (
     | CertificateItem
     | AuthorityItem
     | CloudEndpointItem
+    | EventWishItem
+    | AppSessionItem
     | BackendItem
     | EdgeItem
     | EdgeRouteItem

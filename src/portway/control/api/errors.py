@@ -18,10 +18,17 @@ UNAUTHENTICATED: Final = (200, 201, 202, 203, 206, 207, 208)
 FORBIDDEN: Final = (204, 205, 220, 221, 247, 630, 635)
 TOO_MANY: Final = (225, 226)
 AWAY: Final = (128,)
+ABSENT: Final = (5103, 5123, 5125)
 
 STATUS: Final[Mapping[str, int]] = {
     f"ERR_NGROK_{code}": status
-    for status, codes in ((401, UNAUTHENTICATED), (403, FORBIDDEN), (429, TOO_MANY), (503, AWAY))
+    for status, codes in (
+        (401, UNAUTHENTICATED),
+        (403, FORBIDDEN),
+        (404, ABSENT),
+        (429, TOO_MANY),
+        (503, AWAY),
+    )
     for code in codes
 }
 """HTTP status by code. Every other refusal is 400."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from portway.control.certificates.seal import Seal
 from portway.control.feed import Feed
 from portway.control.live import LiveDirectory
-from portway.control.ports import Agents, NoAgents
+from portway.control.ports import Agents, Deliveries, NoAgents, NoDeliveries
 from portway.control.service.principal import SYSTEM, Principal
 from portway.control.service.settings import Settings
 from portway.control.store.database import Database
@@ -26,6 +26,7 @@ class Context:
     live: LiveDirectory = field(default_factory=LiveDirectory)
     seal: Seal = field(default_factory=Seal)
     agents: Agents = field(default_factory=NoAgents)
+    deliveries: Deliveries = field(default_factory=NoDeliveries)
     principal: Principal = SYSTEM
     """Who makes the changes of this use case; for audit events."""
 

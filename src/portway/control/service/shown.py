@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from portway.model.certificate_policy import INTERNAL
 from portway.model.domain import ServiceNames, cname_target
+from portway.model.event_target import shown_target
 
 if TYPE_CHECKING:
     from portway.control.service.certificate_authorities import CertificateAuthority
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from portway.model.address import ReservedAddr
     from portway.model.domain import ReservedDomain
     from portway.model.entities import ApiKey, Credential, SshCredential
+    from portway.model.events import EventDestination, EventSource, EventSubscription
     from portway.model.ip import IpPolicy, IpPolicyRule, IpRestriction
 
 Shown = dict[str, Any]
@@ -188,6 +190,41 @@ def reserved_domain(settings: "Settings", each: "ReservedDomain") -> Shown:
         "http_endpoint_configuration": None,
         "https_endpoint_configuration": None,
         "error_redirect_url": None,
+    }
+
+
+def event_destination(settings: "Settings", each: "EventDestination") -> Shown:
+    """Show an event destination; the secrets of its target are masked."""
+    return {
+        **ref(settings, "event_destinations", each.id),
+        "created_at": timestamp(each.created_at),
+        "description": each.description,
+        "metadata": each.metadata,
+        "format": each.format,
+        "target": shown_target(each.kind, each.settings),
+    }
+
+
+def event_subscription(settings: "Settings", each: "EventSubscription") -> Shown:
+    """Show an event subscription."""
+    return {
+        **ref(settings, "event_subscriptions", each.id),
+        "created_at": timestamp(each.created_at),
+        "description": each.description,
+        "metadata": each.metadata,
+        "sources": [event_source(settings, each.id, source) for source in each.sources],
+        "destinations": [ref(settings, "event_destinations", to) for to in each.destination_ids],
+    }
+
+
+def event_source(settings: "Settings", subscription_id: str, each: "EventSource") -> Shown:
+    """Show a source of a subscription."""
+    return {
+        "type": each.type,
+        "uri": f"{settings.api_url}/event_subscriptions/{subscription_id}/sources/{each.type}",
+        "filter": each.filter or None,
+        "fields": None if each.fields is None else list(each.fields),
+        "sample": each.sample,
     }
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Select, Table, select
+from sqlalchemy import Column, ColumnElement, Select, Table, false, select
 
-from portway.control.store import changes, edge_tables, ip_tables, tables
+from portway.control.store import changes, edge_tables, event_tables, identity_tables, ip_tables, tables
 from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import AnyRow
 from portway.model import view
@@ -53,6 +53,10 @@ def _domain(row: AnyRow) -> ViewItem:
 
 def _restriction(row: AnyRow) -> ViewItem:
     return view.IpRestrictionItem(row[0], row[1], row[2], tuple(json.loads(row[3])))
+
+
+def _wish(row: AnyRow) -> ViewItem:
+    return view.EventWishItem(row[0], row[1], json.loads(row[2]))
 
 
 _MANY: Final = 2000
@@ -143,6 +147,20 @@ SOURCES: Final[dict[str, Source]] = {
         (edge_tables.edge_endpoints.c.edge_id, edge_tables.edge_endpoints.c.url),
         view.EdgeEndpointItem,
         _MANY,
+    ),
+    changes.APP_SESSION: Source(
+        identity_tables.application_sessions,
+        (),
+        view.AppSessionItem,
+        _MANY,
+        alive=false(),  # of all that stand the data plane asks for those that it meets
+    ),
+    changes.EVENT_SUBSCRIPTION: Source(
+        event_tables.event_subscriptions,
+        (event_tables.event_subscriptions.c.traffic,),
+        view.EventWishItem,
+        _MANY,
+        read=_wish,
     ),
     changes.CREDENTIAL: Source(
         tables.credentials,
