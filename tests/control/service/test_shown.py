@@ -20,6 +20,9 @@ STEMS = {
     "certificate_authorities": "certificate_authority",
     "event_destinations": "event_destination",
     "event_subscriptions": "event_subscription",
+    "ip_policies": "ip_policy",
+    "ip_policy_rules": "ip_policy_rule",
+    "ip_restrictions": "ip_restriction",
 }
 """What audit events call the things of a collection."""
 

@@ -42,7 +42,7 @@ class IpPolicyList(Answer):
 class _Texts(Given):
     description: str | None = Field(None, description="For people; at most 255 bytes.")
     metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
-    action: str | None = Field(None, description="No longer: each rule has its own.", deprecated=True)
+    action: str | None = Field(None, description="No longer: each rule has its own.")
 
 
 class IpPolicyCreate(_Texts):
