@@ -513,3 +513,52 @@ on_http_response:
         assert (answer.status, answer.fields["content-encoding"]) == (200, "gzip")
         assert gzip.decompress(bytes(answer.body)) == b"hello"
         await client.close()
+
+
+SEEN = """
+on_http_request:
+  - actions: [{type: add-headers, config: {headers: {x-early: "${has(req.ts.body_received)}"}}}]
+on_http_response:
+  - actions:
+      - type: add-headers
+        config:
+          headers:
+            x-seen: "${conn.bytes_in} ${conn.bytes_out} ${has(req.ts.body_received)} ${req.trailers['x-t']}"
+"""
+
+
+@pytest.mark.row("P-19", "P-20")
+async def test_what_has_come_by_the_time_of_the_answer() -> None:
+    async with ruled(SEEN) as on:
+        client = await on.stand.visit()
+        client.send("POST / HTTP/1.1", "Transfer-Encoding: chunked", "Trailer: X-T")
+        stream = await on.stand.agent.stream()
+        assert b"x-early: false" in await stream.heads()
+        client.writer.write(b"3\r\nabc\r\n0\r\nX-T: u\r\n\r\n")
+        await stream.until(b"X-T: u")
+        stream.ok(b"ok")
+        status, fields, _ = await client.answer()
+        sent = on.stand.visitor.bytes_in
+        assert (status, fields["x-seen"]) == (200, f'{sent} 0 true ["u"]')
+        before = on.stand.visitor.bytes_out
+        client.get("/")
+        await stream.heads(2)
+        stream.ok()
+        _, fields, _ = await client.answer()
+        assert fields["x-seen"] == f"{on.stand.visitor.bytes_in} {before} false []"
+
+
+@pytest.mark.row("P-19")
+async def test_what_has_come_over_a_connection_of_http2() -> None:
+    async with ruled(SEEN, certs=certs2()) as on:
+        client = await visit2(on.stand)
+        counts: list[int] = []
+        for number in (1, 2):
+            asked = client.ask("/")
+            stream = await on.stand.agent.stream()
+            await stream.heads(number)
+            stream.ok()
+            answer = await client.answer(asked)
+            counts.append(int(answer.fields["x-seen"].split()[0]))
+        assert 0 < counts[0] < counts[1]
+        await client.close()

@@ -47,6 +47,7 @@ from portway.edge.http_upstreams import Upstreams
 from portway.edge.http_watch import watch
 from portway.edge.member import NoVerdict, Visitor
 from portway.edge.policy_connect import admitted
+from portway.edge.restriction import decide, mark
 from portway.edge.tls_facts import mtls_fields
 from portway.errors import HttpError, SessionClosed, StreamLimit
 from portway.net.address import split_address
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from portway.edge.ends import Ends
     from portway.edge.ports import HttpEdge
     from portway.edge.registry import Endpoint
+    from portway.edge.restriction import Decision
     from portway.edge.tls_facts import TlsFacts
     from portway.net.tls import TlsPump
 
@@ -98,6 +100,7 @@ class HttpVisitor(VisitorEnds):
         self._endpoint: Endpoint | None = None
         self._named = ""  # who was asked for last,
         self._version: int = -1  # and when that was looked up
+        self._judged: Decision | None = None  # by the restriction of its account
         self.limits = edge.config.limits
         self._most = self.limits.head_bytes
         self._reader = RequestReader(self.limits.head_fields)
@@ -152,7 +155,9 @@ class HttpVisitor(VisitorEnds):
             return True
         watch().discard(self, self._slot)
         shared = Upstreams(self._edge, self._visitor, self._facts, self._forwarding)
-        hand_over(self._transport, Http2Visitor(shared, pump, self.tls, draining=self.draining))
+        successor = Http2Visitor(shared, pump, self.tls, draining=self.draining)
+        successor.bytes_in, successor.bytes_out = self.bytes_in, self.bytes_out
+        hand_over(self._transport, successor)
         return False
 
     def _caught_up(self) -> None:
@@ -339,8 +344,12 @@ class HttpVisitor(VisitorEnds):
         try:
             if endpoint is None or not known:
                 endpoint = name(edge, head, self._scheme, self._sni, self.tls, endpoint)
+                self._judged = decide(edge, endpoint, self._facts.client_ip)
+            if self._judged is not None:
+                mark(self._judged, exchange, endpoint)
             entered = not endpoint.gates or admitted(self._facts, endpoint, edge.config.region)
         except Misdirected as error:
+            self._named = ""
             self._fail(exchange, error.status, error.code)
             return tail
         if not known:
@@ -372,6 +381,7 @@ class HttpVisitor(VisitorEnds):
         """Serve a request through a passage: it has a policy, or its upstream speaks another HTTP."""
         if self._upstreams is None:
             self._upstreams = Upstreams(self._edge, self._visitor, self._facts, self._forwarding)
+            self._upstreams.traffic = self
         self._exchange = None  # the passage tells of it
         passage = self._passage = Passage(self._upstreams, Http1Side(self, exchange), exchange)
         self._enter(self._phase)

@@ -33,6 +33,7 @@ from portway.edge.http_naming import Misdirected, name
 from portway.edge.http_socket import HttpSocket
 from portway.edge.http_watch import watch
 from portway.edge.policy_connect import admitted
+from portway.edge.restriction import decide, mark
 from portway.errors import HttpError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Http2Visitor(HttpSocket):
         super().__init__(pump, b"")
         upstreams.facts.version = "HTTP/2.0"
         self.upstreams = upstreams
+        upstreams.traffic = self
         self.limits = limits = upstreams.edge.config.limits
         self.draining = draining
         """It ends behind what is under way."""
@@ -219,6 +221,8 @@ class Http2Visitor(HttpSocket):
         passage = stream.serve(exchange)
         try:
             endpoint = name(edge, head, facts.scheme, facts.server_name, self._tls, self._endpoint)
+            if (judged := decide(edge, endpoint, facts.client_ip)) is not None:
+                mark(judged, exchange, endpoint)
             entered = not endpoint.gates or admitted(facts, endpoint, edge.config.region)
         except Misdirected as error:
             if error.status == MISDIRECTED and head.upgrade is not None:

@@ -25,7 +25,8 @@ class Held:
     """The bodies of a passage, as far as they wait in it."""
 
     __slots__ = (
-        "_held", "_held_end", "_held_size", "_looking", "_side", "_trailers", "_unsent", "exchange", "head",
+        "_held", "_held_end", "_held_size", "_looking", "_side", "_trailers", "_unsent", "body_ended",
+        "exchange", "head",
     )  # fmt: skip
 
     def __init__(self, side: "VisitorSide", exchange: "Exchange") -> None:
@@ -35,12 +36,24 @@ class Held:
         """The request as it came, and what is told of it."""
         self.head: RequestHead = exchange.head
         """The request as it goes on; a policy may have changed it."""
+        self.body_ended: float | None = None
+        """When the request's body was complete, in Unix seconds; None without one, or while it comes."""
         self._unsent = bytearray()
         self._trailers: Lines | None = None  # set once the request's body has ended
         self._held: list[bytes] = []
         self._held_size = 0  # what came of an answer that is held
         self._held_end: Lines | None = None
         self._looking: tuple[int, bool, Seen] | None = None  # how much, of the answer, and who
+
+    @property
+    def request_trailers(self) -> "Lines":
+        """The trailers of the request, as far as they have come."""
+        return self._trailers or []
+
+    @property
+    def answer_trailers(self) -> "Lines":
+        """The trailers of an answer that is held; once it goes on they are nobody's to see."""
+        return self._held_end or []
 
     def look(self, most: int, seen: "Seen") -> None:
         """Give the first bytes of the request's body, or all of it, once they are here. Before ``go_on``.

@@ -121,6 +121,8 @@ class Passage(Held):
         """The request is complete; of an upgraded one, what the visitor writes."""
         if self.over or self._trailers is not None:
             return
+        if self.exchange.head.framing is not NO_BODY:
+            self.body_ended = self.upstreams.edge.wall()
         for place, each in enumerate(self._request_filters):
             data = each.end()
             for later in self._request_filters[place + 1 :]:

@@ -4,7 +4,7 @@ A stream of HTTP/1 serves one request after the other; those that are free are k
 to the same member, the one used last first. A connection of HTTP/2 serves many at once.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from portway.edge.http1_upstream import Http1Upstream
 from portway.edge.http2_upstream import Http2Upstream
@@ -23,10 +23,17 @@ SPARE: Final = 16
 """Free streams that one visitor's connection keeps at most."""
 
 
+class Traffic(Protocol):
+    """A visitor's connection, which counts what it carries."""
+
+    bytes_in: int
+    bytes_out: int
+
+
 class Upstreams:
     """The streams of one visitor's connection that passages use."""
 
-    __slots__ = ("_free", "_http2", "_kept", "edge", "facts", "forwarding", "visitor")
+    __slots__ = ("_free", "_http2", "_kept", "edge", "facts", "forwarding", "traffic", "visitor")
 
     def __init__(
         self, edge: "HttpEdge", visitor: "Visitor", facts: "ConnectionFacts", forwarding: "Forwarding"
@@ -36,6 +43,8 @@ class Upstreams:
         self.visitor = visitor
         self.facts = facts
         self.forwarding = forwarding
+        self.traffic: Traffic | None = None
+        """The connection itself, while it is there."""
         self._free: list[Http1Upstream] = []
         self._http2: list[Http2Upstream] = []
         self._kept: tuple[Endpoint, Member] | None = None
@@ -43,6 +52,14 @@ class Upstreams:
     def __repr__(self) -> str:
         """Show how much is free."""
         return f"<Upstreams free={len(self._free)} http2={len(self._http2)}>"
+
+    def bytes_in(self) -> int:
+        """Count what the visitor has sent."""
+        return self.traffic.bytes_in if self.traffic is not None else 0
+
+    def bytes_out(self) -> int:
+        """Count what the visitor was given."""
+        return self.traffic.bytes_out if self.traffic is not None else 0
 
     def open(self, endpoint: "Endpoint", passage: "Passage") -> "UpstreamSide":
         """Find a member and a way to it. Raises StreamLimit, SessionClosed or NoVerdict."""
@@ -113,6 +130,7 @@ class Upstreams:
 
     def close(self) -> None:
         """End what is free. What serves a request is ended by that."""
+        self.traffic = None
         free, self._free = self._free, []
         for each in free:
             each.close()

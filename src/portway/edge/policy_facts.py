@@ -83,7 +83,7 @@ def request_of(head: "RequestHead", scheme: str, forwarding: "Forwarding | None"
     for name, values in head.special.items():
         if name in _FRAMING:
             fields += [(name, value) for value in values]
-    fields += _pairs(upstream_lines(head, forwarding))
+    fields += pairs_of(upstream_lines(head, forwarding))
     request = Request(
         head.method.decode("ascii"),
         scheme,
@@ -116,7 +116,7 @@ def response_of(head: "ResponseHead") -> Response:
     fields: Fields = []
     if b"content-length" in head.special:
         fields.append((b"content-length", head.special[b"content-length"][0]))
-    return Response(head.status, fields + _pairs(answer_lines(head)))
+    return Response(head.status, fields + pairs_of(answer_lines(head)))
 
 
 def write_response(response: Response, head: "ResponseHead") -> "ResponseHead":
@@ -151,7 +151,8 @@ def lines_of(fields: "Fields | tuple[tuple[bytes, bytes], ...]") -> list[bytes]:
     return [name + b": " + value for name, value in fields]
 
 
-def _pairs(lines: list[bytes]) -> "Fields":
+def pairs_of(lines: list[bytes]) -> "Fields":
+    """Read lines as fields."""
     pairs = (line.partition(b":") for line in lines)
     return [(name, value.strip(b" \t")) for name, _, value in pairs]
 

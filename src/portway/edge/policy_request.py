@@ -30,6 +30,7 @@ from portway.edge.policy_facts import (
     is_event_stream,
     lines_of,
     mapped_back,
+    pairs_of,
     request_of,
     response_of,
     write_request,
@@ -165,6 +166,7 @@ class PolicyHooks:
         def done(result: object) -> None:
             self._waiting = None
             if not self.passage.over:
+                self._look()
                 then(run.resume(result))
 
         self._waiting = fetches.start(fetch, asked, done)
@@ -384,7 +386,17 @@ class PolicyHooks:
     def _now(self) -> float:
         return self.passage.upstreams.edge.now()
 
+    def _look(self) -> None:
+        """See what has come since: the ends of the bodies, with their trailers."""
+        request, response = self._facts.request, self._facts.response
+        if request is not None:
+            request.body_received = self.passage.body_ended
+            request.trailers = pairs_of(self.passage.request_trailers)
+        if response is not None:
+            response.trailers = pairs_of(self.passage.answer_trailers)
+
     def _begin(self, phase: Phase) -> "Run":
+        self._look()
         return self._policy.begin_run(phase, self._facts)
 
     def _make_facts(self) -> Facts:
@@ -393,6 +405,7 @@ class PolicyHooks:
         known = upstreams.facts
         ends = (known.client_ip, known.client_port, known.server_ip, known.server_port)
         connection = connection_of(ends, upstreams.edge.config.region, known.started, known.tls)
+        connection.bytes_in, connection.bytes_out = upstreams.bytes_in, upstreams.bytes_out
         request = request_of(passage.head, known.scheme, passage.forwarding, passage.exchange.started)
         if known.version:
             request.version = known.version
