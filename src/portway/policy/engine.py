@@ -191,6 +191,8 @@ class Run:
         self.diagnostics: list[Diagnostic] = []
         self.decisions: dict[str, object] = {}
         """More for the event, by the name of its field (docs/spec/policy.md, Events)."""
+        self.kept: object = None
+        """What the action that waits for a Fetch wants to find again when it is resumed."""
         self.outcomes: list[Callable[[int, float], None]] = []
         """Who wants to hear the status of the upstream's answer, 0 for none, and the monotonic time of it."""
         self._elapsed = elapsed
@@ -348,6 +350,8 @@ class Run:
             return self._answer(error.code, error.message, error.status)
         if isinstance(verdict, Fetch | Forward):
             self._waiting = step
+        else:
+            self.kept = None
         self._told("action", step.type.name)
         return None if isinstance(verdict, Continue) else verdict
 

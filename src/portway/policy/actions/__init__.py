@@ -87,14 +87,14 @@ class ActionType:
 
 FAMILIES: Final = (
     "reply", "headers", "access", "limit", "rewrite", "notes", "forward", "bodies", "tls", "convert",
-    "identity",
+    "identity", "jwt",
 )  # fmt: skip
 """Modules of this package that have a list TYPES."""
 
 ALIASES: Final = {"oidc": "openid-connect"}
 
 NOT_BUILT: Final = (
-    "ai-gateway", "http-request", "jwt-validation", "owasp-crs-request",
+    "ai-gateway", "http-request", "owasp-crs-request",
     "owasp-crs-response", "saml", "verify-webhook",
 )  # fmt: skip
 """Types that are known and refused: a policy that is not carried out whole is not carried out."""
