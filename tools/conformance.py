@@ -23,6 +23,8 @@ Written by `tools/conformance.py` from `conformance.toml` and the tests; do not 
 
 Rows `G-…` are the promises of the ngrok-go documentation, `T-…` those of the TCP endpoints documentation,
 `P-…` the points of [spec/policy.md](spec/policy.md) and of the [actions](reference/actions/README.md),
+`K-…` those of the command line, its files and the SSH gateway ([reference/cli.md](reference/cli.md),
+[reference/config.md](reference/config.md), [ssh.md](ssh.md)),
 `S…` and `A…` the duties of the service and of the agent in [spec/wire.md](spec/wire.md), `C…` those of the
 control API in [reference/api.md](reference/api.md). A row is *proved* when at least one test that is marked
 with it passes in `make test`; the others are open.

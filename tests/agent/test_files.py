@@ -64,6 +64,7 @@ async def visit(service: FakeService, folder: Path) -> AsyncGenerator[Visit]:
             yield one
 
 
+@pytest.mark.row("K-03")
 async def test_a_file(service: FakeService, folder: Path) -> None:
     async with visit(service, folder) as one:
         answer = await one.ask("GET /page.html?x=1 HTTP/1.1")
@@ -87,6 +88,7 @@ async def test_a_file(service: FakeService, folder: Path) -> None:
         assert (await one.ask("GET /in HTTP/1.1")).body == b"<p>hello", "a link that stays inside"
 
 
+@pytest.mark.row("K-03")
 async def test_a_folder(service: FakeService, folder: Path) -> None:
     async with visit(service, folder) as one:
         listing = (await one.ask("GET / HTTP/1.1")).body.decode()
@@ -104,6 +106,7 @@ async def test_a_folder(service: FakeService, folder: Path) -> None:
         assert (await one.ask("GET /.well-known/token HTTP/1.1")).body == b"challenge"
 
 
+@pytest.mark.row("K-03")
 @pytest.mark.parametrize(
     "path",
     [
@@ -276,6 +279,7 @@ def test_parts() -> None:
             parts_of(wrong)
 
 
+@pytest.mark.row("K-03")
 @pytest.mark.parametrize(
     ("text", "scheme", "what"),
     [

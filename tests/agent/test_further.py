@@ -65,7 +65,7 @@ async def test_a_session_to_every_address(service: FakeService) -> None:
     await service.until(lambda: not legs(service))
 
 
-@pytest.mark.row("G-062")
+@pytest.mark.row("G-062", "K-25")
 async def test_the_loss_of_one_leaves_the_others_serving(service: FakeService) -> None:
     heard: list[Event] = []
     async with agent_of(service, multi_leg=True, event_handlers=[heard.append]) as agent:

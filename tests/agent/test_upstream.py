@@ -11,7 +11,7 @@ HTTP = ("http", "https")
 RAW = ("tcp", "tls")
 
 
-@pytest.mark.row("G-130")
+@pytest.mark.row("G-130", "K-02", "K-28")
 @pytest.mark.parametrize(
     ("addr", "on_http", "on_raw"),
     [
@@ -27,6 +27,8 @@ RAW = ("tcp", "tls")
         ("http://example.com/", "http://example.com:80", None),
         ("https://example.com", "https://example.com:443", None),
         ("https://", "https://localhost:443", None),
+        ("http://localhost:443", "http://localhost:443", "http://localhost:443"),
+        ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
         ("HTTP://example.com:81", "http://example.com:81", "http://example.com:81"),
         ("tcp://example.com", None, None),
         ("tcp://example.com:22", "tcp://example.com:22", "tcp://example.com:22"),

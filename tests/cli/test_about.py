@@ -11,6 +11,7 @@ from portway.cli.about import installation
 from portway.cli.main import run
 
 
+@pytest.mark.row("K-13")
 @pytest.mark.parametrize(
     ("prefix", "installer", "command"),
     [
@@ -41,6 +42,7 @@ def test_it_runs_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert "ended with 3" in capsys.readouterr().err
 
 
+@pytest.mark.row("K-13")
 def test_credits(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["credits"]) == 0
     text = capsys.readouterr().out

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import Generator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.kit.eventually import eventually
 from tests.kit.product import AgentProcess, Service, agent_beside
 from tests.kit.proxies import Login, little_proxy
+from tests.kit.rest import Rest
 from tests.kit.terminal import Terminal
 from tests.kit.traffic import echo, get, hello_http, server, visitor
 
@@ -38,6 +40,7 @@ async def shown(terminal: Terminal, *parts: str) -> str:
     return await asyncio.to_thread(eventually, look, f"the screen shows {parts}", timeout=20)
 
 
+@pytest.mark.row("K-15")
 async def test_the_status_screen_of_an_http_endpoint(service: Service) -> None:
     port = service.bootstrap.http_port
     async with server(hello_http) as upstream:
@@ -82,7 +85,7 @@ def test_a_refusal_ends_on_the_plain_terminal(service: Service) -> None:
         assert "Traceback" not in terminal.text()
 
 
-@pytest.mark.row("T-020")
+@pytest.mark.row("T-020", "K-14", "K-15")
 async def test_piped_it_writes_plain_lines_and_ends_in_order(service: Service) -> None:
     async with server(echo) as upstream, agent_beside(service, "tcp", str(upstream)) as (agent, url):
         port = int(url.rpartition(":")[2])
@@ -104,6 +107,7 @@ async def test_piped_it_writes_plain_lines_and_ends_in_order(service: Service) -
             pass
 
 
+@pytest.mark.row("K-14")
 async def test_lines_for_grep_are_the_default_in_a_pipe(service: Service, tmp_path: Path) -> None:
     agent = AgentProcess(tmp_path, service)
     try:
@@ -151,12 +155,44 @@ def test_wrong_arguments_are_one_clear_line(
     assert "Traceback" not in agent.log
 
 
+@pytest.mark.row("K-01")
+async def test_the_https_url_that_is_printed_works(service: Service) -> None:
+    known = service.bootstrap
+    trust = ssl.create_default_context(cafile=known.ca_cert)
+    async with server(hello_http) as upstream, agent_beside(service, "http", str(upstream)) as (_, url):
+        assert url.startswith("https://")
+        answer = await get(f"{url}/page", known.https_port, tls=trust)
+        assert (answer.status, answer.body.startswith(b"hello /page")) == (200, True)
+
+
+@pytest.mark.row("K-22")
+async def test_an_agent_that_is_not_to_be_managed(service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "agent.yml"
+    file.write_text("version: 3\nagent: {remote_management: false, metadata: alone}\n")
+    agent, api = AgentProcess(tmp_path, service), Rest(service)
+    agent.spawn("start", "--none", "--config", str(file), environ=service.agent_environment())
+    try:
+
+        def listed() -> str:
+            found = api.done("GET", "/tunnel_sessions")["tunnel_sessions"]
+            return next((str(each["id"]) for each in found if each["metadata"] == "alone"), "")
+
+        session = await asyncio.to_thread(eventually, listed, "the session is listed", timeout=20)
+        for what, code in (("restart", "804"), ("stop", "805"), ("update", "806")):
+            assert api.call("POST", f"/tunnel_sessions/{session}/{what}", {}).code == code
+        assert agent.exited() is None
+    finally:
+        agent.kill()
+
+
+@pytest.mark.row("K-14")
 async def test_json_lines_parse(service: Service) -> None:
     async with agent_beside(service, "tls", "9", "--url", "tls://lines.portway.localhost") as (agent, url):
         assert url.startswith("tls://lines.portway.localhost")
         assert all(json.loads(line) for line in agent.log.splitlines())
 
 
+@pytest.mark.row("K-04")
 async def test_older_flags_and_a_policy_do_what_they_say(service: Service, tmp_path: Path) -> None:
     """Modules and the document hold together: addresses, header fields, and a rule that denies."""
     policy = tmp_path / "policy.yml"
@@ -188,6 +224,7 @@ def low_port(service: Service) -> int:
     return int(service._tcp.partition("-")[0])  # pyright: ignore[reportPrivateUsage]
 
 
+@pytest.mark.row("K-07", "K-03")
 async def test_one_endpoint_of_a_file_whose_upstream_is_a_folder(service: Service, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("from a folder")
     file = tmp_path / "agent.yml"
@@ -199,6 +236,7 @@ async def test_one_endpoint_of_a_file_whose_upstream_is_a_folder(service: Servic
         assert (started["name"], started["addr"]) == ("web", f"file://{tmp_path}")
 
 
+@pytest.mark.row("K-07")
 def test_one_endpoint_that_is_refused_ends_all(service: Service, tmp_path: Path) -> None:
     file = tmp_path / "agent.yml"
     file.write_text(ENDPOINTS.format(web="9", port=low_port(service)))
@@ -209,6 +247,7 @@ def test_one_endpoint_that_is_refused_ends_all(service: Service, tmp_path: Path)
     assert "ERR_NGROK_307" in agent.log
 
 
+@pytest.mark.row("K-07")
 def test_none_stays_connected_until_it_is_told_to_end(service: Service, tmp_path: Path) -> None:
     agent = AgentProcess(tmp_path, service)
     agent.spawn("start", "--none", environ=service.agent_environment())
@@ -217,6 +256,7 @@ def test_none_stays_connected_until_it_is_told_to_end(service: Service, tmp_path
     assert "started tunnel" not in agent.log
 
 
+@pytest.mark.row("K-07")
 @pytest.mark.parametrize(
     ("names", "what"),
     [

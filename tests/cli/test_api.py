@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import parse_qs
 
 import click
 import pytest
@@ -33,6 +35,7 @@ DELETE = Operation(
 )
 
 
+@pytest.mark.row("K-06")
 def test_the_key_of_the_file_goes_behind_the_variables(tmp_path: Path) -> None:
     file = tmp_path / "agent.yml"
     file.write_text("version: 3\nagent: {api_key: FILE}\n")
@@ -156,3 +159,50 @@ def test_the_shipped_document_makes_a_command_of_every_operation() -> None:
         assert command is not None
         assert "--api-key" in command.get_help(context) or isinstance(command, click.Group)
     assert module.api.get_command(context, "no-such-resource") is None
+
+
+WRITTEN: Final[dict[str, tuple[str, object]]] = {
+    "text": ("some text", "some text"),
+    "integer": ("7", 7),
+    "number": ("0.5", 0.5),
+    "list": ("one", ["one"]),
+    "object": ('{"a": 1}', {"a": 1}),
+}
+"""How a value of each kind is written, and what becomes of it."""
+
+
+def _shipped() -> list[Operation]:
+    group = cast("module.ApiGroup", module.api)
+    return [each for found in group.operations().values() for each in found]
+
+
+@pytest.mark.row("K-16")
+def test_every_command_makes_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that the document has: each flag is taken, and method, path, query and body are those it says."""
+    calls: list[tuple[str, str, Any]] = []
+
+    def call(_api: object, method: str, target: str, body: object) -> object:
+        calls.append((method, target, body))
+        return {}
+
+    monkeypatch.setattr(module.api_client, "call", call)
+    monkeypatch.setenv("PORTWAY_API_URL", "http://api.test")
+    monkeypatch.setenv("PORTWAY_API_KEY", "key")
+    for operation in _shipped():
+        words = [f"{name}_1" for name in operation.place]
+        for field in (*operation.query, *operation.body):
+            words += [field.flag] if field.kind == "boolean" else [field.flag, WRITTEN[field.kind][0]]
+        command = module.make_command("x", operation)
+        done = CliRunner().invoke(command, words, catch_exceptions=False)
+        assert done.exit_code == 0, (operation, done.output)
+        method, target, body = calls.pop()
+        path, _, query = target.partition("?")
+        assert method == operation.method
+        assert path == operation.path.format(**{name: f"{name}_1" for name in operation.place})
+        assert {*parse_qs(query)} == {field.name for field in operation.query}, operation
+        for field in operation.body:
+            found: Any = body
+            for part in field.name.split("."):
+                found = found[part]
+            assert found == (True if field.kind == "boolean" else WRITTEN[field.kind][1]), field
+        assert operation.has_body == (body is not None)

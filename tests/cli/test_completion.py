@@ -11,6 +11,7 @@ from portway.cli.completion import place
 from portway.cli.main import cli, run
 
 
+@pytest.mark.row("K-13")
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_of_each_shell(
     shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -47,6 +48,7 @@ def test_where_shells_look(shell: str, environ: dict[str, str], where: str) -> N
     assert place(shell, environ) == Path(where)
 
 
+@pytest.mark.row("K-13")
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_it_is_installed(
     shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

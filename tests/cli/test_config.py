@@ -22,6 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "xdg" / "portway" / "portway.yml"
 
 
+@pytest.mark.row("K-09")
 @pytest.mark.parametrize(
     ("command", "value", "line"),
     [
@@ -41,6 +42,7 @@ def test_a_setting_makes_the_file(
     assert run(["config", "check"]) == 0
 
 
+@pytest.mark.row("K-09")
 def test_other_content_stays(tmp_path: Path) -> None:
     file = tmp_path / "ngrok.yml"
     file.write_text(OLD)
@@ -58,6 +60,7 @@ def test_what_cannot_be_saved(arguments: list[str], home: Path) -> None:
     assert not home.exists()
 
 
+@pytest.mark.row("K-10")
 def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
     good.write_text(OLD + "web_addr: 127.0.0.1:4040\n")
@@ -75,6 +78,7 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "check", "--config", str(tmp_path / "none.yml")]) == 1
 
 
+@pytest.mark.row("K-10")
 @pytest.mark.parametrize(
     ("version", "old", "kept", "gone"),
     [("2", "authtoken: a # keep\n", "version: 2", ""), ("3", OLD, "  authtoken: abc # keep", "tunnels:")],
@@ -100,6 +104,7 @@ def test_upgrade_keeps_a_backup(
     assert "already" in capsys.readouterr().out
 
 
+@pytest.mark.row("K-10")
 def test_upgrade_moves_the_file_where_it_is_looked_for(tmp_path: Path, home: Path) -> None:
     file = tmp_path / "ngrok.yml"
     file.write_text(OLD)
@@ -111,6 +116,7 @@ def test_upgrade_moves_the_file_where_it_is_looked_for(tmp_path: Path, home: Pat
     assert file.exists()
 
 
+@pytest.mark.row("K-10")
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -143,6 +149,7 @@ def test_what_endpoints_cannot_say_stays_a_tunnel_and_can_be_read(
     assert (endpoint.labels, endpoint.upstream) == ({"edge": "x"}, "1")
 
 
+@pytest.mark.row("K-10")
 def test_no_way_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "new.yml"
     file.write_text("version: 3\nagent: {}\n")
@@ -150,6 +157,7 @@ def test_no_way_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "cannot be taken back" in capsys.readouterr().err
 
 
+@pytest.mark.row("K-10")
 def test_edit_opens_what_is_wrong_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

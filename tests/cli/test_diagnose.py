@@ -22,6 +22,7 @@ def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.row("K-12")
 def test_all_is_well(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_wrong_authority_is_a_failure_of_tls(service: Service, capsys: pytest.
     assert states["Session protocol"] == ("SKIP", None)
 
 
+@pytest.mark.row("K-12")
 def test_all_addresses_are_told_in_a_report_of_their_own(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

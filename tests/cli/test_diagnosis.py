@@ -48,6 +48,7 @@ def states(report: Report, group: str) -> list[tuple[str, int]]:
     return [(check.state, check.code) for check in report.checks if check.group == group]
 
 
+@pytest.mark.row("K-12")
 async def test_what_fails_has_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = f"127.0.0.1:{free_port()}"
     assert found(await examine({"connect_url": closed}), "TCP").code == 8002
@@ -71,6 +72,7 @@ async def test_what_fails_has_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.row("K-12")
 async def test_the_internet_and_ipv6_are_asked_on_request_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
@@ -97,6 +99,7 @@ async def named() -> AsyncIterator[FakeService]:
     await service.close()
 
 
+@pytest.mark.row("K-12")
 async def test_what_answers_there_is_no_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """TLS stands, with the right certificate; what follows is not the session's protocol."""
     certs, cas = make_certs("localhost"), tmp_path / "ca.pem"
@@ -134,6 +137,7 @@ async def test_every_address_is_tested_by_itself(
     assert states(report, f"Service at 127.0.0.1:{named.port}") == [("OK", 0)] * 3
 
 
+@pytest.mark.row("K-12")
 async def test_no_address_takes_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "resolved", resolving("127.0.0.1", "127.0.0.2"))
     report = await examine({"connect_url": f"x.test:{free_port()}"}, region="all")
@@ -143,6 +147,7 @@ async def test_no_address_takes_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     assert states(report, "Service")[-1] == ("FAIL", 8008)
 
 
+@pytest.mark.row("K-12")
 async def test_resolvers_that_do_not_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "resolved", resolving("127.0.0.1"))
     file = tmp_path / "agent.yml"
@@ -169,6 +174,7 @@ async def test_resolvers_that_do_not_agree(tmp_path: Path, monkeypatch: pytest.M
         assert check.detail == f"127.0.0.1:{ignorant}: there is no such name"
 
 
+@pytest.mark.row("K-12")
 def test_the_configuration_is_told_without_its_secrets() -> None:
     settings = Settings(
         authtoken="topsecret", api_key="topsecret", proxy_url="http://ann:topsecret@p:1", log="x"

@@ -64,6 +64,7 @@ def plans(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[session.Plan]:
     return taken
 
 
+@pytest.mark.row("K-04")
 @pytest.mark.parametrize("command", list(CURRENT))
 def test_the_help_has_what_is_current_and_nothing_else(
     command: str, capsys: pytest.CaptureFixture[str]
@@ -74,6 +75,7 @@ def test_the_help_has_what_is_current_and_nothing_else(
     assert not DEPRECATED[command] & words
 
 
+@pytest.mark.row("K-04")
 @pytest.mark.parametrize("command", list(DEPRECATED))
 def test_older_flags_are_known(command: str) -> None:
     found: click.Command = getattr(agent, command)
@@ -123,6 +125,7 @@ MODULES: Mapping[str, tuple[list[str], dict[str, object]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.row("K-04")
 @pytest.mark.parametrize("family", list(MODULES))
 def test_older_flags_work_and_warn(
     family: str, plans: list[session.Plan], capsys: pytest.CaptureFixture[str]
@@ -137,6 +140,7 @@ def test_older_flags_work_and_warn(
     assert "secret" not in warned.replace("client-secret", "").replace("webhook-secret", "")
 
 
+@pytest.mark.row("K-04")
 @pytest.mark.parametrize(
     ("arguments", "url"),
     [
@@ -165,6 +169,7 @@ def test_two_schemes_are_two_endpoints(plans: list[session.Plan]) -> None:
     assert [each.url for each in plans[0].endpoints] == ["https://a.test", "http://a.test"]
 
 
+@pytest.mark.row("K-04")
 def test_flags_are_carried_over(plans: list[session.Plan], tmp_path: Any) -> None:
     policy = tmp_path / "policy.yml"
     policy.write_text("on_http_request: []\n")
@@ -216,6 +221,7 @@ def test_the_old_and_the_new_flag_of_the_proxy_header(
         )
 
 
+@pytest.mark.row("K-05")
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [

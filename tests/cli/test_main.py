@@ -24,6 +24,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"portway {name}" in capsys.readouterr().out
 
 
+@pytest.mark.row("K-05")
 def test_a_wrong_command_names_the_right_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["htpp", "80"]) == 2
     assert "there is no command 'htpp'; commands: http, tcp" in capsys.readouterr().err
@@ -34,6 +35,7 @@ def test_a_wrong_option_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--no-such-thing" in capsys.readouterr().err
 
 
+@pytest.mark.row("K-13")
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     import portway
 

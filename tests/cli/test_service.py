@@ -28,6 +28,7 @@ def file(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.row("K-11")
 def test_the_life_of_a_service(
     calls: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,6 +49,7 @@ def test_the_life_of_a_service(
     assert "is not installed" in capsys.readouterr().err
 
 
+@pytest.mark.row("K-11")
 @pytest.mark.parametrize(
     ("text", "what"),
     [("version: 3\nagent: {x: 1}\n", "agent.x: there is no such key"), ("version: 3\n", "nothing to start")],

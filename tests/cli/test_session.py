@@ -19,6 +19,7 @@ from portway.cli.session import agent_options, wants_screen
 FILE = Settings(authtoken="FILE", connect_url="file:1", connect_cas="/file.pem", proxy_url="http://file:1")
 
 
+@pytest.mark.row("K-06")
 @pytest.mark.parametrize(
     ("flag", "environ", "said"),
     [

@@ -19,6 +19,7 @@ def test_which_system() -> None:
     assert [system_of(name) for name in ("linux", "darwin", "win32")] == ["systemd", "launchd", "windows"]
 
 
+@pytest.mark.row("K-11")
 @pytest.mark.parametrize("user", [False, True])
 def test_systemd(user: bool, tmp_path: Path) -> None:
     made = unit("systemd", ("/bin/true", *WORDS[1:]), user=user, home=HOME)
@@ -39,6 +40,7 @@ def test_systemd(user: bool, tmp_path: Path) -> None:
             assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.row("K-11")
 def test_launchd() -> None:
     made = unit("launchd", WORDS, user=True, home=HOME)
     read = plistlib.loads(made.text.encode())
@@ -47,6 +49,7 @@ def test_launchd() -> None:
     assert made.path == HOME / "Library/LaunchAgents" / f"{read['Label']}.plist"
 
 
+@pytest.mark.row("K-11")
 def test_windows() -> None:
     made = unit("windows", WORDS, user=False, home=HOME)
     space = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}

@@ -129,7 +129,7 @@ RULES = [
 ]
 
 
-@pytest.mark.row("T-030")
+@pytest.mark.row("T-030", "K-23")
 @pytest.mark.parametrize(("rule", "allowed", "refused", "refusal"), RULES)
 def test_each_form_of_rule_allows_and_refuses(rule: str, allowed: str, refused: str, refusal: str) -> None:
     judged = permits(CredentialItem("cr_me", "ac_me", (rule,)))
@@ -139,6 +139,7 @@ def test_each_form_of_rule_allows_and_refuses(rule: str, allowed: str, refused: 
         assert code(lambda: judged.named(url(refused), ME)) == refusal
 
 
+@pytest.mark.row("K-23")
 @pytest.mark.parametrize(
     ("rules", "scheme", "refusal"),
     [

@@ -53,6 +53,7 @@ def test_switches_may_be_said_off() -> None:
     assert read_command("http --host-header preserve").modules == {}
 
 
+@pytest.mark.row("K-31")
 @pytest.mark.parametrize(
     ("line", "code"),
     [

@@ -99,6 +99,7 @@ async def why(service: SshService, **options: object) -> str:
     return refused.value.reason.rpartition("ERR_NGROK_")[2]
 
 
+@pytest.mark.row("K-31")
 async def test_refusals_are_told_by_the_disconnect(tmp_path: Path) -> None:
     async with running_ssh(tmp_path, ssh=SshLimits(keys=2)) as service:
         assert await why(service, key="unknown", preferred_auth="publickey,keyboard-interactive") == "1102"

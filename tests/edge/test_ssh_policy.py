@@ -50,9 +50,8 @@ async def test_without_a_url_nobody_is_asked() -> None:
 
 
 async def test_what_does_not_fit_is_refused_first() -> None:
-    page = Page()
+    page, asked = Page(), read_command(f"http --traffic-policy-url={URL}")
     with pytest.raises(Error) as caught:
-        asked = read_command(f"http --traffic-policy-url={URL}")
         await request_of(asked, Forward("localhost", 8080), CONFIG, page)
     assert caught.value.code == "ERR_NGROK_1113"
     assert not page.asked

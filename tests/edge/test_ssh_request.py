@@ -53,6 +53,7 @@ def test_what_is_asked_for(command: str, host: str, port: int, url: str) -> None
     assert url_of(command, host, port) == url
 
 
+@pytest.mark.row("K-31")
 @pytest.mark.parametrize(
     ("command", "host", "port", "code"),
     [

@@ -57,7 +57,7 @@ async def refused(service: SshService, command: str, host: str = "localhost", po
         return said.strip().splitlines()[-1].removeprefix("ERR_NGROK_")
 
 
-@pytest.mark.row("T-022")
+@pytest.mark.row("T-022", "K-31")
 async def test_a_random_address_is_told_twice(service: SshService) -> None:
     """By the reply to the forwarding, as ssh prints it, and in the terminal."""
     async with service.client("tcp --metadata m", serve=echo) as client:
@@ -86,6 +86,7 @@ async def test_a_random_address_is_told_twice(service: SshService) -> None:
     assert service.events.of(EndpointOffline)[0].url == online.url
 
 
+@pytest.mark.row("K-31")
 async def test_the_visitor_is_the_originator(service: SshService) -> None:
     seen: list[tuple[str, int]] = []
 
@@ -102,7 +103,7 @@ async def test_the_visitor_is_the_originator(service: SshService) -> None:
         writer.close()
 
 
-@pytest.mark.row("T-033")
+@pytest.mark.row("T-033", "K-31")
 async def test_a_reserved_address_without_a_version(service: SshService) -> None:
     port = service.worker.config.tcp_ports[3]
     service.control.reserve_address(port)
@@ -153,6 +154,7 @@ async def test_a_pool_of_two_clients(service: SshService) -> None:
         assert len(endpoint.pool.members) == 2
 
 
+@pytest.mark.row("K-31")
 async def test_rules_of_a_key(service: SshService) -> None:
     service.keys.put("good", replace(GRANT, acl=("bind:only.portway.localhost",)))
     assert await refused(service, "tcp") == "356"
@@ -218,6 +220,7 @@ async def test_a_command_without_a_forwarding(service: SshService) -> None:
         assert (result.exit_status, "ERR_NGROK_1112" in str(result.stderr)) == (1, True)
 
 
+@pytest.mark.row("K-31")
 async def test_a_forwarding_without_a_command(service: SshService) -> None:
     connection = await service.connect()
     with pytest.raises((asyncssh.ChannelListenError, asyncssh.DisconnectError)):
@@ -226,6 +229,7 @@ async def test_a_forwarding_without_a_command(service: SshService) -> None:
     assert service.events.of(AgentSessionStopped)[0].error.startswith("No command came within")
 
 
+@pytest.mark.row("K-31")
 async def test_help_and_an_unknown_version(service: SshService) -> None:
     async with await service.connect() as connection:
         result = await connection.run("tcp --help")
@@ -323,7 +327,7 @@ async def test_the_name_of_a_lost_client_waits_for_its_account(
             assert again.listener is not None
 
 
-@pytest.mark.row("S28")
+@pytest.mark.row("S28", "K-31")
 async def test_remote_commands(service: SshService) -> None:
     async with service.client("http") as client:
         session_id = service.session.id

@@ -200,7 +200,7 @@ async def test_an_application_refuses_or_has_no_handler(service: Service, api: A
             assert agent.connected
 
 
-@pytest.mark.row("C12")
+@pytest.mark.row("C12", "K-22")
 async def test_the_command_line_restarts_with_its_random_url_and_stops_in_order(
     service: Service, api: ApiClient
 ) -> None:

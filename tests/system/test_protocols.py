@@ -103,6 +103,7 @@ def test_ssh_login_and_scp(service: Service, sshd: Sshd, tmp_path: Path) -> None
     assert _hash(tmp_path / "copy") == _hash(tmp_path / "back") == hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.row("K-31")
 def test_ssh_scp_and_sftp_through_the_ssh_gateway(service: Service, sshd: Sshd, tmp_path: Path) -> None:
     """SSH within SSH: the outer one is the agent."""
     user, programs = getpass.getuser(), [need(name) for name in ("ssh", "scp", "sftp")]
@@ -184,6 +185,7 @@ def test_postgresql_with_tls_asked_for_inside_the_connection(
         _ask_much(url, ca)
 
 
+@pytest.mark.row("K-31")
 def test_postgresql_through_the_ssh_gateway(service: Service, postgres: tuple[int, Path]) -> None:
     port, ca = postgres
     with forwarded(service, "-R", f"0:127.0.0.1:{port}", "127.0.0.1", "tcp") as outer:

@@ -49,7 +49,7 @@ async def online(service: Service, line: str, upstream: int) -> AsyncGenerator[t
         yield run, await asyncio.to_thread(run.url)
 
 
-@pytest.mark.row("T-022", "T-033", "T-052")
+@pytest.mark.row("T-022", "T-033", "T-052", "K-31")
 @pytest.mark.parametrize("line", LINES)
 async def test_the_documented_lines(service: Service, line: str) -> None:
     host = "127.0.0.2" if "192.168" in line else "127.0.0.1"
@@ -73,6 +73,7 @@ async def test_the_documented_lines(service: Service, line: str) -> None:
         eventually(lambda: not Rest(service).done("GET", "/endpoints")["endpoints"], "it is offline")
 
 
+@pytest.mark.row("K-31")
 async def test_flags_are_carried_out(service: Service) -> None:
     """They are the options of an agent's bind, and judged and enforced as those."""
     words = "http --basic-auth user:password1 --response-header-add x-by:ssh"
@@ -93,6 +94,7 @@ async def test_flags_are_carried_out(service: Service) -> None:
             assert b"x-by: ssh" in answer.lower()
 
 
+@pytest.mark.row("K-31")
 async def test_a_policy_by_its_url(service: Service) -> None:
     """The service fetches it: here from this machine, which its operator has allowed."""
 
@@ -122,6 +124,7 @@ async def test_an_upstream_that_is_not_there(service: Service) -> None:
         assert (await get(url, urlsplit(url).port or 0)).status == 502
 
 
+@pytest.mark.row("K-31")
 async def test_the_api_shows_and_stops_it(service: Service) -> None:
     api = Rest(service)
     with ssh(service, "-R", "443:localhost:1", "127.0.0.1", "http") as run:
@@ -135,7 +138,7 @@ async def test_the_api_shows_and_stops_it(service: Service) -> None:
         assert await asyncio.to_thread(run.status) == 0
 
 
-@pytest.mark.row("T-063")
+@pytest.mark.row("T-063", "K-31")
 @pytest.mark.parametrize(
     ("words", "code"),
     [

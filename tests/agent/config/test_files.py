@@ -89,6 +89,7 @@ def test_a_file_of_version_3(tmp_path: Path) -> None:
     assert mail.termination.certificate == tmp_path / "mail.crt"
 
 
+@pytest.mark.row("K-27")
 def test_scalars_lists_and_maps_are_merged(tmp_path: Path) -> None:
     config = loaded(
         tmp_path,
@@ -108,6 +109,7 @@ def test_scalars_lists_and_maps_are_merged(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.row("K-27")
 def test_a_file_that_says_nothing_of_endpoints_leaves_them(tmp_path: Path) -> None:
     config = loaded(
         tmp_path, "version: 3\nendpoints: [{name: a, upstream: {url: 1}}]\n", "version: 3\nagent: {}\n"

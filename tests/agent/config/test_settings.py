@@ -40,6 +40,7 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.row("K-26")
 @pytest.mark.parametrize("name", list(settings.VERSION_2))
 def test_version_2(name: str) -> None:
     written, value = EXAMPLES[name]
@@ -50,6 +51,7 @@ def test_version_2(name: str) -> None:
     Settings(**settings.renamed(said))
 
 
+@pytest.mark.row("K-26")
 @pytest.mark.parametrize("name", list(settings.VERSION_3))
 def test_version_3(name: str) -> None:
     written, value = EXAMPLES[name]

@@ -77,6 +77,7 @@ def test_a_secret_is_not_shown() -> None:
     assert "topsecret" not in str(caught.value)
 
 
+@pytest.mark.row("K-26")
 def test_unknown_keys_have_their_place_and_a_guess() -> None:
     problems = Problems()
     known: dict[str, Reader] = {"authtoken": values.text, "log": values.text}

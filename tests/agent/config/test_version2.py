@@ -54,6 +54,7 @@ def test_a_subdomain_is_the_services_to_complete() -> None:
     assert (found.url, found.modules) == ("", {"Subdomain": "shop"})
 
 
+@pytest.mark.row("K-26")
 def test_plain_fields() -> None:
     found = tunnel(
         "proto: http, addr: 'host:81', metadata: m, description: d, inspect: false, proxy_proto: 2, "
@@ -69,6 +70,7 @@ def test_plain_fields() -> None:
     assert (older.tls_verify, older.tls_verify_cas) == (True, Path("/ca.pem"))
 
 
+@pytest.mark.row("K-26")
 @pytest.mark.parametrize(
     ("field", "module"),
     [
@@ -119,6 +121,7 @@ def test_where_tls_ends(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.row("K-26")
 @pytest.mark.parametrize(
     ("text", "what"),
     [

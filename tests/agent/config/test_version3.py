@@ -39,6 +39,7 @@ def test_url(url: str, proto: str, scheme: str) -> None:
     assert (found.proto, found.scheme) == (proto, scheme)
 
 
+@pytest.mark.row("K-26")
 def test_every_field() -> None:
     found = endpoint(
         "url: a.test, bindings: [internal], metadata: m, description: d, pooling_enabled: true, "
@@ -65,6 +66,7 @@ def test_tls_ended_at_the_agent() -> None:
     )
 
 
+@pytest.mark.row("K-26")
 @pytest.mark.parametrize(
     ("text", "what"),
     [
