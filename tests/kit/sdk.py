@@ -109,6 +109,10 @@ class Sdk:
         """Make an endpoint served inside the driver, over HTTP; return the public URL."""
         return str(self._ask("listen", proto=proto, domain=domain)["url"])
 
+    def serve(self, labels: dict[str, str], to: str, metadata: str = "") -> str:
+        """Make a labelled listener forwarded to an upstream URL; return its id, for ``unbind``."""
+        return str(self._ask("serve", labels=labels, to=to, metadata=metadata)["id"])
+
     def unbind(self, url: str) -> None:
         """Close the endpoint of a URL."""
         self._ask("unbind", url=url)

@@ -22,6 +22,7 @@ from portway.wire.messages import (
     AuthResp,
     AuthRespExtra,
     Bind,
+    BindLabels,
     ConnectAddress,
     Patch,
     PatchResp,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from portway.edge.admission import Place
     from portway.edge.endpoints import Bound
     from portway.edge.gateway import Gateway
+    from portway.edge.labelled import Tunnel
     from portway.edge.ports import Limits, Revoked
     from portway.model.entities import Grant
     from portway.pipe import Sink
@@ -77,6 +79,7 @@ class AgentSession:
         self._owner: Owner | None = None
         self._auth = Auth()
         self._bounds: dict[str, Bound] = {}
+        self._tunnels: dict[str, Tunnel] = {}
         self._binding = 0
         self._started_at = 0.0
         self._dismissed = ""
@@ -118,7 +121,7 @@ class AgentSession:
         if kind == StreamType.PATCH:
             return await self._patch(decode(Patch, body))
         if kind == StreamType.BIND_LABELS:
-            raise Error("Edges and labels are not provided by this version of the service.", 358)
+            return await self._bind_labels(session, body)
         raise Error(f"The request type {kind} is unknown.", 800)
 
     def on_closed(self, session: Session, cause: PortwayError | None, /) -> None:
@@ -165,7 +168,7 @@ class AgentSession:
         if grant.account_id != revoked.account_id and grant.credential_id != revoked.credential_id:
             return
         self._dismissed = "The authtoken of this agent was revoked."
-        for bind_id in self._bounds:
+        for bind_id in (*self._bounds, *self._tunnels):
             self._tell_stopped(bind_id, Error(self._dismissed, 300))
         self._drop_binds(self._dismissed, keep=False)
         self._owner = None  # nothing is granted any more
@@ -174,10 +177,13 @@ class AgentSession:
 
     def _stop(self, bind_id: str, error: Error) -> None:
         """End one bind, whose name is free at once, and tell the agent why."""
-        bound = self._bounds.pop(bind_id, None)
+        bound, tunnel = self._bounds.pop(bind_id, None), self._tunnels.pop(bind_id, None)
         if bound is not None:
             self._tell_stopped(bind_id, error)
             self.gateway.endpoints.unbind(bound, error.message)
+        if tunnel is not None:
+            self._tell_stopped(bind_id, error)
+            self.gateway.tunnels.unbind(tunnel, error.message)
 
     def _tell_stopped(self, bind_id: str, error: Error) -> None:
         stop = StopTunnel(id=bind_id, message=error.message, error_code=error.code)
@@ -199,6 +205,9 @@ class AgentSession:
         for bound in self._bounds.values():
             self.gateway.endpoints.unbind(bound, reason, keep=keep)
         self._bounds.clear()
+        for tunnel in self._tunnels.values():
+            self.gateway.tunnels.unbind(tunnel, reason)
+        self._tunnels.clear()
 
     def _no_stranger(self) -> None:
         place, self._place = self._place, None
@@ -320,9 +329,8 @@ class AgentSession:
         except MessageError as error:
             raise Error(f"The bind cannot be understood: {error}", 301) from error
         owner = self._admitted()
-        limit = self.gateway.config.limits.endpoints_per_session
-        if bind.id not in self._bounds and len(self._bounds) + self._binding >= limit:
-            raise Error(f"This session has {limit} endpoints already, which is the most it may have.", 324)
+        if bind.id not in self._bounds:
+            self._check_room()
         self._binding += 1
         try:
             bound, answer = await self.gateway.endpoints.bind(owner, session, bind)
@@ -337,11 +345,38 @@ class AgentSession:
         self._bounds[bound.id] = bound
         return encode(answer)
 
+    async def _bind_labels(self, session: Session, body: bytes) -> bytes:
+        """Bring a labelled tunnel online. Cancelled or refused: nothing is left of it."""
+        try:
+            asked = decode(BindLabels, body)
+        except MessageError as error:
+            raise Error(f"The bind cannot be understood: {error}", 301) from error
+        owner = self._admitted()
+        self._check_room()
+        self._binding += 1
+        try:
+            tunnel, answer = await self.gateway.tunnels.bind(owner, session, asked)
+        finally:
+            self._binding -= 1
+        if self._dismissed:
+            self.gateway.tunnels.unbind(tunnel, self._dismissed)
+            raise Error(self._dismissed, 300)
+        self._tunnels[tunnel.id] = tunnel
+        return encode(answer)
+
+    def _check_room(self) -> None:
+        """Make sure that the session may have one more. Raises Error 324."""
+        limit = self.gateway.config.limits.endpoints_per_session
+        if len(self._bounds) + len(self._tunnels) + self._binding >= limit:
+            raise Error(f"This session has {limit} endpoints already, which is the most it may have.", 324)
+
     def _unbind(self, request: Unbind) -> bytes:
         """Take an endpoint off. An unknown id is harmless: some agents ask three times."""
-        bound = self._bounds.pop(request.id, None)
+        bound, tunnel = self._bounds.pop(request.id, None), self._tunnels.pop(request.id, None)
         if bound is not None:
             self.gateway.endpoints.unbind(bound, "closed by the agent")
+        if tunnel is not None:
+            self.gateway.tunnels.unbind(tunnel, "closed by the agent")
         return encode(UnbindResp())
 
     async def _patch(self, request: Patch) -> bytes:

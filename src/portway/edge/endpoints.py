@@ -147,6 +147,7 @@ class Endpoints:
                 raise SessionClosed("the session ended while it was binding")
             # What was true before the claim was written down may not be any more.
             permit = self._permits.named(url, owner, drawn=drawn)
+            self._refuse_edge(url)
             self._refuse_taken(url, wish, owner, bind.id)
         except PortwayError:
             self._give_up(url, owner, keep=wish.returning)
@@ -181,6 +182,12 @@ class Endpoints:
             self._permits.random(wish.url.scheme, owner)
         else:
             self._permits.named(wish.url, owner, drawn=drawn)
+            self._refuse_edge(wish.url)
+
+    def _refuse_edge(self, url: Url) -> None:
+        """Refuse an address that an edge has. Raises Error 381."""
+        if self._view.edge_at(url) is not None:
+            raise Error(f"{url.hostport} is an address of an edge: detach it there first.", 381)
 
     def _was_drawn(self, url: Url, owner: Owner, bind: Bind) -> bool:
         """Check the token of a rebind; tell whether the service had chosen the address. Raises Error 335."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from portway.edge import command
 from portway.edge.admission import Admission
 from portway.edge.agent_session import AgentSession, LegKey
+from portway.edge.labelled import Tunnels
 from portway.errors import SessionClosed
 from portway.net.address import written
 from portway.session import ErrorCode, Role, Session
@@ -51,6 +52,8 @@ class Gateway:
         self.wall = wall
         self.random = random
         self.admission = Admission(self.config.limits)
+        self.tunnels = Tunnels(self.config, control, events, wall=wall, random=random)
+        """Labelled tunnels, which serve edges."""
         self.legs: dict[LegKey, AgentSession] = {}
         self._context = context
         self._all: set[AgentSession] = set()

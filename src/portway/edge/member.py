@@ -22,6 +22,15 @@ class NoVerdict(PortwayError):
     """A member that answers by its traffic policy has no answer for this visitor."""
 
 
+class Unserved(SessionClosed):
+    """Nobody behind an edge can serve; ``code`` is n of the ERR_NGROK_n that says why."""
+
+    def __init__(self, message: str, code: int) -> None:
+        """Take the reason."""
+        super().__init__(message)
+        self.code = code
+
+
 class Visitor(msgspec.Struct, frozen=True):  # made for each connection: a data class takes nine times as long
     """Who connects, as the agent is told: addresses are ``ip:port`` or ``[v6]:port``.
 

@@ -10,13 +10,14 @@ from html import escape
 from http import HTTPStatus
 from typing import Final
 
-from portway.edge.member import NoVerdict
+from portway.edge.member import NoVerdict, Unserved
 from portway.errors import PortwayError, StreamLimit
 
 GENERAL: Final = 3007
 """The gateway's general error. No documented code is nearer to a request that cannot be read, was too slow or
 was meant for another connection: all others name an endpoint, an agent or an upstream at fault."""
 OFFLINE: Final = 3200
+RESTRICTED: Final = 3205
 INVALID_ANSWER: Final = 3004
 TIMEOUT: Final = 3005
 NOT_FORWARDED: Final = 3210
@@ -25,7 +26,7 @@ NO_VERDICT: Final = 6029
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class Text:
     """What a page says. ``{host}`` is whom the visitor asked for."""
 
     title: str
@@ -35,37 +36,44 @@ class _Text:
 
 
 _BY_CODE: Final = {
-    OFFLINE: _Text(
+    OFFLINE: Text(
         "Endpoint offline",
         "The endpoint {host} is not online.",
         "Check the address for typing errors, or try again in a moment.",
         "Start the agent that serves this address, and check that its URL is exactly this one.",
     ),
-    INVALID_ANSWER: _Text(
+    RESTRICTED: Text(
+        "Access denied",
+        "{host} may not be used from your address.",
+        "If you should have access, tell the owner of this site from where you come.",
+        "An IP restriction of the account is enforced for its endpoints: of the rules of its IP policies some"
+        " must allow the visitor's address and none may deny it.",
+    ),
+    INVALID_ANSWER: Text(
         "Invalid answer",
         "The service behind {host} answered with something that is not complete, valid HTTP.",
         "Try again in a moment. If it happens again, tell the owner of this site.",
         "Check that the upstream really speaks HTTP on its port: an HTTPS one needs https:// in its address.",
     ),
-    TIMEOUT: _Text(
+    TIMEOUT: Text(
         "No answer in time",
         "The service behind {host} took the request but did not answer in time.",
         "Try again in a moment. If it happens again, tell the owner of this site.",
         "Look at what the upstream was doing with the request, and at the idle limit of the service.",
     ),
-    NOT_FORWARDED: _Text(
+    NOT_FORWARDED: Text(
         "Not forwarded",
         "The agent that serves {host} could not take the request just now.",
         "Try again in a moment.",
         "The agent has just lost its session or has as many requests at once as it can bear.",
     ),
-    NO_VERDICT: _Text(
+    NO_VERDICT: Text(
         "No answer",
         "The cloud endpoint {host} is online, but its traffic policy does not answer the request.",
         "Try again later. If it happens again, tell the owner of this site.",
         "A cloud endpoint has no agent to forward to: its policy must answer or forward every request.",
     ),
-    UNREACHABLE: _Text(
+    UNREACHABLE: Text(
         "Service not reachable",
         "The agent of {host} is online, but the service behind it did not answer the connection.",
         "Try again in a moment. If it happens again, tell the owner of this site.",
@@ -74,31 +82,31 @@ _BY_CODE: Final = {
 }
 
 _BY_STATUS: Final = {
-    400: _Text(
+    400: Text(
         "Bad request",
         "The request cannot be understood.",
         "If a browser sent it, clear the cookies of this site and try again.",
         "The client sends HTTP that is malformed or ambiguous; it was not forwarded.",
     ),
-    408: _Text(
+    408: Text(
         "Request too slow",
         "The request did not arrive in time.",
         "Try again, perhaps over a faster connection.",
         "The client stopped sending before its request was complete; it was not forwarded.",
     ),
-    421: _Text(
+    421: Text(
         "Wrong connection",
         "This connection was made for another name than {host}.",
         "Try again with a new connection.",
         "The name in the TLS handshake or in the request target is not the one in the Host field.",
     ),
-    431: _Text(
+    431: Text(
         "Request head too large",
         "The head of the request is larger than this service takes.",
         "Clear the cookies of this site and try again.",
         "The service limits the bytes and the fields of a head. Cookies are what usually grows.",
     ),
-    505: _Text(
+    505: Text(
         "HTTP version not supported",
         "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
         "Use another client.",
@@ -106,7 +114,7 @@ _BY_STATUS: Final = {
     ),
 }
 
-_OTHER: Final = _Text(
+_OTHER: Final = Text(
     "Not served",
     "The request cannot be served.",
     "Try again in a moment. If it happens again, tell the owner of this site.",
@@ -130,6 +138,9 @@ _STYLE: Final = (
     "footer{margin-top:30px;padding-top:16px;border-top:1px solid var(--line);color:var(--dim);"
     "font-size:14px;display:flex;justify-content:space-between;gap:16px;flex-wrap:wrap}"
     "code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}"
+    "p.way{margin-top:26px}"
+    "p.way a{display:inline-block;padding:10px 18px;border-radius:8px;background:var(--ink);"
+    "color:var(--card);text-decoration:none;font-weight:600}"
     "@media(max-width:480px){main{padding:26px 22px}}"
 )
 
@@ -138,6 +149,8 @@ def unserved(error: PortwayError) -> tuple[int, int]:
     """Return status and code for a visitor whom no member of an endpoint takes."""
     if isinstance(error, NoVerdict):
         return 500, NO_VERDICT
+    if isinstance(error, Unserved):
+        return 503, error.code
     return (502, NOT_FORWARDED) if isinstance(error, StreamLimit) else (404, OFFLINE)
 
 
@@ -172,17 +185,26 @@ def error_page(
 
 
 def error_answer(
-    status: int, code: int = 0, *, html: bool = False, host: str = "", detail: str = ""
+    status: int,
+    code: int = 0,
+    *,
+    html: bool = False,
+    host: str = "",
+    detail: str = "",
+    text: Text | None = None,
+    link: tuple[str, str] | None = None,
 ) -> tuple[list[bytes], bytes]:
     """Return the field lines and the body of an answer of ours, without what a version of HTTP adds.
 
-    ``code`` is n of ERR_NGROK_n, 0 for none; ``detail`` a safe sentence that replaces the general one.
+    ``code`` is n of ERR_NGROK_n, 0 for none; ``detail`` a safe sentence that replaces the general one;
+    ``text`` what the page says in the place of the usual text; ``link`` a way on: its words and its address.
     """
-    text = _BY_CODE.get(code) or _BY_STATUS.get(status, _OTHER)
+    text = text or _BY_CODE.get(code) or _BY_STATUS.get(status, _OTHER)
     what = detail or text.what.format(host=host or "this address")
     label = f"ERR_NGROK_{code}" if code else ""
     said = phrase(status)
-    content = _html(status, said, text, what, label) if html else _plain(status, said, text, what, label)
+    make = _html if html else _plain
+    content = make(status, said, text, what, label, link)
     lines = [
         b"Content-Type: text/html; charset=utf-8" if html else b"Content-Type: text/plain; charset=utf-8",
         b"Cache-Control: no-store",
@@ -203,8 +225,12 @@ def phrase(status: int) -> str:
         return "Error"
 
 
-def _plain(status: int, phrase: str, text: _Text, what: str, label: str) -> bytes:
+def _plain(
+    status: int, phrase: str, text: Text, what: str, label: str, link: tuple[str, str] | None
+) -> bytes:
     lines = [f"{status} {phrase}", "", what, "", f"Visitor: {text.visitor}", f"Owner: {text.owner}"]
+    if link is not None:
+        lines += ["", f"{link[0]}: {link[1]}"]
     if label:
         lines += ["", label]
     # A control character from outside could play with the visitor's terminal.
@@ -212,7 +238,8 @@ def _plain(status: int, phrase: str, text: _Text, what: str, label: str) -> byte
     return f"{shown}\n".encode()
 
 
-def _html(status: int, phrase: str, text: _Text, what: str, label: str) -> bytes:
+def _html(status: int, phrase: str, text: Text, what: str, label: str, link: tuple[str, str] | None) -> bytes:
+    way = f'<p class="way"><a href="{escape(link[1])}">{escape(link[0])}</a></p>' if link else ""
     footer = f"<code>{label}</code>" if label else "<span></span>"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -221,6 +248,6 @@ def _html(status: int, phrase: str, text: _Text, what: str, label: str) -> bytes
         f"<style>{_STYLE}</style></head>"
         f'<body><main><p class="status">{status} {escape(phrase)}</p><h1>{escape(text.title)}</h1>'
         f"<p>{escape(what)}</p><h2>If you are visiting</h2><p>{escape(text.visitor)}</p>"
-        f"<h2>If this is your site</h2><p>{escape(text.owner)}</p>"
+        f"<h2>If this is your site</h2><p>{escape(text.owner)}</p>{way}"
         f"<footer>{footer}<span>portway</span></footer></main></body></html>\n"
     ).encode()

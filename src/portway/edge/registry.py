@@ -43,6 +43,8 @@ class Endpoint:
     proxy_proto: int = 0
     own: bool = False
     """The service itself serves it: the API."""
+    edge_id: str = ""
+    """Of the edge whose address it is."""
     tls: "TlsSettings | None" = None
     """How visitors' TLS is ended here. None: of tls and tcp not at all, of https as it is by default."""
     policy: "RequestPolicy | None" = None
@@ -178,6 +180,10 @@ class Registry:
     def on_room(self, listener: Callable[[Endpoint], None]) -> None:
         """Call back with an endpoint that has gone, or that shares its URL from now on."""
         self._listeners.append(listener)
+
+    def look_again(self) -> None:
+        """Have connections that stand look anew for whom they ask, and whether they may."""
+        self.version += 1
 
     def has_room(self, endpoint: Endpoint) -> None:
         """Tell that an endpoint is gone, or shares its URL from now on."""

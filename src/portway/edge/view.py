@@ -19,11 +19,14 @@ from msgspec.structs import replace
 from portway.errors import Error
 from portway.model.acl import Acl
 from portway.model.domain import ServiceNames, names_above
+from portway.model.edge import place_of
+from portway.model.url import Url, parse_endpoint_url
 from portway.model.view import (
     AddressItem,
     CertificateItem,
     CredentialItem,
     DomainItem,
+    EdgeEndpointItem,
     SshKeyItem,
     ViewItem,
 )
@@ -49,6 +52,7 @@ class View:
         self._addresses: dict[tuple[str, int], AddressItem] = {}
         self._ports: dict[int, set[str]] = {}
         self._domains: dict[str, DomainItem] = {}
+        self._edges: dict[str, EdgeEndpointItem] = {}
         self._listeners: list[Changed] = []
         self._unseen: set[str] | None = None
         """While a snapshot is taken: rows known before that it has not named yet."""
@@ -140,6 +144,10 @@ class View:
         above = (self._domains.get(name) for name in names_above(host, self.names))
         return next((each for each in above if each is not None), None)
 
+    def edge_at(self, url: "Url") -> EdgeEndpointItem | None:
+        """Return the edge's address that keeps agents from a URL."""
+        return self._edges.get(place_of(url)) if self._edges else None
+
     def certificate(self, host: str) -> CertificateItem | None:
         """Return the certificate uploaded for a host: of its own domain, else of the nearest wildcard."""
         if not self._domains:
@@ -168,6 +176,8 @@ class View:
             self._ports.setdefault(item.port, set()).add(item.id)
         elif isinstance(item, DomainItem):
             self._domains[item.domain] = item
+        elif isinstance(item, EdgeEndpointItem):
+            self._edges[_place(item)] = item
 
     def _unindex(self, item: ViewItem) -> None:
         self._acls.pop(item.id, None)
@@ -179,6 +189,8 @@ class View:
                 self._ports.pop(item.port, None)
         elif isinstance(item, DomainItem):
             _drop(self._domains, item.domain, item)
+        elif isinstance(item, EdgeEndpointItem):
+            _drop(self._edges, _place(item), item)
 
 
 def read_acl(rules: Iterable[str]) -> Acl:
@@ -187,6 +199,10 @@ def read_acl(rules: Iterable[str]) -> Acl:
         return Acl.parse(tuple(rules))
     except Error:
         return NOTHING
+
+
+def _place(item: EdgeEndpointItem) -> str:
+    return place_of(parse_endpoint_url(item.url))
 
 
 def _drop(table: dict[K, V], key: K, item: V) -> None:

@@ -34,7 +34,8 @@ class LiveSession:
 class LiveEndpoint:
     """An endpoint that an agent has online. ``session_id`` is the session that serves it now.
 
-    ``forwards_to`` and ``upstream_protocol`` are what the agent said of its upstream.
+    ``forwards_to`` and ``upstream_protocol`` are what the agent said of its upstream. ``labels`` are those of
+    a labelled tunnel, which serves edges: it is no endpoint and has no URL.
     """
 
     id: str
@@ -50,6 +51,7 @@ class LiveEndpoint:
     upstream_protocol: str = ""
     pooling_enabled: bool = False
     traffic_policy: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
     created_at: float
     updated_at: float
 

@@ -52,11 +52,11 @@ def document_of(
     own = parse(text, limits)
     if own.is_null:
         return front
-    return _joined(front, own, protocol) if own.kind == "map" else own
+    return joined(front, own, protocol) if own.kind == "map" else own
 
 
-def _joined(front: Node, own: Node, protocol: str) -> Node:
-    """Put the rules of modules before those of the same phase of a document."""
+def joined(front: Node, own: Node, protocol: str) -> Node:
+    """Put the rules of modules before those of the same phase of a document; return the document."""
     for phase, node in front.entries.items():
         key = next((each for each in (phase, _old_name(phase, protocol)) if each in own.entries), "")
         if not key:

@@ -138,6 +138,7 @@ class Directory:
                 upstream_protocol=event.upstream_protocol,
                 pooling_enabled=event.pooling_enabled,
                 traffic_policy=event.traffic_policy,
+                labels=event.labels,
                 created_at=made,
                 updated_at=updated if before is None else before.endpoint.updated_at,
             ),

@@ -51,8 +51,8 @@ _NAMES: Final[Mapping[type, tuple[str, ...]]] = {
     ),
     events.AgentSessionStopped: ("error", "agent_ip", "session_id", "credential_id", "account_id"),
     events.EndpointOnline: (
-        "url", "name", "forwards_to", "binding", "pooling_enabled", "description", "metadata", "endpoint_id",
-        "session_id", "account_id",
+        "url", "labels", "name", "forwards_to", "binding", "pooling_enabled", "description", "metadata",
+        "endpoint_id", "session_id", "account_id",
     ),
     events.EndpointUpdated: (
         "url", "name", "pooling_enabled", "description", "metadata", "endpoint_id", "session_id",

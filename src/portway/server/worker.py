@@ -27,18 +27,22 @@ from typing import TYPE_CHECKING, Final
 
 from portway.cluster.local import LocalClaims
 from portway.cluster.table import Table
+from portway.edge.backends import Backends
 from portway.edge.binding import API_LABEL, public_url
 from portway.edge.certificates import Certificates
 from portway.edge.cloud import CloudEndpoints
+from portway.edge.edges import Edges
 from portway.edge.endpoints import Endpoints, Randomness
 from portway.edge.gateway import Gateway
 from portway.edge.geoip import open_geoip
 from portway.edge.http import HttpVisitor
 from portway.edge.http_watch import watch
 from portway.edge.ip_policies import IpPolicies
+from portway.edge.key_sets import KeySets
 from portway.edge.listener import Door, Edge
 from portway.edge.local_member import LocalMember
 from portway.edge.policy import Policies, world_of
+from portway.edge.policy_fetch import Fetches
 from portway.edge.pool import Pool
 from portway.edge.ports import EdgeConfig, Limits
 from portway.edge.proxied import arrivals
@@ -47,17 +51,24 @@ from portway.edge.seal import Seal
 from portway.edge.ssh_limits import SshLimits
 from portway.edge.tcp import TcpPorts
 from portway.edge.tls import TlsArrival
+from portway.edge.wishes import Wishes
 from portway.errors import ConfigError, Error, PortwayError
+from portway.model.domain import AUTH_LABEL
 from portway.model.url import parse_endpoint_url
 from portway.net.listen import Listener, listen
 from portway.net.local import LocalPipes
 from portway.net.tasks import Tasks
 from portway.net.tls import service_context
+from portway.net.web_client import WebClient
+from portway.server import identity_setup
+from portway.server.outgoing import guard_of
 from portway.server.parsers import Address
 
 if TYPE_CHECKING:
     from portway.edge.ends import Ends
     from portway.edge.geoip import Lookup
+    from portway.edge.identity import Identities
+    from portway.edge.identity_sessions import IdentityStore
     from portway.edge.ports import CertificatePem, Control, EventSink
     from portway.edge.ssh_gateway import SshGateway
     from portway.edge.ssh_login import Keys
@@ -114,8 +125,16 @@ class Worker:
         self._doors = (Door(), Door(), Door(), Door())
         self.ssh: SshGateway | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._ssh_web: WebClient | None = None
         self.ports: TcpPorts | None = None
         self.cloud: CloudEndpoints | None = None
+        self.wishes = Wishes()
+        """Which events subscriptions want; of the running edge once it has started."""
+        self.web: WebClient | None = None
+        """Asks what others name: key sets, identity providers."""
+        self.fetches: Fetches | None = None
+        self.identities: Identities | None = None
+        self.edges: Edges | None = None
 
     def __repr__(self) -> str:
         """Show where it listens and what it serves."""
@@ -151,12 +170,14 @@ class Worker:
         api: str | None = None,
         live: "EventSink | None" = None,
         ssh: "SshSetup | None" = None,
+        identities: "IdentityStore | None" = None,
     ) -> None:
         """Serve. ``certificate`` is the service's own, which agents and visitors are shown.
 
         ``api`` is the path of the Unix socket on which the API answers; None publishes none.
         ``live`` hears of sessions and endpoints in place of ``events``. ``ssh`` is what the SSH gateway needs
         where there is one; it is loaded after everything else, see ``ssh_ready``.
+        ``identities`` keeps who has signed in; without it nobody can.
         """
         life = live or events
         claims = LocalClaims(Table(self.config.domain, self.settings.resume_grace), control)
@@ -165,10 +186,17 @@ class Worker:
         certificates = Certificates(certificate, self.config.domain, control, self.config.limits.certificates)
         context = service_context(certificate.chain, certificate.key)
         ports = TcpPorts(edge, self.config.tcp_listen, certificates)
-        ip_policies = IpPolicies(control.view)
+        ip_policies = IpPolicies(control.view, self.registry.look_again)
         edge.restrictions = ip_policies.endpoints
         world = partial(world_of, control.view, self._geo, ip_policies)
-        policies = Policies(self.registry, edge.now, edge.wall, world, self._geo)
+        self.web = WebClient(guard_of(self.settings, [each.port for each in self.listeners]))
+        self.fetches = Fetches(self.tasks, {"keys": KeySets(self.web, edge.now).fetch})
+        world = identity_setup.knowing(world, self.settings.oauth_providers, self.config.domain)
+        if identities is not None:
+            self._sign_in(edge, identities, control, secret)
+        policies = Policies(self.registry, edge.now, edge.wall, world, self._geo, fetches=self.fetches)
+        self.wishes = edge.wishes
+        edge.wishes.follow(control.view)
         endpoints = Endpoints(
             self.config,
             self.registry,
@@ -191,6 +219,10 @@ class Worker:
             lead=endpoints.lead,
             below=RANDOM.below,
             policies=policies,
+        )
+        backends = Backends(gateway.tunnels, {}, RANDOM.below)
+        self.edges = Edges(
+            self.registry, control.view, ports, claims, self.tasks, backends=backends, policies=policies
         )
         self.claims, self.edge, self.ports, self.gateway, self.cloud = claims, edge, ports, gateway, cloud
         if api is not None:
@@ -218,6 +250,8 @@ class Worker:
         await asyncio.to_thread(import_module, SSH_GATEWAY)
         from portway.edge.ssh_gateway import SshGateway
 
+        guard = guard_of(self.settings, [each.port for each in self.listeners])
+        self._ssh_web = WebClient(guard.strict())
         self.ssh = SshGateway(
             agents.endpoints,
             control,
@@ -229,6 +263,7 @@ class Worker:
             wall=time.time,
             random=RANDOM,
             limits=ssh.limits,
+            web=self._ssh_web,
         )
         self._doors[-1].open(self.ssh.accept)
 
@@ -270,10 +305,14 @@ class Worker:
                 await self.ssh.close()
             if self.gateway is not None:
                 await self.gateway.close()
+            if self._ssh_web is not None:
+                await self._ssh_web.close()
         finally:
             if self.api is not None:
                 self.api.close()
             await self.tasks.close()
+            if self.web is not None:
+                await self.web.close()
             self._close_listeners()
 
     async def stop(self) -> None:
@@ -291,6 +330,14 @@ class Worker:
             await self.ssh.command(session_id, what)
         else:
             await self.gateway.command(session_id, what, version)
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where the listeners are: of agents, http and https, then the others."""
+        settings = self.settings
+        given = (settings.listen_agent, settings.listen_http, settings.listen_https, settings.listen_ssh)
+        hosts = [each.host for each in given if each is not None]
+        return tuple((host, each.port) for host, each in zip(hosts, self.listeners, strict=True))
 
     @property
     def agent_port(self) -> int:
@@ -322,6 +369,16 @@ class Worker:
             url = public_url(scheme, host, self.config)
             self.registry.add(Endpoint("", url, scheme, "", pool, own=True))
 
+    def _sign_in(self, edge: Edge, store: "IdentityStore", control: "Control", secret: bytes) -> None:
+        """Let policies have visitors sign in, and publish where providers send them back to."""
+        assert self.web is not None
+        assert self.fetches is not None
+        made = identity_setup.identities_of(edge, store, self.web, secret, self.tasks, self._geo)
+        identity_setup.follow(made, control.view)
+        identity_setup.publish(made, edge, self.registry, self.tasks)
+        self.fetches.know(identity_setup.kinds(made))
+        self.identities = made
+
     def _shut(self) -> None:
         """Refuse visitors, and let agents wait."""
         for listener in self.listeners[:1]:
@@ -346,6 +403,7 @@ class Worker:
             http_port=settings.public_http_port or self.http_port,
             https_port=settings.public_https_port or self.https_port,
             tcp_host=settings.tcp_host,
+            auth_host=settings.auth_host or f"{AUTH_LABEL}.{settings.domain}",
             tcp_ports=range(settings.tcp_ports.low, settings.tcp_ports.high + 1),
             tcp_listen=settings.listen_http.host,
             connect_addresses=connect_addresses(settings, self.agent_port),

@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import delete, insert, update
 from tests.kit.store import opened
 
-from portway.control.store import accounts, changes, ip_tables, tables, view
+from portway.control.store import accounts, changes, edge_tables, ip_tables, tables, view
 from portway.control.store.core import AsyncConnection
 from portway.model import view as items
 from portway.model.entities import Account
@@ -55,6 +55,32 @@ ROWS = {
         },
         items.CloudEndpointItem("ep_1", "ac_1", "https://a.example.com", "public", True, "{}", "d", "m"),
     ),
+    changes.BACKEND: (
+        edge_tables.backends,
+        {"id": "bkdsc_1", "kind": "static", "spec": '{"address":"a:1"}'},
+        items.BackendItem("bkdsc_1", "ac_1", "static", '{"address":"a:1"}'),
+    ),
+    changes.EDGE: (
+        edge_tables.edges,
+        {"id": "edghts_1", "kind": "https", "modules": "{}"},
+        items.EdgeItem("edghts_1", "ac_1", "https", "{}"),
+    ),
+    changes.EDGE_ROUTE: (
+        edge_tables.edge_routes,
+        {
+            "id": "edghtsrt_1", "edge_id": "edghts_1", "match_type": "exact_path", "path": "/a",
+            "modules": "{}",
+        },
+        items.EdgeRouteItem("edghtsrt_1", "ac_1", "edghts_1", "exact_path", "/a", "{}"),
+    ),
+    changes.EDGE_ENDPOINT: (
+        edge_tables.edge_endpoints,
+        {
+            "id": "ep_2", "edge_id": "edghts_1", "position": 0, "hostport": "a.example.com:443",
+            "url": "https://a.example.com", "place": "tls a.example.com", "domain_id": "rd_1",
+        },
+        items.EdgeEndpointItem("ep_2", "ac_1", "edghts_1", "https://a.example.com"),
+    ),
     changes.CREDENTIAL: (
         tables.credentials,
         {"id": "cr_1", "token_hash": bytes(32), "acl": '["bind:*.example.com"]'},
@@ -72,7 +98,8 @@ ROWS = {
 async def fill(connection: AsyncConnection) -> None:
     await accounts.add(connection, Account("ac_1", "a", "free", 1.0))
     for table, row, _ in ROWS.values():
-        await connection.execute(insert(table).values(**COMMON, **row))
+        common = {name: value for name, value in COMMON.items() if name in table.c}
+        await connection.execute(insert(table).values(**common, **row))
 
 
 async def test_every_kind_has_a_row_here() -> None:

@@ -97,6 +97,15 @@ class Driver:
         await ngrok.listen(server, listener)
         return self._keep(listener)
 
+    async def serve(self, labels: dict[str, str], to: str, metadata: str) -> dict[str, Any]:
+        """Make a labelled listener forwarded to an upstream URL; its key is its id."""
+        builder = self.session.labeled_listener().metadata(metadata)
+        for key, value in labels.items():
+            builder.label(key, value)
+        listener = await builder.listen_and_forward(to)
+        self.listeners[listener.id()] = listener
+        return {"id": listener.id(), "labels": listener.labels()}
+
     async def unbind(self, url: str) -> dict[str, Any]:
         """Close one endpoint."""
         await self.listeners.pop(url).close()

@@ -13,13 +13,15 @@ from portway.control.service import policies, texts
 from portway.control.service.context import Context
 from portway.control.service.reserved_domains import service_names
 from portway.control.service.settings import Settings
-from portway.control.store import changes, nouns
+from portway.control.store import changes, edges, nouns
 from portway.control.store import cloud_endpoints as store
 from portway.control.store.core import AsyncConnection
+from portway.control.store.edge_tables import edge_endpoints
 from portway.control.store.tables import cloud_endpoints
 from portway.errors import Error, NotFound
 from portway.model.cloud_endpoint import CloudEndpoint, parse_binding, parse_url
 from portway.model.domain import names_above
+from portway.model.edge import place_of
 from portway.model.ids import new_id
 from portway.model.url import Binding, Url
 
@@ -127,6 +129,8 @@ async def _find(
     row = await nouns.find(connection, cloud_endpoints, account_id, endpoint_id)
     if row is not None:
         return store.read(row)
+    if await nouns.find(connection, edge_endpoints, account_id, endpoint_id) is not None:
+        raise Error("This endpoint is an edge's address: change the edge.", 248)
     if context.live.endpoints.get(account_id, endpoint_id) is not None:
         raise Error("This endpoint is its agent's: only the agent can change or end it.", 248)
     raise NotFound
@@ -168,7 +172,7 @@ async def _placed(
             found = await store.addresses(connection, endpoint.account_id, [(url.host, url.port)])
             tcp_addr_id = found.get((url.host, url.port))
         else:
-            domain_id = await _domain_of(context, connection, endpoint.account_id, url)
+            domain_id = await domain_of(context, connection, endpoint.account_id, url)
         if domain_id is None and tcp_addr_id is None:
             what = "TCP address" if url.scheme == "tcp" else "domain"
             raise Error(f"No {what} that this account has reserved matches {endpoint.url}.", 18006)
@@ -176,7 +180,7 @@ async def _placed(
     return replace(endpoint, domain_id=domain_id, tcp_addr_id=tcp_addr_id)
 
 
-async def _domain_of(context: Context, connection: AsyncConnection, account_id: str, url: Url) -> str | None:
+async def domain_of(context: Context, connection: AsyncConnection, account_id: str, url: Url) -> str | None:
     """Return the nearest reserved name that covers a URL. A wildcard must be reserved as it stands."""
     names = [url.host]
     if not url.is_wildcard:
@@ -188,10 +192,12 @@ async def _domain_of(context: Context, connection: AsyncConnection, account_id: 
 async def _check_free(
     context: Context, connection: AsyncConnection, endpoint: CloudEndpoint, url: Url
 ) -> None:
-    """Refuse a URL that is in use, unless all who use it and this one share it."""
+    """Refuse a URL that is in use, unless all who use it and this one share it. Raises Error 6027…18017."""
     same_door = endpoint.binding == "public" and url.scheme in _SAME_DOOR
     twin = str(Url(_SAME_DOOR[url.scheme], url.host, url.port)) if same_door else ""
     urls = {endpoint.url, twin} - {""}
+    if endpoint.binding == "public" and await edges.at(connection, [place_of(url)]):
+        raise Error(f"{endpoint.url} is an address of an edge.", 6027)
     clouds = [each for each in await store.at(connection, urls) if each.id != endpoint.id]
     agents = [each for address in urls for each in context.live.at(address)]
     others = [

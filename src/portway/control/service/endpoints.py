@@ -1,7 +1,7 @@
-"""Endpoints of an account: those that agents have online now, and cloud endpoints, in one list.
+"""Endpoints of an account: those that agents have online now, cloud endpoints and those of edges, in one list.
 
-Agents' endpoints are known from the directory of what is online, cloud endpoints from the store. Both
-are walked from the newest identifier, so a page is the merge of two walks of its own length.
+Agents' endpoints are known from the directory of what is online, the others from the store. All are walked
+from the newest identifier, so a page is the merge of walks of its own length.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,21 +16,23 @@ from portway.control.service import online
 from portway.control.service.context import Context
 from portway.control.service.reserved_domains import service_names
 from portway.control.store import cloud_endpoints as store
-from portway.control.store import nouns, rows
+from portway.control.store import edges, nouns, rows
 from portway.control.store.core import AsyncConnection
+from portway.control.store.edge_tables import edge_endpoints
 from portway.control.store.rows import Page
 from portway.control.store.tables import cloud_endpoints
 from portway.errors import NotFound
 from portway.model.cloud_endpoint import CloudEndpoint
 from portway.model.domain import names_above
+from portway.model.edge import EdgeEndpoint
 from portway.model.live import LiveEndpoint
 from portway.model.url import Url, parse_endpoint_url
 
 POOL_SHOWN: Final = 100
 """Members of a pool that are named beside one of them."""
 
-Either = LiveEndpoint | CloudEndpoint
-"""An endpoint of either kind."""
+Either = LiveEndpoint | CloudEndpoint | EdgeEndpoint
+"""An endpoint of any kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +74,30 @@ async def listed(
     agents = (
         each
         for each in live.endpoints.older(account_id, page.before_id)
-        if (not ids or each.id in ids) and (not urls or each.url in urls)
+        if not each.labels and (not ids or each.id in ids) and (not urls or each.url in urls)
     )
     narrowed = store.named(wanted.ids, wanted.urls)
     async with context.database.read() as connection:
         found = await rows.page(connection, cloud_endpoints, account_id, page, *narrowed)
-        both = merge(agents, map(store.read, found), key=attrgetter("id"), reverse=True)
-        return await _seen(context, connection, live, account_id, list(islice(both, page.limit + 1)))
+        narrowed = edges.named(wanted.ids, wanted.urls)
+        edged = await rows.page(connection, edge_endpoints, account_id, page, *narrowed)
+        stored = map(store.read, found), map(edges.read_endpoint, edged)
+        all_of_them = merge(agents, *stored, key=attrgetter("id"), reverse=True)
+        return await _seen(context, connection, live, account_id, list(islice(all_of_them, page.limit + 1)))
 
 
 async def get(context: Context, account_id: str, endpoint_id: str) -> EndpointView:
     """Return one endpoint of an account. Raises NotFound."""
     live = await online.directory(context)
-    endpoint: Either | None = live.endpoints.get(account_id, endpoint_id)
+    found = live.endpoints.get(account_id, endpoint_id)
+    endpoint: Either | None = None if found is not None and found.labels else found
     async with context.database.read() as connection:
         if endpoint is None:
             row = await nouns.find(connection, cloud_endpoints, account_id, endpoint_id)
             endpoint = store.read(row) if row else None
+        if endpoint is None:
+            row = await nouns.find(connection, edge_endpoints, account_id, endpoint_id)
+            endpoint = edges.read_endpoint(row) if row else None
         if endpoint is None:
             raise NotFound
         return (await _seen(context, connection, live, account_id, [endpoint]))[0]
@@ -123,7 +132,7 @@ async def _seen(
     for each in found:
         url = urls[each.url]
         owner = owners.get(credentials.get(each.id, ""), "")
-        if isinstance(each, CloudEndpoint):
+        if isinstance(each, CloudEndpoint | EdgeEndpoint):
             domain, address = each.domain_id or "", each.tcp_addr_id or ""
         elif url.scheme == "tcp":
             domain, address = "", addresses.get((url.host, url.port), "")

@@ -26,33 +26,48 @@ async def create(
     context: Context, account_id: str, *, region: str = "", description: str = "", metadata: str = ""
 ) -> ReservedAddr:
     """Reserve an address. Raises Error 500–505 or 508."""
+    async with context.database.write() as connection:
+        return await add(
+            context, connection, account_id, region=region, description=description, metadata=metadata
+        )
+
+
+async def add(
+    context: Context,
+    connection: AsyncConnection,
+    account_id: str,
+    *,
+    region: str = "",
+    description: str = "",
+    metadata: str = "",
+) -> ReservedAddr:
+    """Reserve an address in a transaction that writes. Raises as ``create`` does."""
     settings = context.settings
     if region not in {"", settings.region}:
         raise Error(f"There is no region {region!r}; this service has {settings.region!r}.", 500)
     texts.check(description, metadata, _TEXTS)
-    async with context.database.write() as connection:
-        await plans.check_room(context, connection, account_id, _GATE)
-        now = context.now()
-        host = settings.tcp_host
-        port = choose_port(
-            settings.tcp_ports,
-            await store.taken(connection, host, now),
-            await store.former(connection, host),
-            context.random,
-        )
-        addr = ReservedAddr(
-            id=new_id("ra", context.random, now),
-            account_id=account_id,
-            description=description,
-            metadata=metadata,
-            created_at=now,
-            region=settings.region,
-            host=host,
-            port=port,
-        )
-        await nouns.add(connection, reserved_addrs, asdict(addr))
-        await changes.note(connection, changes.RESERVED_ADDR, account_id, addr.id, now)
-        await _tell(context, connection, "created", addr)
+    await plans.check_room(context, connection, account_id, _GATE)
+    now = context.now()
+    host = settings.tcp_host
+    port = choose_port(
+        settings.tcp_ports,
+        await store.taken(connection, host, now),
+        await store.former(connection, host),
+        context.random,
+    )
+    addr = ReservedAddr(
+        id=new_id("ra", context.random, now),
+        account_id=account_id,
+        description=description,
+        metadata=metadata,
+        created_at=now,
+        region=settings.region,
+        host=host,
+        port=port,
+    )
+    await nouns.add(connection, reserved_addrs, asdict(addr))
+    await changes.note(connection, changes.RESERVED_ADDR, account_id, addr.id, now)
+    await _tell(context, connection, "created", addr)
     return addr
 
 
@@ -95,14 +110,14 @@ async def update(
 
 
 async def delete(context: Context, account_id: str, addr_id: str) -> ReservedAddr:
-    """Give an address back, for good. Raises NotFound; Error 251 while a cloud endpoint has it."""
+    """Give an address back, for good. Raises NotFound; Error 251 while a cloud endpoint or an edge has it."""
     async with context.database.write() as connection:
         row = await nouns.find(connection, reserved_addrs, account_id, addr_id)
         if row is None:
             raise NotFound
         addr = store.read(row)
         if await store.is_used(connection, addr_id):
-            raise Error(f"A cloud endpoint is at {addr.addr}; delete it first.", 251)
+            raise Error(f"A cloud endpoint or an edge is at {addr.addr}; take it away first.", 251)
         now = context.now()
         await nouns.remove(connection, reserved_addrs, account_id, addr_id)
         await store.remember(connection, addr.host, addr.port, now)

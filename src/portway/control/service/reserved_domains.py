@@ -142,13 +142,13 @@ async def update(context: Context, account_id: str, domain_id: str, wish: Wish) 
 
 
 async def delete(context: Context, account_id: str, domain_id: str) -> ReservedDomain:
-    """Give a name back. Raises NotFound; Error 446 while a cloud endpoint has it, 458 for the dev domain."""
+    """Give a name back. Raises NotFound; Error 446 while it is used, 458 for the dev domain."""
     async with context.database.write() as connection:
         domain = await _find(connection, account_id, domain_id)
         if domain.is_dev and service_names(context.settings).is_own(domain.domain):
             raise Error(f"{domain.domain} is the dev domain of this account; it cannot be deleted.", 458)
         if await store.is_used(connection, domain_id):
-            raise Error(f"A cloud endpoint is at {domain.domain}; delete it first.", 446)
+            raise Error(f"A cloud endpoint or an edge is at {domain.domain}; take it away first.", 446)
         await nouns.remove(connection, reserved_domains, account_id, domain_id)
         await changes.note(connection, changes.RESERVED_DOMAIN, account_id, domain_id, context.now())
         await _tell(context, connection, "deleted", domain)

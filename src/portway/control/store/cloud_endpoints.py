@@ -60,6 +60,12 @@ async def domains(connection: AsyncConnection, account_id: str, names: Collectio
     return {row.domain: row.id for row in await connection.execute(query)}
 
 
+async def domain_owner(connection: AsyncConnection, name: str) -> str | None:
+    """Return the account that has reserved exactly a name. For refusals, never for answers."""
+    query = select(reserved_domains.c.account_id).where(reserved_domains.c.domain == name)
+    return (await connection.execute(query)).scalar()
+
+
 async def addresses(
     connection: AsyncConnection, account_id: str, places: Collection[tuple[str, int]]
 ) -> dict[tuple[str, int], str]:

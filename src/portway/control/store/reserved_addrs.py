@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.engine import Row
 
+from portway.control.store import edges
 from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import cloud_endpoints, former_addrs, reservations, reserved_addrs
 from portway.model.address import ReservedAddr
@@ -62,6 +63,8 @@ async def at(connection: AsyncConnection, host: str, port: int) -> ReservedAddr 
 
 
 async def is_used(connection: AsyncConnection, addr_id: str) -> bool:
-    """Tell whether a cloud endpoint has this address."""
+    """Tell whether a cloud endpoint or an edge has this address."""
     query = select(cloud_endpoints.c.id).where(cloud_endpoints.c.tcp_addr_id == addr_id).limit(1)
-    return (await connection.execute(query)).first() is not None
+    if (await connection.execute(query)).first() is not None:
+        return True
+    return await edges.has_address(connection, addr_id)

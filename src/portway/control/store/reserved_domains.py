@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.engine import Row
 
+from portway.control.store import edges
 from portway.control.store.core import AsyncConnection
 from portway.control.store.tables import cloud_endpoints, reservations, reserved_domains
 from portway.model.domain import ReservedDomain
@@ -85,4 +86,6 @@ async def online(connection: AsyncConnection, name: str, account_id: str, now: f
 async def is_used(connection: AsyncConnection, domain_id: str) -> bool:
     """Tell whether a cloud endpoint has this domain."""
     query = select(cloud_endpoints.c.id).where(cloud_endpoints.c.domain_id == domain_id).limit(1)
-    return (await connection.execute(query)).first() is not None
+    if (await connection.execute(query)).first() is not None:
+        return True
+    return await edges.has_domain(connection, domain_id)

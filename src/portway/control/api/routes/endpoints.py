@@ -14,6 +14,7 @@ from portway.control.service import cloud_endpoints, endpoints
 from portway.control.service.cloud_endpoints import Wish
 from portway.control.service.context import Context
 from portway.control.service.endpoints import EndpointView
+from portway.model.edge import EdgeEndpoint
 from portway.model.ids import sibling_id
 from portway.model.live import LiveEndpoint
 
@@ -176,10 +177,11 @@ def _facts(context: Context, each: EndpointView) -> Mapping[str, Any]:
 def _shown(context: Context, each: EndpointView) -> EndpointAnswer:
     endpoint, url = each.endpoint, each.url
     live = endpoint if isinstance(endpoint, LiveEndpoint) else None
+    edge = endpoint if isinstance(endpoint, EdgeEndpoint) else None
     return EndpointAnswer(
         id=endpoint.id,
         uri=f"{context.settings.api_url}/endpoints/{endpoint.id}",
-        type=AGENT_TYPE if live else "cloud",
+        type=AGENT_TYPE if live else "edge" if edge else "cloud",
         url=endpoint.url,
         public_url=endpoint.url,
         proto=url.scheme,
@@ -199,7 +201,7 @@ def _shown(context: Context, each: EndpointView) -> EndpointAnswer:
         domain=_ref(context, "reserved_domains", each.domain_id),
         tcp_addr=_ref(context, "reserved_addrs", each.tcp_addr_id),
         tunnel=_ref(context, "tunnels", sibling_id("tn", live.id)) if live else None,
-        edge=None,
+        edge=_ref(context, f"edges/{url.scheme}", edge.edge_id) if edge else None,
         tunnel_session=_ref(context, "tunnel_sessions", live.session_id) if live else None,
         principal=Ref(id=each.principal_id, uri=""),
         created_at=timestamp(endpoint.created_at),

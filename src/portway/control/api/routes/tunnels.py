@@ -1,11 +1,13 @@
 """/tunnels: what agents have online, as older clients ask for it. Deprecated for /endpoints."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
 
 from portway.control.api.auth import Ctx, Who
+from portway.control.api.modules import backend_ref
 from portway.control.api.paging import Listing, listing, path_id
 from portway.control.api.schema import Answer, Ref, Timestamp, timestamp
 from portway.control.service import tunnels
@@ -23,7 +25,7 @@ Wanted = Annotated[Listing, Depends(listing("tunnels", "tn", NO_FILTER))]
 
 
 class TunnelAnswer(Answer):
-    """What an agent has online. Labels and backends are those of edges: always empty here."""
+    """What an agent has online. One with labels serves edges: it has no URL and is no endpoint."""
 
     id: str
     public_url: str
@@ -49,8 +51,9 @@ class TunnelList(Answer):
 class _Row:
     """An endpoint that goes by its tunnel's identifier."""
 
-    def __init__(self, endpoint: LiveEndpoint) -> None:
+    def __init__(self, endpoint: LiveEndpoint, backends: Sequence[str]) -> None:
         self.endpoint = endpoint
+        self.backends = backends
         self.id = sibling_id("tn", endpoint.id)
 
 
@@ -60,21 +63,22 @@ async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
 
     async def fetch(page: Page) -> list[_Row]:
         before = page.before_id and sibling_id("ep", page.before_id)
-        return [
-            _Row(each)
-            for each in await tunnels.listed(context, who.account_id, replace(page, before_id=before))
-        ]
+        found = await tunnels.listed(context, who.account_id, replace(page, before_id=before))
+        served = await tunnels.backends_of(context, who.account_id, found)
+        return [_Row(each, served.get(each.id, ())) for each in found]
 
-    return await wanted.page(fetch, lambda row: _shown(context, row.endpoint))
+    return await wanted.page(fetch, lambda row: _shown(context, row.endpoint, row.backends))
 
 
 @router.get("/{id}", name="get", response_model=TunnelAnswer)
 async def get(who: Who, context: Ctx, id: Id) -> TunnelAnswer:  # noqa: A002 - the name in the path
     """Return one tunnel."""
-    return _shown(context, await tunnels.get(context, who.account_id, id))
+    found = await tunnels.get(context, who.account_id, id)
+    served = await tunnels.backends_of(context, who.account_id, [found])
+    return _shown(context, found, served.get(found.id, ()))
 
 
-def _shown(context: Context, each: LiveEndpoint) -> TunnelAnswer:
+def _shown(context: Context, each: LiveEndpoint, backends: Sequence[str]) -> TunnelAnswer:
     api_url = context.settings.api_url
     return TunnelAnswer(
         id=sibling_id("tn", each.id),
@@ -84,8 +88,8 @@ def _shown(context: Context, each: LiveEndpoint) -> TunnelAnswer:
         proto=each.url.partition(":")[0],
         region=each.region,
         tunnel_session=Ref(id=each.session_id, uri=f"{api_url}/tunnel_sessions/{each.session_id}"),
-        endpoint=Ref(id=each.id, uri=f"{api_url}/endpoints/{each.id}"),
-        labels={},
-        backends=[],
+        endpoint=None if each.labels else Ref(id=each.id, uri=f"{api_url}/endpoints/{each.id}"),
+        labels=dict(each.labels),
+        backends=[backend_ref(api_url, backend) for backend in backends],
         forwards_to=each.forwards_to,
     )

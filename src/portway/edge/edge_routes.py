@@ -1,0 +1,89 @@
+"""Routes of an https edge: which part of it serves a request, by its path.
+
+An exact match wins, then the longest prefix. A route is the edge's endpoint with a pool and a policy of its
+own, so all that follows is as with any other endpoint. What no route takes gets a page.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from posixpath import normpath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from portway.edge.backends import NOTHING_ONLINE
+from portway.edge.policy_pool import Unruled
+
+if TYPE_CHECKING:
+    from portway.edge.http_passage import Passage
+    from portway.edge.http_sides import RequestHooks
+    from portway.edge.registry import Endpoint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One route. ``endpoint`` is the edge's endpoint as it is for those whom the route serves."""
+
+    id: str
+    match_type: str
+    path: str
+    endpoint: "Endpoint"
+
+
+class Routes:
+    """The routes of one edge at one of its addresses. It is the policy of its endpoint."""
+
+    __slots__ = ("_exact", "_prefixes")
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        """Serve by these."""
+        routes = list(routes)
+        self._exact = {each.path: each for each in routes if each.match_type == "exact_path"}
+        prefixes = [each for each in routes if each.match_type != "exact_path"]
+        self._prefixes = sorted(prefixes, key=lambda each: len(each.path), reverse=True)
+
+    def __repr__(self) -> str:
+        """Show how many there are."""
+        return f"<Routes exact={len(self._exact)} prefixes={len(self._prefixes)}>"
+
+    def find(self, path: str) -> Route | None:
+        """Return the route that serves a path."""
+        found = self._exact.get(path)
+        if found is None:
+            found = next((each for each in self._prefixes if path.startswith(each.path)), None)
+        return found
+
+    def begin(self, passage: "Passage") -> "RequestHooks":
+        """Choose the route; let its policy rule."""
+        route = self.find(path_of(passage.head.target))
+        if route is None:
+            return Unrouted(passage)
+        passage.endpoint = route.endpoint
+        policy = route.endpoint.policy
+        return Unruled(passage) if policy is None else policy.begin(passage)
+
+
+class Unrouted(Unruled):
+    """A request that no route takes."""
+
+    __slots__ = ()
+
+    def on_request(self) -> None:
+        """Answer it with a page."""
+        self._passage.fail(404, NOTHING_ONLINE)
+
+
+def path_of(target: bytes) -> str:
+    """Return the path by which a request's target is routed: as its upstream may read it.
+
+    Escapes are resolved, and so are ``.``, ``..`` and doubled slashes: written in another way, a path must
+    not come past the route that guards it. The target itself goes on as it came.
+    """
+    path = target.partition(b"?")[0]
+    if b"%" in path:
+        path = unquote_to_bytes(path)
+    text = path.decode("utf-8", "replace")
+    if "//" in text or "/." in text:
+        ending = "/" if text.endswith(("/", "/.", "/..")) else ""
+        text = "/" + normpath(text).lstrip("/")
+        text = text if text.endswith("/") else text + ending
+    return text
