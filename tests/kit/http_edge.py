@@ -6,7 +6,7 @@ holds their far ends.
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -15,11 +15,13 @@ from portway.codec.client_hello import ClientHelloError, parse
 from portway.edge.counters import Counters
 from portway.edge.http import HttpVisitor
 from portway.edge.http_sides import RequestPolicy
+from portway.edge.ip_policies import Restriction
 from portway.edge.member import Visitor
 from portway.edge.pool import Pool
 from portway.edge.ports import EdgeConfig
 from portway.edge.registry import Endpoint, Registry
 from portway.edge.tls_facts import TlsFacts
+from portway.edge.wishes import Wishes
 from portway.errors import SessionClosed, StreamLimit
 from portway.model.event import HttpRequestComplete, TcpConnectionClosed
 from portway.model.url import Url
@@ -124,8 +126,10 @@ class HandEdge:
     told: list[object] = field(default_factory=list[object])
     clock: float = 1000.0
     draining: bool = False
+    restrictions: Mapping[str, Restriction] = field(default_factory=dict[str, Restriction])
     bell: Bell = field(default_factory=Bell)
     visitors: list[HttpVisitor] = field(default_factory=list[HttpVisitor])
+    wishes: Wishes = field(default_factory=lambda: Wishes(every=True))
 
     @property
     def events(self) -> "HandEdge":
@@ -134,6 +138,9 @@ class HandEdge:
     def emit(self, event: object) -> None:
         self.told.append(event)
         self.bell.ring()
+
+    def may_log(self, what: str, interval: float) -> bool:
+        return True
 
     def now(self) -> float:
         return self.clock

@@ -26,7 +26,7 @@ class Ruled:
         self.stand = made
         edge = made.edge
         self.view = View()
-        self.ip_policies = IpPolicies(self.view)
+        self.ip_policies = IpPolicies(self.view, edge.registry.look_again)
         edge.restrictions = self.ip_policies.endpoints
         world = partial(world_of, self.view, geo, self.ip_policies)
         self.policies = Policies(edge.registry, edge.now, edge.wall, world, geo)

@@ -74,8 +74,8 @@ class HttpVisitor(VisitorEnds):
     """One connection of the http or the https listener."""
 
     __slots__ = (
-        "_endpoint", "_ends", "_forwarding", "_most", "_named", "_reader", "_scheme", "_slot", "_sni",
-        "_tail", "_tail_of", "_unwritten", "_version", "_visitor", "limits", "tls",
+        "_endpoint", "_ends", "_forwarding", "_judged", "_most", "_named", "_reader", "_scheme", "_slot",
+        "_sni", "_tail", "_tail_of", "_unwritten", "_version", "_visitor", "limits", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -184,7 +184,7 @@ class HttpVisitor(VisitorEnds):
             self._passage.abandon()
         if self._upstreams is not None:
             self._upstreams.close()
-        if self._endpoint is not None and self._edge.config.access_events:
+        if self._endpoint is not None and self._edge.wishes.tcp(self._endpoint):
             self._edge.events.emit(
                 self._facts.event(self._endpoint, self._edge.wall(), self.bytes_in, self.bytes_out)
             )

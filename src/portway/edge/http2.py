@@ -120,7 +120,7 @@ class Http2Visitor(HttpSocket):
         self._abandon_all()
         self.upstreams.close()
         edge, endpoint = self.upstreams.edge, self._endpoint
-        if endpoint is not None and edge.config.access_events:
+        if endpoint is not None and edge.wishes.tcp(endpoint):
             facts = self.upstreams.facts
             edge.events.emit(facts.event(endpoint, edge.wall(), self.bytes_in, self.bytes_out))
 

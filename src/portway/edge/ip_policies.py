@@ -8,7 +8,7 @@ An :class:`IpJudge` is made once, by identifiers, and asked for ever: it looks a
 each call, and a policy that is gone, or is another account's, is one without rules.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -56,8 +56,9 @@ class Rules:
 class IpPolicies:
     """All IP policies and restrictions of endpoints that the edge knows."""
 
-    def __init__(self, view: "View") -> None:
-        """Follow the view."""
+    def __init__(self, view: "View", changed: Callable[[], None] = lambda: None) -> None:
+        """Follow the view. ``changed`` is called when visitors who were let in may not come any more."""
+        self._on_change = changed
         self._policies: dict[str, Rules] = {}
         self.endpoints: dict[str, Restriction] = {}
         """Account → whom it lets in to its endpoints; those without a restriction are not there."""
@@ -103,6 +104,10 @@ class IpPolicies:
                 self._of(item.id, item.account_id)
         elif isinstance(item, IpRestrictionItem):
             self._restriction(item)
+            self._on_change()
+            return
+        if item.account_id in self.endpoints and isinstance(item, IpRuleItem | IpPolicyItem):
+            self._on_change()
 
     def _rule(self, item: IpRuleItem, before: "ViewItem | None") -> None:
         if isinstance(before, IpRuleItem):

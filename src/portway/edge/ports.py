@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from portway.edge.ip_policies import Restriction
     from portway.edge.registry import Registry
     from portway.edge.view import View
+    from portway.edge.wishes import Wishes
     from portway.model.entities import Grant, Reservation
     from portway.model.url import Url
 
@@ -209,6 +210,8 @@ class EdgeConfig:
     tcp_host: str = "localhost"
     tcp_ports: range = range(20_000, 21_000)
     """Ports that TCP endpoints may have."""
+    auth_host: str = "auth.portway.localhost"
+    """Host to which identity providers send visitors back."""
     tcp_listen: str = "127.0.0.1"
     """Address on which the ports of TCP endpoints are opened."""
     unreserved_domains: Literal["own", "any", "none"] = "own"
@@ -245,6 +248,11 @@ class HttpEdge(Protocol):
         ...
 
     @property
+    def wishes(self) -> "Wishes":
+        """Which of these anybody takes."""
+        ...
+
+    @property
     def config(self) -> EdgeConfig:
         """Names, ports and limits."""
         ...
@@ -257,6 +265,10 @@ class HttpEdge(Protocol):
     @property
     def draining(self) -> bool:
         """The service ends: each connection that still comes serves one request."""
+        ...
+
+    def may_log(self, what: str, interval: float) -> bool:
+        """Tell whether it may be logged again that visitors did something: once in so many seconds."""
         ...
 
     def now(self) -> float:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from portway.edge.ends import Ends, ends_of
 from portway.edge.member import NoVerdict, Visitor
 from portway.edge.policy_connect import enter_by
+from portway.edge.restriction import WHY, decide
 from portway.errors import SessionClosed, StreamLimit
 from portway.model.event import TcpConnectionClosed
 from portway.net.address import split_address
@@ -46,6 +47,7 @@ class Serving:
         "_find",
         "_first",
         "_gate",
+        "_judged",
         "_member",
         "_start",
         "endpoint",
@@ -73,6 +75,7 @@ class Serving:
         self._first = first
         self._ends = ends
         self._failure = ""
+        self._judged = ""
         self._member: Member | None = None
         self._start = edge.wall()
         self.passthrough = passthrough
@@ -99,6 +102,13 @@ class Serving:
         self.endpoint.counters.connections += 1
         self.endpoint.counters.open += 1
         self._edge.idle.add(leg, self._edge.now())
+        judged = decide(self._edge, self.endpoint, split_address(self._ends.client)[0])
+        if judged is not None:
+            self._judged = judged.word
+            if judged.refused:
+                self._failure = WHY
+                leg.dismiss()
+                return False
         if self.endpoint.gates and self._gate is None:
             self._gate = enter_by(self._edge, self.endpoint, self._ends, self.tls)
         return not self._is_closed(leg)
@@ -165,7 +175,7 @@ class Serving:
             endpoint.counters.closed(leg.bytes_in, leg.bytes_out)
         if self._member is not None:
             self._member.counters.closed(leg.bytes_in, leg.bytes_out)
-        if self._edge.config.access_events:
+        if self._edge.wishes.tcp(endpoint):
             made = self._event(leg)
             self._edge.events.emit(made if self._gate is None else self._gate.told_in(made))
 
@@ -188,5 +198,6 @@ class Serving:
             bytes_out=leg.bytes_out,
             tls_version=f"TLSv{tls.version}" if tls and tls.version in ("1.2", "1.3") else "",
             ja4=tls.ja4 if tls else "",
+            ip_policy_decision=self._judged,
             error=self._failure or (str(leg.error) if leg.error else ""),
         )

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Final, cast
 from portway.codec import client_hello
 from portway.edge.ends import ends_of
 from portway.edge.policy_connect import enter_by
+from portway.edge.restriction import decide
 from portway.edge.serving import Serving
 from portway.edge.tcp import RawVisitor
 from portway.edge.tls_facts import TlsFacts
 from portway.edge.tls_settings import PLAIN
 from portway.edge.tls_visitor import TlsVisitor
 from portway.errors import ConfigError, PortwayError
+from portway.net.address import split_address
 from portway.net.buffers import buffers
 from portway.net.leg import hand_over
 from portway.net.tls import TlsPump
@@ -154,7 +156,10 @@ class TlsArrival(asyncio.BufferedProtocol):
             return
         endpoint = self._edge.registry.find_sni(name)
         facts = TlsFacts(hello, endpoint.tls if endpoint is not None else None)
-        if endpoint is not None and endpoint.gates and not self._enter(endpoint, facts):
+        refused = endpoint is not None and self._is_kept_out(endpoint)
+        if refused and endpoint is not None and endpoint.scheme == "tls":
+            self._pass_through(endpoint, facts)
+        elif endpoint is not None and endpoint.gates and not refused and not self._enter(endpoint, facts):
             self._pass_through(endpoint, facts)  # to be closed, and told of
         elif endpoint is None or endpoint.scheme != "tls":
             self._decide_https(facts, name, endpoint)
@@ -162,6 +167,15 @@ class TlsArrival(asyncio.BufferedProtocol):
             self._pass_through(endpoint, facts)
         else:
             self._end_tls(endpoint, facts, name)
+
+    def _is_kept_out(self, endpoint: "Endpoint") -> bool:
+        """Tell whether the account's restriction refuses the visitor: no policy is asked then."""
+        if endpoint.account_id not in self._edge.restrictions:
+            return False
+        assert self._transport is not None
+        client = (self._ends or ends_of(self._transport)).client
+        judged = decide(self._edge, endpoint, split_address(client)[0])
+        return judged is not None and judged.refused
 
     def _enter(self, endpoint: "Endpoint", facts: TlsFacts) -> bool:
         """Ask the endpoint's policy whether the visitor may enter, and how TLS is to be ended."""
