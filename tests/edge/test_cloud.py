@@ -130,6 +130,7 @@ async def test_an_internal_one_waits_for_an_agent_of_its_own_account_alone() -> 
         assert code(await one.bind("http", {"URL": url})) == "334"
 
 
+@pytest.mark.row("P-14")
 async def test_it_changes_in_place_and_moves() -> None:
     async with running_worker() as service:
         cloud = item(service)

@@ -68,7 +68,7 @@ URLS = {
 }
 
 
-@pytest.mark.row("T-013")
+@pytest.mark.row("T-013", "P-16", "P-39", "P-65")
 @pytest.mark.parametrize("proto", list(URLS))
 async def test_who_may_not_enter_is_closed_before_anything_and_told_of(proto: str) -> None:
     async with bound(proto, DENY, URLS[proto]) as (service, agent, url):
@@ -80,7 +80,7 @@ async def test_who_may_not_enter_is_closed_before_anything_and_told_of(proto: st
         assert not service.events.of(HttpRequestComplete)
 
 
-@pytest.mark.row("T-013")
+@pytest.mark.row("T-013", "P-16")
 async def test_who_may_enter_a_tcp_endpoint_is_served() -> None:
     async with bound("tcp", ALLOW) as (service, agent, url):
         async with visitor(port_of(service, "tcp", url)) as (reader, writer):
@@ -102,6 +102,7 @@ async def test_what_is_of_http_is_refused_on_tcp() -> None:
         assert code(await agent.bind("tcp", {"URL": "", "Compression": {}})) == "2205"
 
 
+@pytest.mark.row("P-13")
 async def test_a_policy_is_swapped_under_a_live_connection() -> None:
     async with running_worker() as service, service.connected() as agent:
         answer = await agent.bind("tcp", {"URL": "", "TrafficPolicy": ALLOW})
@@ -164,6 +165,7 @@ async def test_tls_ends_here_where_a_policy_says_so_and_what_follows_sees_the_se
         assert agent.visitors.empty()
 
 
+@pytest.mark.row("P-26", "P-56")
 async def test_mutual_tls_on_https_by_a_policy() -> None:
     pem = mutual.authority().pem.decode()
     indented = pem.replace("\n", "\n            ")
@@ -200,6 +202,7 @@ on_http_request:
         assert agent.visitors.empty()
 
 
+@pytest.mark.row("P-14", "P-49")
 async def test_a_connection_is_forwarded_to_an_internal_endpoint_and_its_rules_hold() -> None:
     forward = "on_tcp_connect: [{actions: [{type: forward-internal, config: {url: 'tcp://in.internal:1'}}]}]"
     async with running_worker() as service:

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from tests.kit.policies import ruled
 
 from portway.edge import policy_events
@@ -25,6 +26,7 @@ def run_of(**given: Any) -> Any:
     return SimpleNamespace(**({"decisions": {}, "logs": [], "diagnostics": []} | given))
 
 
+@pytest.mark.row("P-12", "P-65")
 async def test_an_event_tells_what_failed_and_where() -> None:
     async with ruled(TELLING) as on:
         client = await on.stand.visit()

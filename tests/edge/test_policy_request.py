@@ -25,6 +25,7 @@ on_http_response:
 """
 
 
+@pytest.mark.row("P-15", "P-36", "P-42")
 async def test_heads_are_changed_both_ways() -> None:
     async with ruled(REWRITE) as on:
         client = await on.stand.visit()
@@ -52,7 +53,7 @@ async def test_heads_are_changed_both_ways() -> None:
         assert (await client.answer())[0] == 200
 
 
-@pytest.mark.row("G-011", "G-012", "G-016")
+@pytest.mark.row("G-011", "G-012", "G-016", "P-37")
 @pytest.mark.parametrize("field", ["body", "content"])
 async def test_a_custom_response_passes_the_response_phase_and_never_the_upstream(field: str) -> None:
     text = f"""
@@ -85,6 +86,7 @@ on_http_response:
         assert (event.status, event.error_code) == (418, "")
 
 
+@pytest.mark.row("P-37")
 async def test_a_response_is_replaced_and_keeps_what_says_nothing_of_its_body() -> None:
     text = """
 on_http_response:
@@ -111,6 +113,7 @@ on_http_response:
         assert (await client.answer())[0] == 200
 
 
+@pytest.mark.row("P-15", "P-37", "P-38", "P-39", "P-42", "P-61")
 @pytest.mark.parametrize(
     ("action", "status", "field"),
     [
@@ -133,6 +136,7 @@ async def test_refusals_are_final(action: str, status: int, field: str) -> None:
         assert on.stand.agent.streams == 0
 
 
+@pytest.mark.row("P-38", "P-65")
 async def test_who_has_the_password_comes_in() -> None:
     text = "on_http_request: [{actions: [{type: basic-auth, config: {credentials: ['ada:correct horse']}}]}]"
     async with ruled(text) as on:
@@ -147,6 +151,7 @@ async def test_who_has_the_password_comes_in() -> None:
         assert event.traffic_policy_logs == ()
 
 
+@pytest.mark.row("P-37")
 async def test_close_connection_says_nothing() -> None:
     async with ruled("on_http_request: [{actions: [{type: close-connection}]}]") as on:
         client = await on.stand.visit()
@@ -162,7 +167,7 @@ on_http_request:
 """
 
 
-@pytest.mark.row("G-013")
+@pytest.mark.row("G-013", "P-13", "P-40")
 async def test_counts_outlive_a_new_policy_if_the_limit_is_the_same() -> None:
     async with ruled(LIMIT) as on:
         client = await on.stand.visit()
@@ -193,6 +198,7 @@ async def test_counts_outlive_a_new_policy_if_the_limit_is_the_same() -> None:
         await ask("a", 429)
 
 
+@pytest.mark.row("P-41", "P-65")
 async def test_a_breaker_opens_answers_503_and_tries_again() -> None:
     text = """
 on_http_request:
@@ -222,6 +228,7 @@ on_http_request:
         assert (await on.stand.request_told(4)).circuit_breaker_decision == "allow_while_open"
 
 
+@pytest.mark.row("P-45")
 async def test_an_answer_is_compressed_as_it_streams() -> None:
     text = "on_http_response: [{actions: [{type: compress-response}]}]"
     async with ruled(text) as on:
@@ -286,6 +293,7 @@ on_http_response:
 """
 
 
+@pytest.mark.row("P-17", "P-46")
 async def test_bodies_are_gathered_changed_and_go_on_with_their_new_length() -> None:
     async with ruled(REPLACE) as on:
         client = await on.stand.visit()
@@ -328,6 +336,7 @@ async def test_a_body_that_is_too_long_to_be_gathered_is_413(monkeypatch: pytest
         assert (status, fields["ngrok-error-code"]) == (502, "ERR_NGROK_3903")
 
 
+@pytest.mark.row("P-18", "P-47")
 async def test_events_of_a_stream_are_rewritten_one_by_one() -> None:
     text = """
 on_event_stream_message:
@@ -391,6 +400,7 @@ on_http_response:
 """
 
 
+@pytest.mark.row("P-14", "P-49")
 async def test_a_request_is_forwarded_and_both_policies_rule() -> None:
     async with ruled(FORWARD.replace("MODE", "halt")) as on:
         inner = await on.internal("https://a.internal", INNER)
@@ -410,6 +420,7 @@ async def test_a_request_is_forwarded_and_both_policies_rule() -> None:
         assert on.stand.agent.streams == 0
 
 
+@pytest.mark.row("P-49")
 async def test_who_goes_on_after_an_error_sees_what_it_was() -> None:
     async with ruled(FORWARD.replace("MODE", "continue")) as on:
         other = await on.internal("https://theirs.internal", account="ac_2")
@@ -427,6 +438,7 @@ async def test_who_goes_on_after_an_error_sees_what_it_was() -> None:
         assert other.streams == gone.streams == 0
 
 
+@pytest.mark.row("P-49")
 @pytest.mark.parametrize(("names", "status", "code"), [("ab", 508, "3603"), ("abcdefghijk", 502, "3501")])
 async def test_requests_do_not_go_round_for_ever(names: str, status: int, code: str) -> None:
     jump = "on_http_request: [{actions: [{type: forward-internal, config: {url: 'http://%s.internal'}}]}]"
@@ -439,6 +451,7 @@ async def test_requests_do_not_go_round_for_ever(names: str, status: int, code: 
         assert (found, fields["ngrok-error-code"]) == (status, f"ERR_NGROK_{code}")
 
 
+@pytest.mark.row("P-17")
 async def test_an_upgrade_is_judged_and_then_raw() -> None:
     async with ruled(REWRITE) as on:
         client = await on.stand.visit()
@@ -455,6 +468,7 @@ async def test_an_upgrade_is_judged_and_then_raw() -> None:
         await stream.until(b"back")
 
 
+@pytest.mark.row("P-12", "P-15")
 async def test_what_fails_is_answered_with_its_code() -> None:
     text = """
 on_http_request:
@@ -469,6 +483,7 @@ on_http_request:
         assert b"Traceback" not in body
 
 
+@pytest.mark.row("P-43", "P-65")
 async def test_logs_reach_the_event() -> None:
     text = """
 on_http_request:
@@ -490,6 +505,7 @@ on_http_response:
         )
 
 
+@pytest.mark.row("P-17")
 async def test_requests_of_http2_are_ruled_too() -> None:
     text = """
 on_http_request:

@@ -35,6 +35,7 @@ async def opened(on: Ruled, *more: str) -> tuple[Client, AgentStream]:
     return client, await on.stand.agent.stream()
 
 
+@pytest.mark.row("P-62")
 async def test_messages_are_bytes_and_bytes_are_messages() -> None:
     async with ruled(POLICY) as on:
         client, stream = await opened(on)
@@ -113,6 +114,7 @@ async def test_the_upstream_may_speak_first_and_at_length() -> None:
         assert await stream.until(data[-256:], 4096) == data
 
 
+@pytest.mark.row("P-62")
 @pytest.mark.parametrize(
     "lines",
     [

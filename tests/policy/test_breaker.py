@@ -22,6 +22,7 @@ def tripped(now: float = 0.0) -> Breaker:
     return breaker
 
 
+@pytest.mark.row("P-41")
 def test_half_of_enough_requests_trip_it() -> None:
     breaker = Breaker(RULE)
     for n in range(9):
@@ -44,6 +45,7 @@ def test_errors_that_are_older_than_the_window_do_not_count() -> None:
     assert "1/1" in repr(breaker)
 
 
+@pytest.mark.row("P-41")
 def test_one_probe_is_let_through_and_closes_it() -> None:
     breaker = tripped()
     assert not breaker.enter(4.9).allowed

@@ -29,6 +29,7 @@ def test_no_module_leaves_the_text_alone() -> None:
     assert document_of({"Compression": None, "Auth": ""}, "", "https") == ""
 
 
+@pytest.mark.row("P-60")
 def test_each_module_is_a_rule() -> None:
     assert actions({"Compression": {}}, "on_http_response") == [
         {"type": "compress-response", "config": {"algorithms": ["gzip", "deflate"]}}
@@ -76,6 +77,7 @@ def test_headers_are_removed_before_they_are_added() -> None:
     assert actions({"RequestHeaders": {"addParsed": {"x-b": "v"}}})[0]["config"] == {"headers": {"x-b": "v"}}
 
 
+@pytest.mark.row("P-60")
 def test_modules_come_before_the_rules_of_the_text_in_either_spelling() -> None:
     module: dict[str, Any] = {"Compression": {}, "Auth": "u:password"}
     for request, response in (("on_http_request", "on_http_response"), ("inbound", "outbound")):
@@ -90,6 +92,7 @@ def test_modules_come_before_the_rules_of_the_text_in_either_spelling() -> None:
         assert [rule["actions"][0]["type"] for rule in made[response]] == ["compress-response", "log"]
 
 
+@pytest.mark.row("P-04", "P-60")
 def test_the_structured_form_of_a_policy() -> None:
     config = b64encode(b'{"status_code": 404}').decode()
     rule = {"Name": "n", "Expressions": ["true"], "Actions": [{"Type": "deny", "Config": config}]}

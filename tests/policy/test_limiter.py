@@ -2,9 +2,12 @@
 
 import random
 
+import pytest
+
 from portway.policy.limiter import Limiter
 
 
+@pytest.mark.row("P-40")
 def test_the_31st_request_of_a_minute_is_refused_and_another_key_is_untouched() -> None:
     limiter = Limiter(30, 60)
     assert all(limiter.admit("a", 100.0 + n / 100).admitted for n in range(30))
@@ -24,6 +27,7 @@ def test_waiting_as_long_as_it_says_is_enough() -> None:
     assert limiter.admit("a", 30.0 + refused.retry_after).admitted
 
 
+@pytest.mark.row("P-40")
 def test_no_window_ever_holds_more_than_the_capacity() -> None:
     rng = random.Random(7)
     for _ in range(30):

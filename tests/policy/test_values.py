@@ -19,7 +19,7 @@ HERE = Geo(
 )
 
 
-@pytest.mark.row("P-19", "P-20", "P-22")
+@pytest.mark.row("P-19", "P-20", "P-22", "P-28")
 @pytest.mark.parametrize(
     ("source", "wanted"),
     [

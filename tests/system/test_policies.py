@@ -95,7 +95,7 @@ on_http_request:
 """
 
 
-@pytest.mark.row("G-010", "G-013", "G-116")
+@pytest.mark.row("G-010", "G-013", "G-116", "P-40")
 async def test_the_31st_request_of_an_address_is_429_and_another_address_is_untouched(
     service: Service,
 ) -> None:
@@ -108,7 +108,7 @@ async def test_the_31st_request_of_an_address_is_429_and_another_address_is_unto
         assert (status, "retry-after: " in head) == (429, True)
 
 
-@pytest.mark.row("G-116")
+@pytest.mark.row("G-116", "P-13")
 async def test_a_policy_is_changed_in_place_and_a_bad_one_changes_nothing(service: Service) -> None:
     async with server(shown) as upstream, agent_of(service) as agent:
         endpoint = await agent.forward(f"http://127.0.0.1:{upstream}", url="http://")
@@ -123,7 +123,7 @@ async def test_a_policy_is_changed_in_place_and_a_bad_one_changes_nothing(servic
         assert (await ask(service, endpoint.url))[0] == 200
 
 
-@pytest.mark.row("G-116")
+@pytest.mark.row("G-116", "P-66")
 async def test_policies_of_the_sdks(service: Service, sdk: Sdk) -> None:
     policy = (
         "on_http_request: [{actions: [{type: custom-response, config: {status_code: 418, content: tea}}]}]"
@@ -154,7 +154,7 @@ OPTIONS: list[tuple[list[list[Any]], list[str], int, str]] = [
 ]
 
 
-@pytest.mark.row("G-027")
+@pytest.mark.row("G-027", "P-60", "P-61")
 async def test_older_options_of_the_sdks_do_what_they_say(service: Service, sdk: Sdk) -> None:
     async with server(shown) as upstream:
         for options, fields, status, said in OPTIONS:

@@ -5,6 +5,7 @@ import pytest
 from portway.policy.functions.checksums import crc64_iso, xxhash64
 
 
+@pytest.mark.row("P-30")
 @pytest.mark.parametrize(
     ("data", "wanted"),
     [(b"", 0), (b"hello", 0x3C3EEEE2D8100000), (b"123456789", 0xB90956C775A41001)],

@@ -6,6 +6,7 @@ from tests.kit.policy import value
 from portway.policy.expression import EvaluationError
 
 
+@pytest.mark.row("P-30")
 @pytest.mark.parametrize(
     ("source", "wanted"),
     [
