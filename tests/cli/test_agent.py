@@ -257,6 +257,25 @@ def test_none_stays_connected_until_it_is_told_to_end(service: Service, tmp_path
 
 
 @pytest.mark.row("K-07")
+@pytest.mark.row("K-08")
+@pytest.mark.parametrize("form", ["flags", "version 2", "version 3"])
+async def test_a_labelled_tunnel_serves_its_edge(form: str, service: Service, tmp_path: Path) -> None:
+    edge = await asyncio.to_thread(Rest(service).done, "POST", "/edges/tcp?whole=true", {})
+    label = f"edge={edge['id']}"
+    async with server(echo) as upstream:
+        command = ["tunnel", "--label", label, str(upstream)]
+        if form != "flags":
+            file = tmp_path / "agent.yml"
+            tunnels = f"tunnels: {{t: {{labels: [{label}], addr: {upstream}}}}}\n"
+            file.write_text(f"version: {form[-1]}\n{tunnels}")
+            command = ["start", "t", "--config", str(file)]
+        async with agent_beside(service, *command) as (_, where):
+            assert where == label
+            async with visitor(int(edge["hostports"][0].rpartition(":")[2])) as (reader, writer):
+                writer.write(b"hello")
+                assert await asyncio.wait_for(reader.readexactly(5), 20) == b"hello"
+
+
 @pytest.mark.parametrize(
     ("names", "what"),
     [

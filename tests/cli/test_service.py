@@ -34,7 +34,7 @@ def test_the_life_of_a_service(
 ) -> None:
     assert run(["service", "install", "--user", "--config", str(file)]) == 0
     installed = tmp_path / "home/.config/systemd/user/portway-agent.service"
-    assert f"start --all --log stdout --config {file}" in installed.read_text()
+    assert f"start --all --config {file}" in installed.read_text()
     for command in ("start", "stop", "restart", "status"):
         assert run(["service", command]) == 0
     assert run(["service", "uninstall"]) == 0

@@ -23,7 +23,8 @@ def _runner() -> units.Unit:
 
 
 def _unit(files: Sequence[Path], *, user: bool) -> units.Unit:
-    command = (sys.executable, "-m", "portway.cli.main", "start", "--all", "--log", "stdout", "--config")
+    # Log lines go where the files say, else to standard output, which the system keeps.
+    command = (sys.executable, "-m", "portway.cli.main", "start", "--all", "--config")
     named = ",".join(str(file.expanduser().resolve()) for file in files)
     return units.unit(units.system_of(sys.platform), (*command, named), user=user, home=Path.home())
 
