@@ -100,8 +100,8 @@ class VisitorEnds(RequestRelay):
         """Count a finished request and tell of it."""
         self._exchange = None
         exchange.count()
-        if self._edge.config.access_events:
-            self._edge.events.emit(exchange.event(self._facts, self._edge.wall()))
+        if self._edge.wishes.http(exchange.endpoint):
+            self._edge.events.emit(exchange.event(self._facts, self._edge.wall(), self._edge.wishes))
 
     def _finish(self, *, linger: bool) -> None:
         """The last answer is written."""

@@ -1,5 +1,6 @@
 """One request and its answer: what is remembered while they pass, and the event made of them."""
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -9,11 +10,15 @@ from portway.edge.policy_events import fitting
 from portway.model.event import HttpRequestComplete, TcpConnectionClosed
 
 if TYPE_CHECKING:
-    from portway.codec.http1 import RequestHead
+    from portway.codec.http1 import RequestHead, ResponseHead
     from portway.edge.member import Member
     from portway.edge.policy_connect import Gate
     from portway.edge.registry import Endpoint
     from portway.edge.tls_facts import TlsFacts
+    from portway.edge.wishes import Wishes
+
+FIELDS_BYTES: Final = 64 << 10
+"""Bytes of a head's fields that an event holds; the first ones."""
 
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 """Methods that may be sent twice (RFC 9110 §9.2.2)."""
@@ -41,6 +46,12 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     continued: bool = False
     """The visitor was told to go on with the body that it announced."""
     aborted: bool = False
+    answer: "ResponseHead | None" = None
+    """The head that the visitor was given, if it was no page of ours."""
+    answer_at: float = 0.0
+    """Unix seconds of that."""
+    complete_at: float = 0.0
+    """Unix seconds at which the request's body was complete; 0 if it has none, or is not."""
     told: dict[str, object] | None = None
     """Further fields of the event, where a policy ran."""
     results: dict[str, object] | None = None
@@ -88,12 +99,23 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
             for each in self.inner:
                 each.counters.answered(self.status, bytes_in, bytes_out)
 
-    def event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
-        """Make the event of the finished request."""
+    def answered(self, head: "ResponseHead") -> "ResponseHead":
+        """The visitor is given this head of the answer; return it."""
+        self.status = head.status
+        self.answer = head
+        self.answer_at = time.time()
+        return head
+
+    def event(
+        self, connection: "ConnectionFacts", ended: float, wishes: "Wishes | None" = None
+    ) -> HttpRequestComplete:
+        """Make the event of the finished request; with the fields of heads if somebody wishes."""
         made = self._event(connection, ended)
-        if self.told is None:
-            return made
-        return replace(made, **cast("dict[str, Any]", fitting(HttpRequestComplete, self.told)))
+        more = {} if self.told is None else fitting(HttpRequestComplete, self.told)
+        if wishes is not None and wishes.headers(made.account_id):
+            more["request_headers"] = _fields(self.head)
+            more["response_headers"] = () if self.answer is None else _fields(self.answer)
+        return replace(made, **cast("dict[str, Any]", more)) if more else made
 
     def _event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
         endpoint = self.endpoint
@@ -127,6 +149,9 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
             client_certificate_serial=client.serial_number if client is not None else "",
             error_code=f"ERR_NGROK_{self.code}" if self.code else "",
             aborted=self.aborted,
+            conn_start_ts=connection.started,
+            request_end_ts=self.complete_at,
+            response_start_ts=self.answer_at,
         )
 
 
@@ -169,6 +194,18 @@ class ConnectionFacts(msgspec.Struct, eq=False):
             ja4=self.tls.ja4 if self.tls is not None else "",
         )
         return made if self.gate is None else self.gate.told_in(made)
+
+
+def _fields(head: "RequestHead | ResponseHead") -> tuple[tuple[str, str], ...]:
+    """Return the fields of a head, as many as fit."""
+    found: list[tuple[str, str]] = []
+    room = FIELDS_BYTES
+    for name, value in head.headers:
+        room -= len(name) + len(value)
+        if room < 0:
+            break
+        found.append((name.decode("latin-1"), value.decode("latin-1")))
+    return tuple(found)
 
 
 def _user_agent(head: "RequestHead") -> str:

@@ -30,7 +30,7 @@ from portway.edge import pages
 from portway.edge.http_exchange import IDEMPOTENT
 from portway.edge.http_heads import CONTINUE, answer_of_unknown_length, own_head, request_of_unknown_length
 from portway.edge.http_held import Held
-from portway.edge.member import NoVerdict
+from portway.edge.member import Answered, NoVerdict
 from portway.errors import HttpError, SessionClosed, StreamLimit
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Passage(Held):
         if self.over or self._trailers is not None:
             return
         if self.exchange.head.framing is not NO_BODY:
-            self.body_ended = self.upstreams.edge.wall()
+            self.exchange.complete_at = self.body_ended = self.upstreams.edge.wall()
         for place, each in enumerate(self._request_filters):
             data = each.end()
             for later in self._request_filters[place + 1 :]:
@@ -213,6 +213,9 @@ class Passage(Held):
         assert endpoint is not None
         try:
             upstream = self.upstreams.open(endpoint, self)
+        except Answered as given:
+            self.substitute(given.head, given.body, judged=False)
+            return
         except (StreamLimit, SessionClosed, NoVerdict) as error:
             self._unreached(*pages.unserved(error))
             return
@@ -244,9 +247,8 @@ class Passage(Held):
             self.cut()
             return
         self._let_go()
-        exchange.status = status
         exchange.code = code
-        self._side.head(own_head(status, lines, len(body)))
+        self._side.head(exchange.answered(own_head(status, lines, len(body))))
         if body and exchange.head.method != b"HEAD":
             exchange.bytes_out += len(body)
             self._side.write(body)
@@ -265,9 +267,8 @@ class Passage(Held):
         elif head.framing is NO_BODY or head.status == 101:
             self._response_filters = []
         self._passed = True
-        self.exchange.status = head.status
         self._shut = self._shut and head.status != 101
-        self._side.head(head)
+        self._side.head(self.exchange.answered(head))
         if head.status == 101:
             self.on_room()
         held, self._held = self._held, []
@@ -492,5 +493,6 @@ class Passage(Held):
         exchange.count()
         for hooks in self._hooks:
             hooks.on_over()
-        if upstreams.edge.config.access_events:
-            upstreams.edge.events.emit(exchange.event(upstreams.facts, upstreams.edge.wall()))
+        edge = upstreams.edge
+        if edge.wishes.http(exchange.endpoint):
+            edge.events.emit(exchange.event(upstreams.facts, edge.wall(), edge.wishes))

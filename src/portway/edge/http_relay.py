@@ -201,6 +201,8 @@ class RequestRelay(HttpSocket):
         done = self._scanner.done if self._scanner is not None else not self._rest
         if done:
             self._scanner = None
+            if self._exchange is not None:
+                self._exchange.complete_at = self._edge.wall()
             self._enter(_WAIT)
         return done
 

@@ -301,7 +301,7 @@ class Upstream:
         if request.framing is not NO_BODY and self._is_refusal(head, exchange):
             keep = False
         self.keep = head.keep_alive
-        exchange.status = head.status
+        exchange.answered(head)
         exchange.again = b""
         self._visitor.keep_alive = keep
         if head is not self._written_of or not keep:  # the reader gives the same head for the same bytes
@@ -341,7 +341,7 @@ class Upstream:
         if head.status == 101:
             if exchange.head.upgrade is None or head.upgrade != exchange.head.upgrade:
                 raise HttpError(502, "The upstream switches to a protocol that nobody asked for.")
-            exchange.status = 101
+            exchange.answered(head)
             exchange.again = b""
             out.append(response_head(head, keep_alive=True))
             self.phase = _RAW

@@ -9,6 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from portway.edge.wishes import Wishes
 from portway.net.leg import feed, hand_over
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class Edge:
         self.config = config
         self.registry = registry
         self.events = events
+        self.wishes = Wishes(every=config.access_events)
         self.tasks = tasks
         self.now = asyncio.get_running_loop().time
         self.wall = wall

@@ -42,10 +42,14 @@ from portway.model.live import LiveNote
 from portway.model.view import ViewItem
 from portway.net.loop import run
 from portway.net.tasks import Tasks
+from portway.net.web_client import WebClient
 from portway.server import api, facts, logs, where
 from portway.server.agents import RemoteAgents
 from portway.server.channel import Channel, arguments, away
 from portway.server.config import ControlConfig, LogConfig
+from portway.server.deliveries import EventOffice, guard_of
+from portway.server.event_feed import EVENTS, FLUSH_EVENTS
+from portway.server.identity_requests import IdentityRequests
 from portway.server.orphan import die_with_parent
 
 if TYPE_CHECKING:
@@ -121,8 +125,8 @@ class Kept(msgspec.Struct):
 class Controller:
     """Answers the requests of one service."""
 
-    def __init__(self, context: Context, data_dir: Path) -> None:
-        """Join the store and the data folder."""
+    def __init__(self, context: Context, data_dir: Path, events: EventOffice | None = None) -> None:
+        """Join the store, the data folder, and whoever sends events."""
         self._context = context
         self._data_dir = data_dir
         self._authority: local_ca.LocalAuthority | None = None
@@ -140,6 +144,8 @@ class Controller:
             "reservations": self._reservations,
             "certificate": self._certificate,
             "certificate_key": self._certificate_key,
+            **({} if events is None else {EVENTS: events.take, FLUSH_EVENTS: events.flush}),
+            **IdentityRequests(context).table(),
         }
 
     async def handle(self, do: str, args: msgspec.Raw) -> object:
@@ -234,7 +240,7 @@ async def serve(
     config = ControlConfig(data_dir, os.environ.get(where.VARIABLE, ""))
     async with AsyncExitStack() as stack, Tasks() as tasks:
         database = await _store(stack, config)
-        live, agents = LiveDirectory(known=False), RemoteAgents()
+        live, agents, events = LiveDirectory(known=False), RemoteAgents(), EventOffice()
         context = Context(
             database,
             now=time.time,
@@ -242,16 +248,20 @@ async def serve(
             live=live,
             seal=Seal(data_dir / KEY_FILE),
             agents=agents,
+            deliveries=events,
         )
         if settings is not None:
             facts.keep(data_dir, settings)
-        controller = Controller(context, data_dir)
-        channel = agents.channel = Channel(controller.handle, controller.noted, ended.set)
+        controller = Controller(context, data_dir, events)
+        beside = {EVENTS, FLUSH_EVENTS}
+        channel = agents.channel = Channel(controller.handle, controller.noted, ended.set, beside=beside)
         await loop.create_unix_connection(lambda: channel, sock=connection)
         controller.channel = channel
         following = tasks.start(controller.follower.run(), name="changes")
         # A crash of that task is logged by its owner; then the service starts us anew.
         following.add_done_callback(lambda _task: ended.set())
+        client = WebClient(guard_of(context.settings))
+        tasks.start(events.run(context, client, data_dir), name="events")
         if api_fd is not None:
             tasks.start(api.keep_serving(context, api_fd), name="API")
         await ended.wait()

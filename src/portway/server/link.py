@@ -31,6 +31,7 @@ from portway.server import facts, where
 from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, away
 from portway.server.config import ServeConfig
 from portway.server.directory import COMMAND, Directory
+from portway.server.event_feed import FLUSH_EVENTS, EventFeed
 from portway.server.view_feed import ViewFeed
 
 T = TypeVar("T")
@@ -48,6 +49,10 @@ CATCH_UP: Final = 2.0
 """Seconds that a bind which would be refused waits for what may just have been changed."""
 HUNG: Final = 5.0
 """Seconds without an answer to that after which it is killed."""
+HAND_OVER: Final = 2.0
+"""Seconds for events that wait for the controller when the service stops."""
+FLUSH: Final = 8.0
+"""Seconds for events that wait for their receivers then."""
 EX_CONFIG: Final = 78
 
 _log = logging.getLogger(__name__)
@@ -73,8 +78,14 @@ class _Pem(msgspec.Struct):
 class ControllerLink:
     """The control plane as the data plane sees it. ``start`` and ``stop`` it once each."""
 
-    def __init__(self, config: ServeConfig, directory: Directory | None = None) -> None:
-        """Take the configuration and what is online here, if anybody knows; nothing runs before ``start``."""
+    def __init__(
+        self, config: ServeConfig, directory: Directory | None = None, events: EventFeed | None = None
+    ) -> None:
+        """Take the configuration, what is online here and what happens, if anybody knows.
+
+        Nothing runs before ``start``.
+        """
+        self._events = events
         self._directory = directory
         self._config = config
         self._tasks = Tasks()
@@ -90,7 +101,7 @@ class ControllerLink:
         self._asking = 0
         self._gone: set[str] = set()
         """Credentials that ended while some token is being judged."""
-        self.view = View(ServiceNames(config.edge.domain, config.edge.tcp_host))
+        self.view = View(ServiceNames(config.edge.domain, config.edge.tcp_host, config.edge.auth_host))
         self._feed = ViewFeed(self.view)
         self._telling: list[asyncio.Task[None]] = []
         """What is told to and by the controller that runs now."""
@@ -124,6 +135,14 @@ class ControllerLink:
         await self._tasks.close()
         if self._ready is not None and not self._ready.cancel() and not self._ready.cancelled():
             self._ready.exception()  # it may be that nobody asked
+
+    async def flush_events(self) -> None:
+        """Have the controller send what waits, for some seconds; nothing if it is away."""
+        if self._events is None or not self._up.is_set() or self._channel is None:
+            return
+        await self._events.flush(HAND_OVER)
+        with contextlib.suppress(Error):
+            await self._channel.call(FLUSH_EVENTS, {}, type(None), timeout=FLUSH)
 
     async def ready(self) -> None:
         """Wait until the controller answers for the first time.
@@ -208,6 +227,10 @@ class ControllerLink:
 
     # Calls.
 
+    async def ask(self, do: str, args: Mapping[str, object], into: type[T]) -> T:
+        """Have the controller answer a request. Raises Error."""
+        return await self._call(do, args, into)
+
     async def _do(self, do: str, args: Mapping[str, object]) -> None:
         await self._call(do, args, type(None))
 
@@ -288,6 +311,8 @@ class ControllerLink:
             if answered and self._directory is not None:
                 telling = self._directory.tell(channel)
                 self._telling.append(self._tasks.start(telling, name="what is online"))
+            if answered and self._events is not None:
+                self._telling.append(self._tasks.start(self._events.tell(channel), name="events"))
             await _until_lost(channel, process, lost)
         except asyncio.CancelledError:
             if not answered:

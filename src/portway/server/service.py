@@ -24,7 +24,9 @@ from portway.server import bootstrap, logs, ssh_host_key
 from portway.server.bootstrap import DataFolder, Ports
 from portway.server.config import ServeConfig
 from portway.server.directory import Directory
+from portway.server.event_feed import PENDING, EventFeed
 from portway.server.facts import facts_of
+from portway.server.identity_link import IdentityLink
 from portway.server.link import ControllerLink, Secrets
 from portway.server.worker import SshSetup, Worker
 
@@ -62,8 +64,9 @@ class _Service:
         self._log = log
         self._out = out
         self._worker = Worker(config.edge)
-        self._directory = Directory(log)
-        self._link = ControllerLink(config, self._directory)
+        self._events = EventFeed(log)
+        self._directory = Directory(self._events)
+        self._link = ControllerLink(config, self._directory, self._events)
         self._stop = asyncio.Event()
         self._ready = False
         self._host_key: ssh_host_key.HostKey | None = None
@@ -74,10 +77,13 @@ class _Service:
             self._hear_signals(stack)
             await self._worker.open()
             # Run from the last to the first: agents hear of the end when nothing slow is left to do.
+            stack.callback(self._events.save, self._config.data_dir / PENDING)
             stack.push_async_callback(self._worker.close)
             api = stack.enter_context(LocalSocket(self._config.data_dir / API_SOCKET))
             stack.push_async_callback(self._link.stop)
+            stack.push_async_callback(self._link.flush_events)
             stack.push_async_callback(self._worker.drain)
+            self._events.load(self._config.data_dir / PENDING)
             edge = self._config.edge
             hosts = [each.host for each in edge.connect_addresses]
             chain, key = self._folder.certificate(edge.domain, time.time(), hosts)
@@ -88,18 +94,22 @@ class _Service:
                 api_rate=control.api_rate,
                 api_parallel=control.api_parallel,
                 admin_cidrs=tuple(map(str, control.admin_cidrs)),
+                outgoing_allow=tuple(map(str, edge.outgoing_allow)),
+                listeners=self._worker.addresses,
             )
             self._link.start(api.fileno(), settings)
             self._worker.start(
                 self._link,
-                self._log,
+                self._events,
                 secret=self._folder.secret(),
                 certificate=CertificatePem(chain.read_bytes(), key.read_bytes()),
                 api=api.address,
                 live=self._directory,
                 ssh=self._ssh_setup(),
+                identities=IdentityLink(self._link),
             )
             self._directory.obey(self._worker.command)
+            self._events.follow(self._worker.wishes)
             await self._announce()
             await self._stop.wait()
             _log.info("stopping")

@@ -49,6 +49,7 @@ from portway.edge.proxied import arrivals
 from portway.edge.registry import Endpoint, Registry
 from portway.edge.seal import Seal
 from portway.edge.ssh_limits import SshLimits
+from portway.edge.static_member import makers
 from portway.edge.tcp import TcpPorts
 from portway.edge.tls import TlsArrival
 from portway.edge.wishes import Wishes
@@ -220,7 +221,8 @@ class Worker:
             below=RANDOM.below,
             policies=policies,
         )
-        backends = Backends(gateway.tunnels, {}, RANDOM.below)
+        outgoing = guard_of(self.settings, [each.port for each in self.listeners])
+        backends = Backends(gateway.tunnels, makers(outgoing, self.tasks), RANDOM.below)
         self.edges = Edges(
             self.registry, control.view, ports, claims, self.tasks, backends=backends, policies=policies
         )

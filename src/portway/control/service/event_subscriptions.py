@@ -204,8 +204,8 @@ def check_source(each: EventSource) -> None:
     if each.type not in TRAFFIC_TYPES:
         if each.fields is not None:
             raise Error(f"Events of type {each.type} are sent whole; they take no fields.", 5401)
-        if each.filter:
-            raise Error(f"Events of type {each.type} take no filter.", 5402)
+        if each.filter or each.sample is not None:
+            raise Error(f"Events of type {each.type} are sent all; they take no filter and no sample.", 5402)
     else:
         _check_fields(each)
         if each.filter:

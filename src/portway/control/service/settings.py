@@ -31,5 +31,9 @@ class Settings:
     plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
     admin_cidrs: tuple[str, ...] = ()
     """Networks that no IP restriction keeps out of API and dashboard."""
+    outgoing_allow: tuple[str, ...] = ()
+    """Networks that the service may send requests to whatever else holds."""
+    listeners: tuple[tuple[str, int], ...] = ()
+    """Addresses and ports on which the data plane listens: agents, http, https and the others."""
     geoip: bool = False
     """The data plane knows where addresses are, so policies may ask."""

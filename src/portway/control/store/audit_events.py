@@ -118,6 +118,21 @@ async def expire(connection: AsyncConnection, before: float) -> dict[str, int]:
     return lost
 
 
+async def trim(connection: AsyncConnection, destination_id: str, keep: int) -> int:
+    """Give up the oldest events that wait for a destination, but for so many; return how many."""
+    table = audit_deliveries
+    newest = select(table.c.seq).where(table.c.destination_id == destination_id)
+    kept_from = await connection.execute(newest.order_by(table.c.seq.desc()).offset(keep - 1).limit(1))
+    seq = kept_from.scalar()
+    if seq is None:
+        return 0
+    old = delete(table).where(table.c.destination_id == destination_id, table.c.seq < seq)
+    gone = list((await connection.execute(old.returning(table.c.seq))).scalars())
+    for start in range(0, len(gone), 500):
+        await _forget(connection, gone[start : start + 500])
+    return len(gone)
+
+
 async def _forget(connection: AsyncConnection, seqs: Sequence[int]) -> None:
     wanted = exists().where(audit_deliveries.c.seq == audit_events.c.seq)
     await connection.execute(delete(audit_events).where(audit_events.c.seq.in_(seqs), ~wanted))

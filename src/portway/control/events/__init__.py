@@ -1,0 +1,1 @@
+"""Sending events to their destinations: choosing, batching, trying again, and counting what came of it."""

@@ -1,0 +1,261 @@
+"""All destinations together: knows who wants what, takes what happens, keeps one worker a destination.
+
+::
+
+    data plane ── traffic events ──▶ take ──▶ routing ──▶ outbox ─┐
+                                                                  ├─ worker ──▶ receiver   (one each)
+    use cases ── transaction ──▶ journal (store) ──── bell, look ─┘
+
+Traffic events are judged in small slices between which the loop is free: whoever waits for an answer of
+this process waits some milliseconds at most. What the store says of destinations and subscriptions is read
+anew whenever it has changed, within a second also when another process changed it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.engine import Row
+
+from portway.control.events.outbox import Item
+from portway.control.events.routing import Routing
+from portway.control.events.senders import Tools, make_sender
+from portway.control.events.sending import Undelivered
+from portway.control.events.worker import Time, Worker
+from portway.control.ports import Delivered
+from portway.control.service import audit, event_destinations
+from portway.control.service.context import Context
+from portway.control.store import audit_events, changes
+from portway.control.store import event_subscriptions as store
+from portway.errors import Error
+from portway.model.event_payload import TYPE_OF, Session, Traffic, envelope, session, traffic
+from portway.model.event_target import Target
+from portway.model.ids import new_id
+from portway.net.tasks import Tasks
+
+LOOK: Final = 1.0
+"""Seconds between two looks for what other processes have written."""
+SWEEP: Final = 60.0
+"""Seconds between two looks for audit events that are too old, or too many."""
+AUDIT_AGE: Final = 86_400.0
+"""Seconds after which an audit event that could not be sent is given up."""
+SPOOL_LIMIT: Final = 50_000
+"""Audit events that the journal keeps for one destination; then the oldest are given up."""
+SLICE: Final = 25
+"""Traffic events that are judged before the loop goes on."""
+FLUSH: Final = 10.0
+"""Seconds for what still waits when the service stops."""
+TEST_TYPE: Final = "test_event.v0"
+
+_KINDS: Final = {changes.EVENT_DESTINATION, changes.EVENT_SUBSCRIPTION}
+
+_log = logging.getLogger(__name__)
+
+
+class _Journal:
+    """The audit events of one destination, in the store."""
+
+    def __init__(self, context: Context, destination_id: str) -> None:
+        self._context = context
+        self._id = destination_id
+
+    async def waiting(self, after: int, limit: int) -> list[Item]:
+        """Return those beyond a number."""
+        async with self._context.database.read() as connection:
+            found = await audit_events.waiting(connection, self._id, after, limit)
+        return [_audit_item(each) for each in found]
+
+    async def arrived(self, seqs: Sequence[int]) -> None:
+        """Forget them."""
+        async with self._context.database.write() as connection:
+            await audit_events.arrived(connection, self._id, seqs)
+
+
+class Courier:
+    """Sends the events of one store. It is the ``Deliveries`` of the use cases."""
+
+    def __init__(self, context: Context, tools: Tools, time: Time) -> None:
+        """Take the store, what to send with, and a clock. Nothing is sent before ``run``."""
+        self._context = context
+        self._tools = tools
+        self._time = time
+        self._tasks = Tasks()
+        self._workers: dict[str, Worker] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._made_of: dict[str, tuple[Any, ...]] = {}
+        self._routing = Routing(())
+        self._seq = -1
+        self._swept = 0.0
+
+    def __repr__(self) -> str:
+        """Show how many destinations there are."""
+        return f"<Courier destinations={len(self._workers)} {self._routing!r}>"
+
+    # -- for the use cases
+
+    def state(self, destination_id: str, kind: str) -> Delivered:
+        """Say how a destination fares."""
+        worker = self._workers.get(destination_id)
+        return Delivered() if worker is None else worker.state
+
+    def states(self) -> dict[str, Delivered]:
+        """Say how every destination fares."""
+        return {each: worker.state for each, worker in self._workers.items()}
+
+    async def test(self, account_id: str, destination_id: str, target: Target) -> str:
+        """Send one event; return its identifier. Raises Error 5132 with what the receiver said."""
+        sender = make_sender(target, account_id, self._tools)
+        if sender is None:
+            raise Error(f"This service sends nothing to {target.kind}.", 5132)
+        now = self._time.now()
+        event_id = new_id("ev", self._context.random, now)
+        object_ = {"message": "This is a test.", "destination_id": destination_id}
+        body = envelope(event_id, TEST_TYPE, now, account_id, object_)
+        try:
+            await sender.send([Item(event_id, TEST_TYPE, account_id, now, msgspec.json.encode(body))])
+        except Undelivered as error:
+            raise Error(f"The test event did not arrive. {error.message}.", 5132) from error
+        return event_id
+
+    # -- for the data plane
+
+    async def take(self, events: Iterable[Traffic]) -> None:
+        """Take what has happened, and have it sent to whoever wants it."""
+        for number, event in enumerate(events, 1):
+            kind = TYPE_OF[type(event)]
+            if self._routing.wanted(event.account_id, kind):
+                self._send(kind, event)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
+
+    async def take_session(self, event: Session, event_id: str) -> None:
+        """Take the start or the end of an agent's session: that is an audit event. Raises Error."""
+        payload = session(event, self._context.settings.api_url)
+        await audit.note_session(self._context, TYPE_OF[type(event)], event_id, event.account_id, payload)
+
+    def _send(self, kind: str, event: Traffic) -> None:
+        now = self._time.now()
+        account = event.account_id
+        event_id = new_id("ev", self._context.random, event.end_ts)
+        chosen = self._routing.choose(account, kind, event_id, traffic(event), self._unfit)
+        written: dict[int, bytes] = {}
+        for to, payload in chosen.items():
+            worker = self._workers.get(to)
+            if worker is None:
+                continue
+            body = written.get(id(payload))
+            if body is None:
+                whole_event = envelope(event_id, kind, event.end_ts, account, payload)
+                body = written[id(payload)] = msgspec.json.encode(whole_event)
+            worker.put(Item(event_id, kind, account, now, body))
+
+    def _unfit(self, destination_id: str, why: str) -> None:
+        worker = self._workers.get(destination_id)
+        if worker is not None:
+            worker.unfit(why)
+
+    # -- its life
+
+    async def run(self) -> None:
+        """Follow the store, for ever. A store that cannot be read is tried again."""
+        try:
+            while True:
+                try:
+                    await self.look()
+                except Error as error:
+                    _log.warning("events cannot be followed now: %s", error.message)
+                await self._context.database.journal.wait(LOOK)
+        finally:
+            await self._tasks.close()
+
+    async def look(self) -> None:
+        """Read what has changed, wake whom the journal has something for, sweep. Raises Error."""
+        async with self._context.database.read() as connection:
+            newest = await changes.last(connection)
+            fresh = await changes.after(connection, self._seq) if 0 <= self._seq < newest else []
+        if self._seq < 0 or any(each.kind in _KINDS for each in fresh):
+            await self._reload()
+        self._seq = newest
+        if self._workers:
+            async with self._context.database.read() as connection:
+                behind = await audit_events.behind(connection)
+                for destination_id in behind:
+                    worker = self._workers.get(destination_id)
+                    if worker is not None:
+                        worker.in_journal = await audit_events.count(connection, destination_id)
+                        worker.wake()
+        await self._sweep()
+
+    async def flush(self, timeout: float = FLUSH) -> None:
+        """Wait until what waits is sent, at most some seconds; not for receivers that do not answer."""
+        await self.look()
+        try:
+            async with asyncio.timeout(timeout):
+                for worker in self._workers.values():
+                    if not worker.failing:
+                        await worker.settled()
+        except TimeoutError:
+            _log.warning("not all events were sent before the end")
+
+    async def _reload(self) -> None:
+        async with self._context.database.read() as connection:
+            destinations = await store.destinations(connection)
+            subscriptions = await store.every(connection)
+        here = {row.id: row for row in destinations}
+        for gone in [each for each in self._workers if each not in here]:
+            self._end(gone)
+        for row in destinations:
+            made_of = (row.kind, row.settings, row.sealed)
+            if self._made_of.get(row.id) != made_of:
+                self._begin(row)
+                self._made_of[row.id] = made_of
+        self._routing = Routing(subscriptions)
+
+    def _begin(self, row: Row[Any]) -> None:
+        """Make the worker of a destination, or another one where its target has changed."""
+        self._end(row.id)
+        try:
+            target = event_destinations.opened(self._context, row)
+        except Error:
+            return  # its secrets cannot be opened; the log says so
+        sender = make_sender(target, row.account_id, self._tools)
+        if sender is None:
+            return
+        worker = self._workers[row.id] = Worker(row.id, sender, _Journal(self._context, row.id), self._time)
+        worker.wake()
+        self._running[row.id] = self._tasks.start(worker.run(), name=f"events for {row.id}")
+
+    def _end(self, destination_id: str) -> None:
+        self._workers.pop(destination_id, None)
+        self._made_of.pop(destination_id, None)
+        running = self._running.pop(destination_id, None)
+        if running is not None:
+            running.cancel()
+
+    async def _sweep(self) -> None:
+        """Give up audit events that are too old, or too many for a destination, and count them there."""
+        now = self._time.now()
+        if now - self._swept < SWEEP:
+            return
+        self._swept = now
+        async with self._context.database.write() as connection:
+            lost = await audit_events.expire(connection, now - AUDIT_AGE)
+            for destination_id in await audit_events.behind(connection):
+                more = await audit_events.trim(connection, destination_id, SPOOL_LIMIT)
+                lost[destination_id] = lost.get(destination_id, 0) + more
+        for destination_id, count in lost.items():
+            worker = self._workers.get(destination_id)
+            if worker is not None and count:
+                worker.lost(count)
+
+
+def _audit_item(entry: audit_events.Entry) -> Item:
+    known = msgspec.json.decode(entry.body, type=_Known)
+    return Item(entry.id, known.event_type, known.account_id, entry.at, entry.body.encode(), entry.seq)
+
+
+class _Known(msgspec.Struct):
+    event_type: str
+    account_id: str

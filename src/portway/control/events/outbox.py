@@ -1,0 +1,106 @@
+"""What waits for one destination, in memory: bounded, oldest first. Pure.
+
+Traffic events live here alone, so they are what is dropped when there is no room. Audit events stand in the
+journal too; only so many of them are here as are being sent, and they are never dropped here.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+COUNT_LIMIT: Final = 10_000
+"""Traffic events that wait for one destination; then the oldest are dropped."""
+BYTES_LIMIT: Final = 16 << 20
+"""Bytes of them, likewise."""
+BATCH_COUNT: Final = 500
+"""Events of one batch."""
+BATCH_BYTES: Final = 1 << 20
+"""Bytes of one batch; one larger event goes alone."""
+TRAFFIC_AGE: Final = 300.0
+"""Seconds after which a traffic event that could not be sent is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event, written. ``at`` is Unix seconds, ``seq`` its number in the journal, 0 for traffic."""
+
+    id: str
+    kind: str
+    account_id: str
+    at: float
+    body: bytes
+    seq: int = 0
+
+
+class Outbox:
+    """The queue of one destination."""
+
+    def __init__(self, count: int = COUNT_LIMIT, size: int = BYTES_LIMIT) -> None:
+        """Start empty, with these bounds."""
+        self._limits = count, size
+        self._audit: deque[Item] = deque()
+        self._traffic: deque[Item] = deque()
+        self._bytes = 0
+        self.dropped = 0
+
+    def __repr__(self) -> str:
+        """Show how much waits."""
+        return f"<Outbox audit={len(self._audit)} traffic={len(self._traffic)} dropped={self.dropped}>"
+
+    def __len__(self) -> int:
+        """Count what waits."""
+        return len(self._audit) + len(self._traffic)
+
+    @property
+    def traffic(self) -> int:
+        """Count the traffic events that wait."""
+        return len(self._traffic)
+
+    @property
+    def newest_audit(self) -> int:
+        """The journal's number of the last audit event that is here, 0 for none."""
+        return self._audit[-1].seq if self._audit else 0
+
+    def put(self, item: Item) -> None:
+        """Add an event; without room the oldest traffic events go."""
+        if item.seq:
+            self._audit.append(item)
+            return
+        self._traffic.append(item)
+        self._bytes += len(item.body)
+        count, size = self._limits
+        while self._traffic and (len(self._traffic) > count or self._bytes > size):
+            self._pop()
+            self.dropped += 1
+
+    def batch(self, now: float, count: int = BATCH_COUNT, size: int = BATCH_BYTES) -> list[Item]:
+        """Return the next events without taking them away, at least one if there is any.
+
+        Audit events come first; traffic events that are too old are dropped.
+        """
+        while self._traffic and self._traffic[0].at < now - TRAFFIC_AGE:
+            self._pop()
+            self.dropped += 1
+        chosen: list[Item] = []
+        room = size
+        for queue in (self._audit, self._traffic):
+            for item in queue:
+                room -= len(item.body)
+                if chosen and (len(chosen) >= count or room < 0):
+                    return chosen
+                chosen.append(item)
+        return chosen
+
+    def done(self, items: list[Item]) -> None:
+        """Take away what was sent or given up. What was dropped meanwhile is gone already."""
+        gone = {item.id for item in items}
+        for queue in (self._audit, self._traffic):
+            while queue and queue[0].id in gone:
+                self._audit.popleft() if queue is self._audit else self._pop()
+
+    def forget_audit(self) -> None:
+        """Take all audit events out: they are read from the journal again."""
+        self._audit.clear()
+
+    def _pop(self) -> None:
+        self._bytes -= len(self._traffic.popleft().body)

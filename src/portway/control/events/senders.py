@@ -1,0 +1,43 @@
+"""The way of sending that each kind of target has."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from portway.control.events.datadog import Datadog
+from portway.control.events.files import File
+from portway.control.events.local import Debug, Stdout
+from portway.control.events.otlp import Otlp
+from portway.control.events.sending import Poster, Printer, Sender
+from portway.control.events.webhook import Webhook
+from portway.model.event_target import Target, undeliverable
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What senders send with. ``folder`` holds the files of all accounts; ``now`` returns Unix seconds."""
+
+    poster: Poster
+    printer: Printer
+    folder: Path
+    now: Callable[[], float]
+
+
+def make_sender(target: Target, account_id: str, tools: Tools) -> Sender | None:
+    """Return the way of sending to a target of an account; None where nothing is sent."""
+    if undeliverable(target.kind):
+        return None
+    settings = target.whole
+    match target.kind:
+        case "webhook":
+            return Webhook(settings, tools.poster, tools.now)
+        case "datadog":
+            return Datadog(settings, tools.poster)
+        case "otlp":
+            return Otlp(settings, tools.poster)
+        case "file":
+            return File(tools.folder / account_id, settings, tools.now)
+        case "stdout":
+            return Stdout(tools.printer)
+        case _:
+            return Debug(settings, tools.poster)

@@ -1,0 +1,148 @@
+"""What the courier of events sends with, joined to this process; and what it is told by the data plane."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from portway.control.events.sending import ANSWER_LIMIT, Reply, Undelivered
+from portway.control.events.worker import Time
+from portway.control.ports import Delivered
+from portway.model.event import (
+    AgentSessionStarted,
+    AgentSessionStopped,
+    HttpRequestComplete,
+    TcpConnectionClosed,
+)
+from portway.model.event_target import Target
+from portway.model.event_types import HTTP, SESSION_START, SESSION_STOP, TCP
+from portway.model.guard import Guard
+from portway.net.output import Output
+from portway.net.web_client import WebClient, WebFailure, WebRequest
+from portway.server.channel import arguments, away
+from portway.server.event_feed import Told
+
+if TYPE_CHECKING:
+    from portway.control.events.courier import Courier
+    from portway.control.service.context import Context
+    from portway.control.service.settings import Settings
+
+FOLDER: Final = "events"
+"""Folder of the data folder in which the files of destinations are."""
+
+STANDARD_OUTPUT: Final = 1
+START: Final = 8.0
+"""Seconds that the courier may take until it is there."""
+COURIER: Final = "portway.control.events.courier"
+
+_CLASSES: Final[Mapping[str, type[Any]]] = {
+    HTTP: HttpRequestComplete,
+    TCP: TcpConnectionClosed,
+    SESSION_START: AgentSessionStarted,
+    SESSION_STOP: AgentSessionStopped,
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Batch(msgspec.Struct):
+    """Events of the data plane."""
+
+    events: list[Told]
+
+
+class WebPoster:
+    """Posts by the guarded client: to loopback, metadata services and our own listeners only if allowed."""
+
+    def __init__(self, client: WebClient) -> None:
+        """Take the client."""
+        self._client = client
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Reply:
+        """Post and return the answer. Raises Undelivered."""
+        wanted = WebRequest("POST", url, tuple(headers.items()), body, timeout, ANSWER_LIMIT)
+        try:
+            return await self._client.request(wanted)
+        except WebFailure as error:
+            raise Undelivered(f"The request failed: {error.message}") from error
+
+
+class EventOffice:
+    """The courier of this process, once it is there: its parts are loaded when the service accepts."""
+
+    def __init__(self) -> None:
+        """Have no courier yet."""
+        self._ready = asyncio.Event()
+        self._courier: Courier | None = None
+
+    def __repr__(self) -> str:
+        """Show the courier."""
+        return f"<EventOffice {self._courier!r}>"
+
+    async def run(self, context: "Context", client: WebClient, data_dir: Path) -> None:
+        """Deliver, for ever. What a crash leaves undone is done by the next controller."""
+        await asyncio.to_thread(import_module, COURIER)
+        from portway.control.events.courier import Courier
+        from portway.control.events.senders import Tools
+
+        tools = Tools(WebPoster(client), Output(STANDARD_OUTPUT), data_dir / FOLDER, time.time)
+        self._courier = Courier(context, tools, Time(time.time, asyncio.sleep, random.random))
+        self._ready.set()
+        try:
+            await self._courier.run()
+        finally:
+            await client.close()
+
+    def state(self, destination_id: str, kind: str) -> Delivered:
+        """Say how a destination fares."""
+        return Delivered() if self._courier is None else self._courier.state(destination_id, kind)
+
+    def states(self) -> dict[str, Delivered]:
+        """Say how every destination fares."""
+        return {} if self._courier is None else self._courier.states()
+
+    async def test(self, account_id: str, destination_id: str, target: Target) -> str:
+        """Send one event; return its identifier. Raises Error 5132."""
+        return await (await self._when_ready()).test(account_id, destination_id, target)
+
+    async def take(self, args: msgspec.Raw) -> None:
+        """Hand a batch of the data plane to the courier. Raises Error."""
+        courier = await self._when_ready()
+        traffic: list[HttpRequestComplete | TcpConnectionClosed] = []
+        for each in arguments(args, Batch).events:
+            kind = _CLASSES.get(each.type)
+            if kind is None:
+                continue
+            event = msgspec.json.decode(each.event, type=kind)
+            if isinstance(event, AgentSessionStarted | AgentSessionStopped):
+                await courier.take_session(event, each.id)
+            else:
+                traffic.append(event)
+        await courier.take(traffic)
+
+    async def flush(self, _args: msgspec.Raw) -> None:
+        """Wait until what waits is sent, for some seconds. Raises Error."""
+        if self._courier is not None:
+            await self._courier.flush()
+
+    async def _when_ready(self) -> "Courier":
+        try:
+            async with asyncio.timeout(START):
+                await self._ready.wait()
+        except TimeoutError:
+            raise away() from None
+        assert self._courier is not None
+        return self._courier
+
+
+def guard_of(settings: "Settings") -> Guard:
+    """Return the guard of the controller's requests: what the service was told of itself."""
+    host = settings.listeners[1][0] if len(settings.listeners) > 1 else "127.0.0.1"
+    own = [*settings.listeners, *((host, port) for port in settings.tcp_ports)]
+    return Guard(settings.outgoing_allow, own=own)

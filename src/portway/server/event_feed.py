@@ -1,0 +1,188 @@
+"""Events on their way from the data plane to whoever delivers them: the controller.
+
+The feed stands before the log and passes everything on to it. What a subscription wants is kept, bounded,
+and sent in batches; the next batch goes when the controller has taken the last one. So a controller that is
+slow or away costs memory up to the bounds and not a moment of the data plane's time. Traffic events are sent
+once: the oldest are dropped without room, and those of a batch that nobody has confirmed are lost; both are
+counted. The starts and ends of agents' sessions are sent until they are confirmed, under one identifier.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from portway.control import files
+from portway.errors import Error
+from portway.model.event import (
+    AgentSessionStarted,
+    AgentSessionStopped,
+    HttpRequestComplete,
+    TcpConnectionClosed,
+)
+from portway.model.event_payload import TYPE_OF
+from portway.model.event_types import SESSION_START
+from portway.model.ids import new_id
+from portway.server.channel import Channel
+
+if TYPE_CHECKING:
+    from portway.edge.ports import EventSink
+    from portway.edge.wishes import Wishes
+
+EVENTS: Final = "events"
+"""The request that carries a batch. The controller handles it beside the others."""
+FLUSH_EVENTS: Final = "flush_events"
+"""The request to send what waits, before the end."""
+PENDING: Final = "events.pending"
+"""File of a data folder: ends of sessions that nobody was there to be told of."""
+TRAFFIC_LIMIT: Final = 20_000
+"""Traffic events that wait for the controller."""
+SESSION_LIMIT: Final = 10_000
+"""Starts and ends of sessions that do."""
+BATCH: Final = 250
+"""Events of one message."""
+BATCH_BYTES: Final = 1 << 20
+"""Bytes after which a message is full; one event more may follow."""
+RETRY: Final = 0.5
+"""Seconds until what was not confirmed is sent again."""
+
+_log = logging.getLogger(__name__)
+
+
+class Told(msgspec.Struct):
+    """One event of a batch. ``id`` is its identifier if it has one already."""
+
+    type: str
+    event: msgspec.Raw
+    id: str = ""
+
+
+class EventFeed:
+    """The event sink of the data plane: to the log, and to those who subscribe."""
+
+    def __init__(self, log: "EventSink") -> None:
+        """Pass every event on to the log. Nobody subscribes before ``follow``."""
+        self._log = log
+        self._wishes: Wishes | None = None
+        self._traffic: deque[HttpRequestComplete | TcpConnectionClosed] = deque()
+        self._sessions: deque[tuple[str, AgentSessionStarted | AgentSessionStopped]] = deque()
+        self._bell = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.taken = 0
+        """Traffic events that subscriptions wanted."""
+        self.dropped = 0
+        """Those that were lost before the controller had them."""
+
+    def __repr__(self) -> str:
+        """Show what waits."""
+        return (
+            f"<EventFeed traffic={len(self._traffic)} sessions={len(self._sessions)} dropped={self.dropped}>"
+        )
+
+    def follow(self, wishes: "Wishes") -> None:
+        """Go by these wishes from now on."""
+        self._wishes = wishes
+
+    def emit(self, event: object) -> None:
+        """Take an event. Never blocks and never raises."""
+        self._log.emit(event)
+        wishes = self._wishes
+        if isinstance(event, HttpRequestComplete | TcpConnectionClosed):
+            if wishes is not None and wishes.subscribed(event.account_id, TYPE_OF[type(event)]):
+                self.taken += 1
+                self._traffic.append(event)
+                if len(self._traffic) > TRAFFIC_LIMIT:
+                    self._traffic.popleft()
+                    self.dropped += 1
+                self._ring()
+        elif isinstance(event, AgentSessionStarted | AgentSessionStopped) and event.account_id:
+            if len(self._sessions) < SESSION_LIMIT:
+                event_id = new_id("ev", secrets.token_bytes, time.time())
+                self._sessions.append((event_id, event))
+            else:
+                _log.error("an event of an agent's session is lost: too many wait")
+            self._ring()
+
+    async def tell(self, channel: Channel) -> None:
+        """Send what waits, and what comes, to this controller. To be cancelled when its channel is lost."""
+        self._ring()
+        while True:
+            await self._bell.wait()
+            await asyncio.sleep(0)  # what else happens in this turn of the loop goes with it
+            sessions = list(islice(self._sessions, BATCH))
+            batch = [Told(TYPE_OF[type(each)], _written(each), event_id) for event_id, each in sessions]
+            batch += self._next_traffic()
+            if not batch:
+                self._bell.clear()
+                self._empty.set()
+                continue
+            try:
+                await channel.call(EVENTS, {"events": batch}, type(None))
+            except Error:
+                self.dropped += len(batch) - len(sessions)
+                await asyncio.sleep(RETRY)
+                continue
+            for _ in sessions:
+                self._sessions.popleft()
+
+    async def flush(self, timeout: float) -> None:
+        """Wait until the controller has everything, at most some seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._empty.wait()
+        except TimeoutError:
+            _log.warning("not all events were handed over: %r", self)
+
+    def save(self, path: Path) -> None:
+        """Write down the starts and ends of sessions that were not handed over: the next service does it."""
+        if not self._sessions:
+            return
+        told = [Told(TYPE_OF[type(each)], _written(each), event_id) for event_id, each in self._sessions]
+        try:
+            files.replace(path, msgspec.json.encode(told))
+        except OSError as error:
+            _log.warning("%s: cannot be written: %s", path, error.strerror)
+
+    def load(self, path: Path) -> None:
+        """Take what the service before wrote down."""
+        try:
+            told = msgspec.json.decode(path.read_bytes(), type=list[Told])
+            for each in told[-SESSION_LIMIT:]:
+                kind = AgentSessionStarted if each.type == SESSION_START else AgentSessionStopped
+                self._sessions.append((each.id, msgspec.json.decode(each.event, type=kind)))
+            path.unlink()
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.MsgspecError) as error:
+            _log.warning("%s: cannot be read: %s", path, error)
+        self._ring()
+
+    def _ring(self) -> None:
+        self._empty.clear()
+        self._bell.set()
+
+    def _next_traffic(self) -> list[Told]:
+        """Take as many traffic events as fit one message."""
+        batch: list[Told] = []
+        size = 0
+        while self._traffic and len(batch) < BATCH and size < BATCH_BYTES:
+            event = self._traffic.popleft()
+            try:
+                written = _written(event)
+            except (TypeError, ValueError, msgspec.MsgspecError):
+                self.dropped += 1
+                continue
+            size += len(bytes(written))
+            batch.append(Told(TYPE_OF[type(event)], written))
+        return batch
+
+
+def _written(event: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(event, enc_hook=str))
