@@ -25,6 +25,9 @@ NOUNS = (
     "certificate_authorities",
     "credentials",
     "endpoints",
+    "ip_policies",
+    "ip_policy_rules",
+    "ip_restrictions",
     "reserved_addrs",
     "reserved_domains",
     "ssh_credentials",
@@ -51,6 +54,9 @@ was called too and got a proper refusal, status 404 in the usual envelope{unsent
 """
 
 UNSENT = "the client fails before it sends anything"
+
+GONE = {"ip_policies": 1402, "ip_policy_rules": 1404}
+"""Codes with which those are not found that have one."""
 
 POLICY = "on_http_request: [{actions: [{type: custom-response, config: {status_code: 200}}]}]"
 TEXTS = {"description": "a text", "metadata": "m"}
@@ -98,8 +104,8 @@ class Run:
         assert self.call(f"{noun}.get", id=made["id"]) == changed
         yield made
         self.call(f"{noun}.delete", id=made["id"])
-        self.refused(f"{noun}.delete", 0, id=made["id"])
-        self.refused(f"{noun}.get", 0, id=made["id"])
+        self.refused(f"{noun}.delete", GONE.get(noun, 0), id=made["id"])
+        self.refused(f"{noun}.get", GONE.get(noun, 0), id=made["id"])
 
     def results(self) -> dict[str, str]:
         """Return how each method of NOUNS went."""
@@ -112,7 +118,7 @@ def act(service: Service) -> Run:
     known = service.bootstrap
     with ApiClient(known.api_key, f"http://api.{known.domain}:{known.http_port}") as client:
         run = Run(client, service, client.methods())
-        for scene in (_keys, _names, _certificates, _endpoints, _agents, _others):
+        for scene in (_keys, _names, _certificates, _addresses, _endpoints, _agents, _others):
             scene(run)
         return run
 
@@ -175,6 +181,19 @@ def _certificates(run: Run) -> None:
         run.call("reserved_domains.delete_certificate_management_policy", id=domain["id"])
         left = run.call("reserved_domains.get", id=domain["id"])
         assert (left["certificate"], left["certificate_management_policy"]) == (None, None)
+
+
+def _addresses(run: Run) -> None:
+    with run.thing("ip_policies", {}) as policy:
+        rule = {"ip_policy_id": policy["id"], "cidr": "192.0.2.0/24", "action": "allow"}
+        with run.thing("ip_policy_rules", rule, {"cidr": "192.0.2.0/25"}) as made:
+            assert made["ip_policy"]["id"] == policy["id"]
+            run.refused("ip_policy_rules.create", 1409, **rule | {"cidr": "192.0.2.1/24"})
+        held = {"type": "dashboard", "ip_policy_ids": [policy["id"]]}
+        with run.thing("ip_restrictions", held, {"enforced": True}) as made:
+            texts = run.call("ip_restrictions.update", id=made["id"], description="new")
+            assert [each["id"] for each in texts["ip_policies"]] == [policy["id"]], "an empty list keeps them"
+            run.refused("ip_policies.delete", 1420, id=policy["id"])
 
 
 def _endpoints(run: Run) -> None:
