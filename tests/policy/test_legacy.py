@@ -112,6 +112,8 @@ def test_the_structured_form_of_a_policy() -> None:
         ({"BasicAuth": {"credentials": [{"username": "u", "hashed_password": "eA=="}]}}, "https", 2201),
         ({"Compression": {}}, "tcp", 2205),
         ({"IPRestriction": {"deny_cidrs": ["::1"]}}, "https", 393),
+        ({"IPRestriction": {"allow_cidrs": ["x"]}}, "tcp", 362),
+        ({"IPRestriction": {"allow_cidrs": ["::/0"], "deny_cidrs": ["${conn.client_ip}"]}}, "https", 362),
         ({"Auth": ":password"}, "https", 359),
         ({"Auth": "u:short"}, "https", 360),
         ({"CircuitBreaker": {"error_threshold": 2}}, "https", 361),
@@ -127,11 +129,7 @@ def test_what_is_wrong_is_refused(modules: dict[str, Any], protocol: str, code: 
     assert caught.value.code == f"ERR_NGROK_{code}"
 
 
-def test_a_bad_network_or_pattern_is_refused_with_its_own_code() -> None:
-    for modules, code in (
-        ({"IPRestriction": {"allow_cidrs": ["x"]}}, 2217),
-        ({"UserAgentFilter": {"deny": ["("]}}, 2090),
-    ):
-        with pytest.raises(Error) as caught:
-            compile_policy(document_of(modules, "", "https"))
-        assert caught.value.code == f"ERR_NGROK_{code}"
+def test_a_bad_pattern_is_refused_with_its_own_code() -> None:
+    with pytest.raises(Error) as caught:
+        compile_policy(document_of({"UserAgentFilter": {"deny": ["("]}}, "", "https"))
+    assert caught.value.code == "ERR_NGROK_2090"

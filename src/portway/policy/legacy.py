@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from portway.errors import Error
+from portway.model.cidr import parse_network
 from portway.policy.document import Node, parse
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import HTTP
@@ -107,6 +108,11 @@ def _addresses(module: Modules) -> list[dict[str, object]]:
     allow, deny = _texts(module, "allow_cidrs"), _texts(module, "deny_cidrs")
     if not allow and deny:
         raise Error("Addresses are denied and none is allowed: nobody could come in.", 393)
+    for each in (*allow, *deny):
+        try:
+            parse_network(each)
+        except Error as error:
+            raise Error(error.message, 362) from None
     return [_action("restrict-ips", allow=allow, deny=deny)] if allow else []
 
 
