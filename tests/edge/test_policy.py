@@ -1,6 +1,6 @@
 """Policies of an edge: compiled, placed, and what they count kept."""
 
-import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -9,7 +9,9 @@ from portway.edge.policy import Policies
 from portway.edge.registry import Registry
 from portway.errors import Error
 from portway.model.url import parse_endpoint_url
+from portway.net.turns import Turns
 from portway.policy.compiler import World
+from portway.policy.limits import PolicyLimits
 
 URL = parse_endpoint_url("https://app.example", "https")
 LIMIT = """
@@ -30,22 +32,29 @@ async def test_what_says_nothing_is_no_policy() -> None:
 
 
 async def test_large_documents_do_not_hold_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    used: list[object] = []
-    thread = asyncio.to_thread
+    used: list[str] = []
+    run = Turns.run
 
-    async def watched(*given: object, **more: object) -> object:
-        used.append(given)
-        return await thread(*given, **more)  # type: ignore[arg-type]
+    async def watched(self: Turns, key: str, work: Callable[[], object]) -> object:
+        used.append(key)
+        return await run(self, key, work)
 
     found = policies()
     assert await found.compile(LIMIT % "warm", URL, "ac_1") is not None
-    monkeypatch.setattr("portway.edge.policy.asyncio.to_thread", watched)
+    monkeypatch.setattr(Turns, "run", watched)
     assert await found.compile(LIMIT % "small", URL, "ac_1") is not None
     assert not used
     assert await found.compile(LIMIT % "large" + "#" * policy.AT_ONCE, URL, "ac_1") is not None
-    assert len(used) == 1
+    assert used == ["ac_1"]
     with pytest.raises(Error):
         await found.compile("a: b" + "#" * policy.AT_ONCE, URL, "ac_1")
+
+
+async def test_the_operators_limits_hold() -> None:
+    found = policies()
+    found.limits = PolicyLimits(rules=0)
+    with pytest.raises(Error, match="2264"):
+        await found.compile(LIMIT % "n", URL, "ac_1")
 
 
 async def test_counts_are_kept_by_account_and_url_and_forgotten_when_nothing_counts_them() -> None:

@@ -1,11 +1,13 @@
 """Options of the service: places, precedence, defaults, errors."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from portway.errors import ConfigError
 from portway.model.plan import Plan
+from portway.policy.limits import DEFAULT_LIMITS
 from portway.server import config
 from portway.server.parsers import Address, PortRange
 
@@ -25,6 +27,7 @@ def test_the_defaults_are_those_of_a_laptop() -> None:
             tcp_host="localhost",
             public_http_port=None,
             public_https_port=None,
+            auth_host="auth.portway.localhost",
             trust_forwarded=True,
             resume_grace=180.0,
             drain_timeout=10.0,
@@ -131,6 +134,14 @@ def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path: Path) -> None:
 def test_plans_have_no_limits_until_some_are_given() -> None:
     assert config.load({}, HOME).control.plans == {}
     assert config.load({"plan_limits": "free:domains=1"}, HOME).control.plans == {"free": Plan(domains=1)}
+
+
+def test_limits_of_policies_are_those_of_the_code_until_some_are_given() -> None:
+    assert config.load({}, HOME).edge.policy_limits == DEFAULT_LIMITS
+    asked = config.load({"policy_limits": "rules=200, run=0.5"}, HOME).edge.policy_limits
+    assert asked == replace(DEFAULT_LIMITS, rules=200, run=0.5)
+    with pytest.raises(ConfigError, match="--policy-limits: 'rulez=1' is not LIMIT=N"):
+        config.load({"policy_limits": "rulez=1"}, HOME)
 
 
 def test_option_names_are_unique() -> None:

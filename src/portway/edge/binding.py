@@ -18,6 +18,7 @@ from portway.edge.tls_settings import TlsSettings
 from portway.errors import Error, MessageError
 from portway.model.domain import ServiceNames
 from portway.model.url import SCHEMES, Binding, Url, parse_endpoint_url
+from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.wire.messages import Bind, Opts, OptsView, answer_opts
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def read_wish(bind: Bind, config: "EdgeConfig") -> Wish:
         raise Error(
             "The TLS of visitors ends before they reach an internal endpoint: no options for it.", 1632
         )
-    policy = read_policy(view, bind.proto)
+    policy = read_policy(view, bind.proto, config.policy_limits)
     return Wish(url, view, bind.extra.pooling_enabled, returning=bool(bind.id), tls=tls, policy=policy)
 
 
@@ -120,7 +121,7 @@ def check_texts(limits: "Limits", name: str = "", description: str = "", metadat
         raise Error(f"The metadata is longer than {limits.metadata} bytes.", 18013)
 
 
-def read_policy(view: OptsView, proto: str) -> PolicyText:
+def read_policy(view: OptsView, proto: str, limits: PolicyLimits = DEFAULT_LIMITS) -> PolicyText:
     """Read what policy a bind asks for: its text, and the modules of older agents. Raises Error."""
     modules = {
         name: msgspec.to_builtins(getattr(view, attribute), builtin_types=(bytes,))
@@ -131,7 +132,7 @@ def read_policy(view: OptsView, proto: str) -> PolicyText:
         return PolicyText(view.traffic_policy, view.traffic_policy)
     from portway.policy.legacy import document_of
 
-    source = document_of(modules, view.traffic_policy, proto)
+    source = document_of(modules, view.traffic_policy, proto, limits)
     size = len(view.traffic_policy) + len(str(modules))
     return PolicyText(source, f"{modules}\n{view.traffic_policy}", size)
 

@@ -6,7 +6,6 @@ an agent that comes back find it again. The endpoints that were not used for lon
 are too many. :class:`EndpointPolicy` is one compiled document on one endpoint.
 """
 
-import asyncio
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from portway.edge.policy_request import PolicyHooks
 from portway.model.view import AuthorityItem
+from portway.net.turns import Turns
+from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,9 @@ STATES: Final = 10_000
 
 AT_ONCE: Final = 2048
 """Characters of a document that is compiled at once; a longer one does not hold the event loop up."""
+
+COMPILING: Final = 2
+"""Longer documents of one account that are compiled at a time."""
 
 State = dict[str, object]
 
@@ -102,6 +106,8 @@ class Policies:
     random: Random = field(default_factory=SystemRandom)
     fetches: "Fetches | None" = None
     """Who carries out what actions ask for."""
+    limits: PolicyLimits = DEFAULT_LIMITS
+    _turns: Turns = field(default_factory=lambda: Turns(COMPILING))
     _states: "OrderedDict[tuple[str, str], State]" = field(
         default_factory=lambda: OrderedDict[tuple[str, str], State]()
     )
@@ -117,7 +123,7 @@ class Policies:
         if size <= AT_ONCE and "portway.policy.compiler" in sys.modules:
             return self._compile(text, url, account_id, cloud=cloud)
         # The first one loads what policies need, which takes longer than most of them.
-        return await asyncio.to_thread(self._compile, text, url, account_id, cloud=cloud)
+        return await self._turns.run(account_id, lambda: self._compile(text, url, account_id, cloud=cloud))
 
     def _compile(self, text: "str | Node", url: "Url", account_id: str, *, cloud: bool) -> "Policy":
         from portway.policy.compiler import Target, compile_policy
@@ -125,7 +131,7 @@ class Policies:
         target = Target(
             url.scheme, internal=url.is_internal, cloud=cloud, host="" if url.is_internal else url.host
         )
-        return compile_policy(text, target, world=self.world(account_id))
+        return compile_policy(text, target, self.limits, self.world(account_id))
 
     def place(
         self, compiled: "Policy", url: "Url", account_id: str, text: str, *, part: str = ""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from portway.model.plan import Plan
+from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 
 if TYPE_CHECKING:
     from portway.edge.ip_policies import Restriction
@@ -226,6 +227,8 @@ class EdgeConfig:
     """Load balancers: connections from there must begin with a PROXY header."""
     geoip: tuple[Path, ...] = ()
     """MaxMind files that say where addresses are."""
+    policy_limits: PolicyLimits = DEFAULT_LIMITS
+    """How much a Traffic Policy may be and do."""
     access_events: bool = True
     """Tell of each request and each visitor's connection. False where nobody takes these events: making
     them costs a fifth of what a small request costs."""

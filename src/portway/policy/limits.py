@@ -1,6 +1,7 @@
 """How much a policy may be and do. Every number can be set by the operator; docs/limits.md lists them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,40 @@ class PolicyLimits:
 
 
 DEFAULT_LIMITS = PolicyLimits()
+
+HIGHEST: Final = {"depth": 100, "expression_depth": 24, "vars_depth": 64}
+"""What cannot be raised further: whoever reads nested things reads them nested."""
+MOST: Final = 2**31 - 1
+
+
+def read_limits(text: str) -> PolicyLimits:
+    """Read limits as an operator writes them: ``rules=200,document=524288``. Raises ValueError."""
+    given: dict[str, int | float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (each.strip() for each in part.partition("="))
+        if not equals or name not in _NAMES:
+            raise ValueError(f"{part!r} is not LIMIT=N with a limit of {', '.join(sorted(_NAMES))}")
+        if name in given:
+            raise ValueError(f"the limit {name} stands twice")
+        given[name] = _seconds(value) if name == "run" else _number(name, value)
+    return replace(DEFAULT_LIMITS, **given)  # pyright: ignore[reportArgumentType] - each was read as its type
+
+
+_NAMES: Final = frozenset(each.name for each in fields(PolicyLimits))
+
+
+def _number(name: str, text: str) -> int:
+    most = HIGHEST.get(name, MOST)
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= most):
+        raise ValueError(f"{name}={text}: a whole number from 0 to {most} is wanted")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= MOST:
+        raise ValueError(f"run={text}: a number of seconds is wanted")
+    return found

@@ -16,6 +16,7 @@ from portway import paths
 from portway.errors import ConfigError
 from portway.model.address import pool_host
 from portway.model.plan import Plan
+from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits, read_limits
 from portway.server import parsers, where, yaml_file
 from portway.server.parsers import Address, Network, PortRange
 from portway.server.plan_limits import plan_limits
@@ -61,6 +62,8 @@ class EdgeConfig:
     """Where agents may connect besides the listener's own address; port 0: the listener's."""
     outgoing_allow: tuple[Network, ...] = ()
     """What requests to targets that others name may reach, whatever else holds."""
+    policy_limits: PolicyLimits = DEFAULT_LIMITS
+    """How much a Traffic Policy may be and do."""
     listen_ssh: Address | None = None
     """Where OpenSSH may connect instead of an agent; None: nowhere."""
 
@@ -205,6 +208,9 @@ ADMIN_CIDR = Option(
 PLAN_LIMITS = Option(
     "plan_limits", BEHAVIOUR, "LIMITS", "none", plan_limits,
     "What accounts of a plan may have, such as free:domains=3,addresses=1. See docs/names.md.")  # fmt: skip
+POLICY_LIMITS = Option(
+    "policy_limits", BEHAVIOUR, "LIMITS", "none", read_limits,
+    "How much a traffic policy may be, such as rules=200,document=524288. See docs/limits.md.")  # fmt: skip
 DATA_DIR = Option(
     "data_dir", LOGGING, "DIR", "$XDG_DATA_HOME/portway or ~/.local/share/portway", parsers.folder,
     "Folder of database, keys and certificates.")  # fmt: skip
@@ -225,7 +231,7 @@ ACCESS_LOG = Option(
 OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, CONNECT_ADDRESS, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, TCP_PORTS,
     DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
-    TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS,
+    TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS, POLICY_LIMITS,
     API_RATE, API_PARALLEL, ADMIN_CIDR, PROXY_FROM, OUTGOING_ALLOW, GEOIP,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
 )  # fmt: skip
@@ -318,6 +324,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         plans=settings.given(PLAN_LIMITS) or {},
         proxy_from=settings.given(PROXY_FROM) or (),
         geoip=settings.given(GEOIP) or (),
+        policy_limits=settings.given(POLICY_LIMITS) or DEFAULT_LIMITS,
         outgoing_allow=settings.given(OUTGOING_ALLOW) or (),
         connect_addresses=settings.given(CONNECT_ADDRESS) or (),
         listen_ssh=settings.given(LISTEN_SSH),

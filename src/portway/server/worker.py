@@ -195,7 +195,15 @@ class Worker:
         world = identity_setup.knowing(world, self.settings.oauth_providers, self.config.domain)
         if identities is not None:
             self._sign_in(edge, identities, control, secret)
-        policies = Policies(self.registry, edge.now, edge.wall, world, self._geo, fetches=self.fetches)
+        policies = Policies(
+            self.registry,
+            edge.now,
+            edge.wall,
+            world,
+            self._geo,
+            fetches=self.fetches,
+            limits=self.config.policy_limits,
+        )
         self.wishes = edge.wishes
         edge.wishes.follow(control.view)
         endpoints = Endpoints(
@@ -414,6 +422,7 @@ class Worker:
             plans=settings.plans,
             proxy_from=settings.proxy_from,
             geoip=settings.geoip,
+            policy_limits=settings.policy_limits,
             unreserved_domains=settings.unreserved_domains,
             version=_version(),
             limits=limits,

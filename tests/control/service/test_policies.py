@@ -10,6 +10,7 @@ from tests.kit.store import Clock, opened
 from portway.control.service import certificate_authorities, policies
 from portway.errors import Error
 from portway.model.url import parse_endpoint_url
+from portway.policy.limits import DEFAULT_LIMITS
 
 TLS = parse_endpoint_url("https://app.example", "https")
 POLICY = """
@@ -39,4 +40,4 @@ async def test_all_problems_are_told_with_their_places(tmp_path: Path) -> None:
             await policies.check(context, "ac_1", TLS, text)
         assert caught.value.code == "ERR_NGROK_2201"
         with refused(18002):
-            await policies.check(context, "ac_1", TLS, "#" * (policies.LIMIT + 1))
+            await policies.check(context, "ac_1", TLS, "#" * (DEFAULT_LIMITS.document + 1))

@@ -1,6 +1,5 @@
 """Traffic policies as the API takes them: judged by the same compiler that the data plane uses."""
 
-import asyncio
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -10,18 +9,21 @@ from portway.control.store import ip_tables, nouns
 from portway.control.store.tables import certificate_authorities
 from portway.errors import Error
 from portway.model.cidr import CidrSet
+from portway.net.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portway.control.service.context import Context
+    from portway.control.service.settings import Settings
     from portway.model.url import Url
     from portway.policy.document import Node
     from portway.policy.engine import Policy
     from portway.policy.geo import Geo
 
-LIMIT: Final = 256 << 10
-"""Bytes of a traffic policy."""
+COMPILING: Final = 2
+"""Policies of one account that are judged at a time."""
+_turns: Final = Turns(COMPILING)
 
 _AUTHORITY: Final = re.compile(r"\bca_[A-Za-z0-9]+", re.ASCII).findall
 _IP_POLICY: Final = re.compile(r"\bipp_[A-Za-z0-9]+", re.ASCII).findall
@@ -33,7 +35,7 @@ async def check(context: "Context", account_id: str, url: "Url", text: str) -> N
     Raises Error: 18002 when it is too long, else the codes of the policy's problems, all of which are told.
     """
     named = await _named(context, account_id, text)
-    await asyncio.to_thread(_compile, text, url, named, geo=context.settings.geoip)
+    await _turns.run(account_id, lambda: _compile(text, url, named, context.settings))
 
 
 async def check_document(
@@ -51,10 +53,10 @@ async def check_document(
         document = make()
         if not document:
             return False
-        made = _compile(document, url, named, geo=context.settings.geoip, cloud=False)
+        made = _compile(document, url, named, context.settings, cloud=False)
         return made.has(Phase.TCP_CONNECT)
 
-    return await asyncio.to_thread(compiled)
+    return await _turns.run(account_id, compiled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,9 @@ class _Named:
 
 async def _named(context: "Context", account_id: str, text: str) -> _Named:
     """Look up what a policy names. Raises Error 18002 when it is too long."""
-    if len(text.encode()) > LIMIT:
-        raise Error(f"The traffic policy is longer than {LIMIT} bytes.", 18002)
+    limit = context.settings.policy_limits.document
+    if len(text.encode()) > limit:
+        raise Error(f"The traffic policy is longer than {limit} bytes.", 18002)
     authorities: dict[str, bytes] = {}
     policies: set[str] = set()
     wanted, ip_policies = set(_AUTHORITY(text)), set(_IP_POLICY(text))
@@ -89,17 +92,19 @@ async def _named(context: "Context", account_id: str, text: str) -> _Named:
     return _Named(text, authorities, policies)
 
 
-def _compile(text: "str | Node", url: "Url", named: _Named, *, geo: bool, cloud: bool = True) -> "Policy":
+def _compile(
+    text: "str | Node", url: "Url", named: _Named, settings: "Settings", *, cloud: bool = True
+) -> "Policy":
     from portway.policy.compiler import Target, World, compile_policy
 
     world = World(
         authority=named.authorities.get,
         ip_policy=partial(named.ip_policy, cloud=cloud),
-        geo=_nowhere if geo else None,
+        geo=_nowhere if settings.geoip else None,
     )
     host = "" if url.is_internal or not cloud else url.host
     target = Target(url.scheme, internal=url.is_internal, cloud=cloud, host=host)
-    return compile_policy(text, target, world=world)
+    return compile_policy(text, target, settings.policy_limits, world)
 
 
 def _nowhere(_address: str) -> "Geo":

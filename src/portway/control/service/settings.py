@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from portway.model.plan import Plan
+from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,5 @@ class Settings:
     """Addresses and ports on which the data plane listens: agents, http, https and the others."""
     geoip: bool = False
     """The data plane knows where addresses are, so policies may ask."""
+    policy_limits: PolicyLimits = DEFAULT_LIMITS
+    """How much a Traffic Policy may be and do."""
