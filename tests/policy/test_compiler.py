@@ -1,8 +1,11 @@
 """Validation: every problem at once, with its code and its place."""
 
+from textwrap import dedent
+
 import pytest
 from tests.kit.policy import codes, policy
 
+from portway.model.identity import ProviderApp
 from portway.policy.actions import ALIASES, NOT_BUILT
 from portway.policy.compiler import Target, World, compile_policy
 from portway.policy.limits import PolicyLimits
@@ -235,10 +238,12 @@ def test_the_sample_of_the_documentation_lacks_only_its_provider() -> None:
                   status_code: 200
                   content: "Hello, ${actions.ngrok.oauth.identity.name}!"
         """
-    assert codes(document) == [2201]
-    lines = document.splitlines()
-    without = "\n".join(lines[:10] + lines[14:])
-    assert codes(without) == []
+    assert codes(document) == []  # whether there is an application is known to a service alone
+    nobody, somebody = ({"oauth_providers": apps} for apps in ({}, {"google": ProviderApp("id", "secret")}))
+    with pytest.raises(PolicyError, match=r"oauth\.providers\.google\.client_id") as raised:
+        compile_policy(dedent(document), world=World(extra=nobody))
+    assert raised.value.code == "ERR_NGROK_2232"
+    assert compile_policy(dedent(document), world=World(extra=somebody)).has(Phase.HTTP_REQUEST)
 
 
 def test_what_needs_an_operator_s_file_is_refused_without_it() -> None:

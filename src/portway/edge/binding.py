@@ -194,7 +194,7 @@ def _own_place(url: Url, config: "EdgeConfig") -> None:
             raise Error(f"The address {url.hostport} is not reserved for you; this service has {where}.", 307)
         return
     host = url.host.removeprefix("*.")
-    names = ServiceNames(config.domain, config.tcp_host)
+    names = ServiceNames(config.domain, config.tcp_host, config.auth_host)
     if names.is_taken(host) or names.is_below(host):
         raise Error(f"The domain {url.host} belongs to the service itself.", 320)
     if _LIKE_AN_ADDRESS(host):

@@ -18,7 +18,10 @@ from typing import Final
 from portway.errors import Error
 from portway.model.url import normal_host
 
-SERVICE_LABELS: Final = ("api", "connect", "cname", "tcp")
+AUTH_LABEL: Final = "auth"
+"""Where identity providers send visitors back to, unless the operator has another host for it."""
+
+SERVICE_LABELS: Final = ("api", AUTH_LABEL, "connect", "cname", "tcp")
 """Names below the base domain that are the service's own, with everything below them."""
 
 UNREACHABLE: Final = frozenset({"internal", "invalid", "onion"})
@@ -41,10 +44,12 @@ _CODES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ServiceNames:
-    """What the service itself is called: its base domain, and the host of its TCP addresses."""
+    """What the service itself is called: its base domain, and the hosts of what it does besides."""
 
     base: str
     tcp_host: str = ""
+    auth_host: str = ""
+    """Where identity providers send visitors back to."""
 
     def is_own(self, name: str) -> bool:
         """Tell whether a name lies below the base domain."""
@@ -52,7 +57,9 @@ class ServiceNames:
 
     def is_taken(self, name: str) -> bool:
         """Tell whether a name is the service's own, or would cover its base domain."""
-        return name in {self.base, self.tcp_host, *self._services()} or self.base.endswith(f".{name}")
+        return name in {self.base, self.tcp_host, self.auth_host, *self._services()} or self.base.endswith(
+            f".{name}"
+        )
 
     def is_below(self, name: str) -> bool:
         """Tell whether a name lies below one of those that the service keeps for itself."""

@@ -32,6 +32,8 @@ class Target:
     internal: bool = False
     cloud: bool = False
     """It has no upstream: its policy must end every request (2235)."""
+    host: str = ""
+    """Its host, perhaps a wildcard; "" when that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Compiler:
         self.problems: list[Problem] = []
         self.names: set[str] = set()
         """Variables that expressions of the document ask for."""
+        self.seen: dict[str, object] = {}
+        """What actions that must know of each other have left here."""
 
     @property
     def protocol(self) -> str:

@@ -8,13 +8,15 @@ file:line:column. ``portway serve --help`` and the reference page are made from 
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Generic, Literal, TypeVar
 
 from portway import paths
 from portway.errors import ConfigError
 from portway.model.address import pool_host
+from portway.model.domain import AUTH_LABEL
+from portway.model.identity import ProviderApp
 from portway.model.plan import Plan
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits, read_limits
 from portway.server import parsers, where, yaml_file
@@ -23,6 +25,9 @@ from portway.server.plan_limits import plan_limits
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+SECTION: Final = "oauth"
+"""The one part of the file that is not flat; see ``oauth_settings.py``."""
 
 DEFAULT_DOMAIN: Final = "portway.localhost"
 
@@ -66,6 +71,10 @@ class EdgeConfig:
     """How much a Traffic Policy may be and do."""
     listen_ssh: Address | None = None
     """Where OpenSSH may connect instead of an agent; None: nowhere."""
+    auth_host: str = ""
+    """Host to which identity providers send visitors back; "": ``auth.`` and the domain."""
+    oauth_providers: Mapping[str, ProviderApp] = field(default_factory=dict[str, ProviderApp], repr=False)
+    """The operator's applications at identity providers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +171,9 @@ DOMAIN = Option(
 TCP_HOST = Option(
     "tcp_host", NAMES, "NAME", "localhost, or 1.tcp.DOMAIN for a real domain", parsers.domain,
     "Host in the URLs of tcp:// endpoints.")  # fmt: skip
+AUTH_HOST = Option(
+    "auth_host", NAMES, "NAME", "auth.DOMAIN", parsers.domain,
+    "Host to which identity providers send visitors back; see docs/identity.md.")  # fmt: skip
 PUBLIC_HTTP_PORT = Option(
     "public_http_port", NAMES, "PORT", "the port of --listen-http", parsers.port,
     "Port that visitors use for http://, when something in front maps it.")  # fmt: skip
@@ -230,7 +242,7 @@ ACCESS_LOG = Option(
 
 OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, CONNECT_ADDRESS, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, TCP_PORTS,
-    DOMAIN, TCP_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
+    DOMAIN, TCP_HOST, AUTH_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS, POLICY_LIMITS,
     API_RATE, API_PARALLEL, ADMIN_CIDR, PROXY_FROM, OUTGOING_ALLOW, GEOIP,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
@@ -289,7 +301,8 @@ def load(
     """
     env = os.environ if environ is None else environ
     named = config or env.get(CONFIG_VARIABLE)
-    file = yaml_file.read(Path(named), [option.name for option in OPTIONS]) if named else None
+    names = [option.name for option in OPTIONS]
+    file = yaml_file.read(Path(named), names, (SECTION,)) if named else None
     settings = Settings(flags, env, file)
     data_dir = settings.given(DATA_DIR) or paths.default_data_dir(env)
     control = ControlConfig(
@@ -300,7 +313,13 @@ def load(
         settings.value(API_PARALLEL),
         settings.given(ADMIN_CIDR) or (),
     )
-    return ServeConfig(_edge(settings), control, _log(settings))
+    edge = _edge(settings)
+    if file is not None and (entries := file.section(SECTION)):
+        # What is known of providers is loaded only where somebody has an application at one.
+        from portway.server.oauth_settings import providers_of
+
+        edge = replace(edge, oauth_providers=providers_of(entries))
+    return ServeConfig(edge, control, _log(settings))
 
 
 def _edge(settings: Settings) -> EdgeConfig:
@@ -328,6 +347,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         outgoing_allow=settings.given(OUTGOING_ALLOW) or (),
         connect_addresses=settings.given(CONNECT_ADDRESS) or (),
         listen_ssh=settings.given(LISTEN_SSH),
+        auth_host=settings.given(AUTH_HOST) or f"{AUTH_LABEL}.{domain}",
     )
 
 

@@ -37,7 +37,8 @@ from portway.control.service.context import Context
 from portway.control.service.settings import Settings
 from portway.control.service.view import Follower
 from portway.control.store.database import Database, open_database
-from portway.errors import ConfigError, Error, StoreUnavailable
+from portway.errors import ConfigError, Error, RefusedSession, StoreUnavailable
+from portway.model.entities import Grant
 from portway.model.live import LiveNote
 from portway.model.view import ViewItem
 from portway.net.loop import run
@@ -186,13 +187,20 @@ class Controller:
     async def _authenticate(self, args: msgspec.Raw) -> object:
         asked = arguments(args, Authenticate)
         grant = await credentials.authenticate(self._context, asked.token)
-        await ip_restrictions.check_agent(self._context, grant.account_id, asked.source)
+        await self._check_source(grant, asked.source)
         return grant
+
+    async def _check_source(self, grant: Grant, source: str) -> None:
+        """Refuse a source that the account does not let in; say whose session it would have been."""
+        try:
+            await ip_restrictions.check_agent(self._context, grant.account_id, source)
+        except Error as error:
+            raise RefusedSession(error.message, error.code, grant.account_id, grant.credential_id) from error
 
     async def _authenticate_key(self, args: msgspec.Raw) -> object:
         asked = arguments(args, AuthenticateKey)
         grant = await ssh_credentials.authenticate(self._context, asked.fingerprint)
-        await ip_restrictions.check_agent(self._context, grant.account_id, asked.source)
+        await self._check_source(grant, asked.source)
         return grant
 
     async def _reserve(self, args: msgspec.Raw) -> object:

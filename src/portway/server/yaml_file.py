@@ -1,26 +1,43 @@
-"""A flat YAML file of options, with the line and column of every value."""
+"""A YAML file of options, flat but for some sections, with the line and column of every value."""
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from portway.errors import ConfigError
 
 SIZE_LIMIT: Final = 1 << 20
 """Bytes of a configuration file. More is a mistake."""
+DEPTH: Final = 8
+"""Levels of a section."""
 
 
 class YamlFile:
     """The values of one file, as texts."""
 
-    def __init__(self, values: Mapping[str, tuple[str, str]]) -> None:
-        """Take name → (text, place)."""
+    def __init__(
+        self, values: Mapping[str, tuple[str, str]], sections: "Mapping[str, list[Entry]] | None" = None
+    ) -> None:
+        """Take name → (text, place), and what the sections hold."""
         self._values = values
+        self._sections = sections or {}
 
     def find(self, name: str) -> tuple[str, str] | None:
         """Return the text of a value and its place, or None."""
         return self._values.get(name)
+
+    def section(self, name: str) -> "list[Entry]":
+        """Return every value below a section, in order."""
+        return self._sections.get(name, [])
+
+
+class Entry(NamedTuple):
+    """A value in a section: the names that lead to it, its text, and where it stands."""
+
+    path: tuple[str, ...]
+    text: str
+    place: str
 
 
 class _Marks(Protocol):
@@ -34,13 +51,17 @@ class _Mark(Protocol):
     column: int
 
 
-def read(path: Path, names: Collection[str]) -> YamlFile:
-    """Read a file that may hold these names. Raises ConfigError with file:line:column."""
+def read(path: Path, names: Collection[str], sections: Collection[str] = ()) -> YamlFile:
+    """Read a file that may hold these names, and these sections. Raises ConfigError with file:line:column."""
     document, marks = _load(path)
     values: dict[str, tuple[str, str]] = {}
+    nested: dict[str, list[Entry]] = {}
     for key, value in document.items():
         line, column = marks.key(key)
         place = f"{path}:{line + 1}:{column + 1}"
+        if isinstance(key, str) and key in sections:
+            nested[key] = list(_entries(path, value, (key,), place))
+            continue
         if not isinstance(key, str) or key not in names:
             raise ConfigError(f"{place}: {key!r} is not an option{_nearest(str(key), names)}")
         text = _text(value)
@@ -48,7 +69,22 @@ def read(path: Path, names: Collection[str]) -> YamlFile:
             raise ConfigError(f"{place}: {key} must be one value, not a list or a mapping")
         if text:
             values[key] = text, f"{place}: {key}"
-    return YamlFile(values)
+    return YamlFile(values, nested)
+
+
+def _entries(path: Path, value: object, names: tuple[str, ...], place: str) -> Iterator[Entry]:
+    """Yield the values of a section. Raises ConfigError for lists, and for what is nested too deeply."""
+    if isinstance(value, Mapping) and len(names) < DEPTH:
+        marks = cast("_Marks", value.lc)  # type: ignore[attr-defined]
+        for key, each in cast("Mapping[object, object]", value).items():
+            line, column = marks.key(key)
+            yield from _entries(path, each, (*names, str(key)), f"{path}:{line + 1}:{column + 1}")
+        return
+    text = _text(value)
+    if text is None:
+        raise ConfigError(f"{place}: {'.'.join(names)} must be one value")
+    if text:
+        yield Entry(names[1:], text, place)
 
 
 def _load(path: Path) -> tuple[Mapping[object, object], _Marks]:

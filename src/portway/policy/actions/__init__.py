@@ -87,7 +87,7 @@ class ActionType:
 
 FAMILIES: Final = (
     "reply", "headers", "access", "limit", "rewrite", "notes", "forward", "bodies", "tls", "convert",
-    "identity", "jwt",
+    "identity", "jwt", "webhook",
 )  # fmt: skip
 """Modules of this package that have a list TYPES."""
 
@@ -95,7 +95,7 @@ ALIASES: Final = {"oidc": "openid-connect"}
 
 NOT_BUILT: Final = (
     "ai-gateway", "http-request", "owasp-crs-request",
-    "owasp-crs-response", "saml", "verify-webhook",
+    "owasp-crs-response", "saml",
 )  # fmt: skip
 """Types that are known and refused: a policy that is not carried out whole is not carried out."""
 
