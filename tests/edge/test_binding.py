@@ -221,7 +221,6 @@ def test_public_is_the_default_binding() -> None:
 MODULES: list[dict[str, Any]] = [
     {"OAuth": {"provider": "google"}},
     {"OIDC": {"issuer_url": "https://a"}},
-    {"WebhookVerification": {"provider": "x", "secret": "y"}},
     {"HostHeaderRewrite": True},
 ]
 

@@ -10,6 +10,7 @@ from portway.errors import Error
 from portway.policy.compiler import Target, compile_policy
 from portway.policy.document import Node
 from portway.policy.legacy import document_of
+from portway.policy.phase import Phase
 
 
 def read(modules: dict[str, Any], text: str = "", protocol: str = "https") -> Any:
@@ -107,7 +108,8 @@ def test_the_structured_form_of_a_policy() -> None:
     [
         ({"OAuth": {}}, "https", 2201),
         ({"OIDC": {}}, "https", 2201),
-        ({"WebhookVerification": {}}, "https", 2201),
+        ({"WebhookVerification": {"provider": "github"}}, "https", 2032),
+        ({"WebhookVerification": {"provider": "github", "sealed_secret": "eA=="}}, "https", 2201),
         ({"WebsocketTCPConverter": {}}, "tcp", 2205),
         ({"BasicAuth": {"credentials": [{"username": "u", "hashed_password": "eA=="}]}}, "https", 2201),
         ({"Compression": {}}, "tcp", 2205),
@@ -133,3 +135,10 @@ def test_a_bad_pattern_is_refused_with_its_own_code() -> None:
     with pytest.raises(Error) as caught:
         compile_policy(document_of({"UserAgentFilter": {"deny": ["("]}}, "", "https"))
     assert caught.value.code == "ERR_NGROK_2090"
+
+
+def test_the_verification_of_webhooks_becomes_its_action() -> None:
+    text = document_of({"WebhookVerification": {"provider": "github", "secret": "a${b}"}}, "", "https")
+    compiled = compile_policy(text)
+    assert "verify-webhook" in str(compiled.rules(Phase.HTTP_REQUEST))
+    assert document_of({"WebhookVerification": {"provider": "sns"}}, "", "https")

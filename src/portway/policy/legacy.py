@@ -21,7 +21,7 @@ from portway.policy.document import Node, parse
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import HTTP
 
-NOT_PROVIDED: Final = ("OAuth", "OIDC", "WebhookVerification")
+NOT_PROVIDED: Final = ("OAuth", "OIDC")
 """Modules that are known and refused."""
 UNSUPPORTED: Final = 2201
 HTTP_ONLY: Final = 2205
@@ -185,11 +185,21 @@ def _websocket(_module: object) -> list[dict[str, object]]:
     return [_action("websocket-tcp-converter")]
 
 
+def _webhook(module: Modules) -> list[dict[str, object]]:
+    provider, secret = str(module.get("provider") or ""), str(module.get("secret") or "")
+    if module.get("sealed_secret"):
+        raise Error("Sealed secrets are not provided by this version of the service.", UNSUPPORTED)
+    if not secret and provider != "sns":
+        raise Error("The verification of webhooks needs a secret.", 2032)
+    return [_action("verify-webhook", provider=provider, **({"secret": _literal(secret)} if secret else {}))]
+
+
 _MODULES: Final[dict[str, tuple[str, Any]]] = {
     "IPRestriction": ("on_http_request", _addresses),
     "UserAgentFilter": ("on_http_request", _user_agents),
     "Auth": ("on_http_request", _auth),
     "BasicAuth": ("on_http_request", _basic_auth),
+    "WebhookVerification": ("on_http_request", _webhook),
     "CircuitBreaker": ("on_http_request", _breaker),
     "RequestHeaders": ("on_http_request", _headers),
     "ResponseHeaders": ("on_http_response", _headers),

@@ -1,0 +1,20 @@
+"""The kinds of fetch that actions ask for besides bodies: one table, for the worker to hand over."""
+
+from typing import TYPE_CHECKING
+
+from portway.edge.key_sets import KeySets
+from portway.edge.sns_certificates import SnsCertificates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portway.edge.policy_fetch import Fetcher
+    from portway.net.web_client import WebClient
+
+
+def fetch_kinds(web: "WebClient", now: "Callable[[], float]") -> "dict[str, Fetcher]":
+    """Return what can be fetched by this client, by the name that actions use."""
+    return {
+        "keys": KeySets(web, now).fetch,
+        "sns certificate": SnsCertificates(web, now).fetch,
+    }
