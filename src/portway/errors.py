@@ -5,6 +5,7 @@
     PortwayError                   never raised itself
     ├── Error                      the service refused; has a code such as ERR_NGROK_107
     │   ├── NotFound               the thing does not exist for this caller
+    │   ├── RefusedSession         an agent was refused, of whom it is known whose it is
     │   └── StoreUnavailable       the store is full, read-only, away or busy: nothing was done
     ├── LocalProtocolError         we broke the rules of a protocol: a bug on our side
     ├── RemoteProtocolError        the peer of a session broke them; says the GOAWAY code
@@ -68,6 +69,16 @@ class NotFound(Error):
     def __init__(self, message: str = "Resource not found", code: str | int = "") -> None:
         """Make an error; say more only where that tells nothing of what others have."""
         super().__init__(message, code)
+
+
+class RefusedSession(Error):
+    """An agent was refused, of whom it is known whose it is: the account may be told of it."""
+
+    def __init__(self, message: str, code: str | int, account_id: str, credential_id: str) -> None:
+        """Take also the account and the credential that it came with."""
+        super().__init__(message, code)
+        self.account_id = account_id
+        self.credential_id = credential_id
 
 
 class StoreUnavailable(Error):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from portway.edge import command
 from portway.edge.permits import Owner
-from portway.errors import Error, MessageError, PortwayError, SessionClosed
+from portway.errors import Error, MessageError, PortwayError, RefusedSession, SessionClosed
 from portway.model.event import AgentSessionStarted, AgentSessionStopped
 from portway.model.ids import new_id
 from portway.session import ErrorCode, Session, StreamType
@@ -232,7 +232,7 @@ class AgentSession:
         except Error as error:
             if error.code in _WRONG_TOKEN:
                 gateway.admission.wrong_token(self._address, loop.time())
-            self._tell_started(error=error.message)
+            self._tell_started(error)
             raise
         client_id = self._client_id(auth, grant.account_id)
         self._grant = grant
@@ -299,8 +299,9 @@ class AgentSession:
             ),
         )
 
-    def _tell_started(self, error: str = "") -> None:
-        extra, grant = self._auth.extra, self._grant
+    def _tell_started(self, error: Error | None = None) -> None:
+        extra = self._auth.extra
+        grant = error if isinstance(error, RefusedSession) else self._grant
         self.gateway.events.emit(
             AgentSessionStarted(
                 session_id=self.id,
@@ -316,7 +317,7 @@ class AgentSession:
                 os=extra.os,
                 arch=extra.arch,
                 started_at=self._started_at,
-                error=error,
+                error=error.message if error is not None else "",
             )
         )
 

@@ -22,7 +22,7 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
-from portway.errors import Error
+from portway.errors import Error, RefusedSession
 from portway.net.tasks import Tasks
 
 T = TypeVar("T")
@@ -49,9 +49,17 @@ Handle = Callable[[str, msgspec.Raw], Awaitable[object]]
 Note = Callable[[str, msgspec.Raw], None]
 
 
-class _Failure(msgspec.Struct):
+class _Failure(msgspec.Struct, omit_defaults=True):
     message: str
     code: str = ""
+    account_id: str = ""
+    credential_id: str = ""
+
+    def error(self) -> Error:
+        """Make the error that it was."""
+        if not self.account_id:
+            return Error(self.message, self.code)
+        return RefusedSession(self.message, self.code, self.account_id, self.credential_id)
 
 
 class _Message(msgspec.Struct, omit_defaults=True):
@@ -203,7 +211,7 @@ class Channel(asyncio.Protocol):
         if message.error is None:
             answer.set_result(message.ok)
         else:
-            answer.set_exception(Error(message.error.message, message.error.code))
+            answer.set_exception(message.error.error())
 
     async def _serve(self) -> None:
         """Answer requests in their order."""
@@ -237,7 +245,10 @@ class Channel(asyncio.Protocol):
             self._send({"id": message.id, "ok": result})
 
     def _refuse(self, number: int, error: Error) -> None:
-        self._send({"id": number, "error": {"message": error.message, "code": error.code}})
+        failure = _Failure(error.message, error.code)
+        if isinstance(error, RefusedSession):
+            failure.account_id, failure.credential_id = error.account_id, error.credential_id
+        self._send({"id": number, "error": failure})
 
     def _send(self, message: Mapping[str, object]) -> None:
         if self._transport is None:

@@ -11,7 +11,7 @@ from portway.control.store.core import AsyncConnection
 from portway.control.store.keys import KeyRow
 from portway.control.store.rows import Page
 from portway.control.store.tables import credentials
-from portway.errors import Error
+from portway.errors import Error, RefusedSession
 from portway.model.entities import Credential, Grant, Issued
 from portway.model.ids import well_formed_token
 
@@ -118,9 +118,12 @@ async def authenticate(context: Context, token: str) -> Grant:
     if not well_formed_token(token):
         raise Error("The authtoken is malformed: it may have been cut or altered when copied.", 105)
     async with context.database.read() as connection:
-        found = await keys.check(connection, KIND, token)
-    if found is None:
-        raise Error("The authtoken is well formed but this service does not know it, or it was revoked.", 107)
+        found = await keys.owner_of(connection, KIND, token)
+    if found is None or found[0].revoked_at is not None:
+        unknown = "The authtoken is well formed but this service does not know it, or it was revoked."
+        if found is not None:
+            raise RefusedSession(unknown, 107, found[1].account_id, found[0].id)
+        raise Error(unknown, 107)
     row, owner = found
     return Grant(owner.account_id, owner.account_name, owner.plan, row.id, row.acl)
 

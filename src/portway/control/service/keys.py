@@ -150,10 +150,16 @@ async def revoke(context: Context, kind: Kind, key: str) -> KeyRow:
 
 async def check(connection: AsyncConnection, kind: Kind, token: str) -> tuple[KeyRow, Owner] | None:
     """Return key and account of a token that is good now, else None."""
+    found = await owner_of(connection, kind, token)
+    return found if found is not None and found[0].revoked_at is None else None
+
+
+async def owner_of(connection: AsyncConnection, kind: Kind, token: str) -> tuple[KeyRow, Owner] | None:
+    """Return key and account of a token, good or revoked; None if it never was one."""
     found = await store.owner(connection, kind.table, f"{kind.prefix}_{token_row(token)}")
     expected = found[0].token_hash if found else _NOBODY
     same = hmac.compare_digest(_hash(token), expected)
-    return found if found and same and found[0].revoked_at is None else None
+    return found if found and same else None
 
 
 async def _end(context: Context, connection: AsyncConnection, kind: Kind, row: KeyRow) -> None:

@@ -1,0 +1,173 @@
+"""All destinations together, over a real store."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.kit.eventually import eventually_async
+from tests.kit.names import refused
+from tests.kit.receivers import AWAY, Answer, Printed, Receiver, Slept
+from tests.kit.store import opened
+
+from portway.control.certificates.seal import Seal
+from portway.control.events.courier import AUDIT_AGE, Courier
+from portway.control.events.senders import Tools
+from portway.control.service import accounts, credentials, event_destinations, event_subscriptions
+from portway.control.service.context import Context
+from portway.control.service.keys import Texts
+from portway.control.store import audit_events
+from portway.control.store.rows import Page
+from portway.model.event import AgentSessionStarted, TcpConnectionClosed
+from portway.model.event_target import Target
+from portway.model.event_types import SESSION_START, TCP
+from portway.model.events import EventSource
+from portway.net.tasks import Tasks
+
+AUDIT = "tunnel_credential_created.v0"
+HOOK = {"webhook": {"url": "http://a.example", "batch_seconds": 0}}
+
+
+def _closed(account: str, number: int = 0) -> TcpConnectionClosed:
+    return TcpConnectionClosed(
+        account_id=account, client_ip="192.0.2.1", start_ts=1.8e9, end_ts=1.8e9 + 1, bytes_in=number
+    )
+
+
+async def eventually(look: Callable[[], object], what: str) -> None:
+    """Wait until something is true."""
+
+    async def looked() -> object:
+        return look()
+
+    await eventually_async(looked, what, timeout=30)
+
+
+@asynccontextmanager
+async def running(context: Context, receiver: Receiver, clock: Slept) -> AsyncGenerator[Courier]:
+    """Run a courier of this store."""
+    tools = Tools(receiver, Printed(), Path("unused"), clock.now)
+    courier = Courier(context, tools, clock.time)
+    async with Tasks() as tasks:
+        task = tasks.start(courier.run(), name="courier")
+        await courier.look()
+        try:
+            yield courier
+        finally:
+            task.cancel()
+
+
+@asynccontextmanager
+async def subscribed(folder: Path, *types: str) -> AsyncGenerator[tuple[Context, str, str]]:
+    """Open a store with an account that subscribes to these types; give it, and account and destination."""
+    async with opened(folder) as plain:
+        context = replace(plain, seal=Seal(folder / "key"))
+        account = (await accounts.add(context, "ann")).id
+        to = (await event_destinations.create(context, account, HOOK)).id
+        sources = [EventSource(each) for each in types]
+        await event_subscriptions.create(context, account, sources, [to])
+        yield context, account, to
+
+
+@pytest.mark.row("EV-13")
+async def test_audit_events_that_were_not_delivered_survive(tmp_path: Path) -> None:
+    async with subscribed(tmp_path, AUDIT) as (context, account, to):
+        away = Receiver(plan=[AWAY] * 10_000)
+        made = await credentials.create(context, account, Texts())
+        async with running(context, away, Slept()) as courier:
+            await eventually(lambda: courier.state(to, "").last_error, "the receiver is away")
+        receiver = Receiver()
+        async with running(context, receiver, Slept()) as courier:
+            await eventually(lambda: receiver.got, "the event arrives")
+            await courier.flush()
+            ((event,),) = receiver.bodies
+            assert event["object"]["id"] == made.value.id
+            assert courier.state(to, "").delivered == 1
+        async with context.database.read() as connection:
+            assert await audit_events.behind(connection) == {}
+
+
+@pytest.mark.row("EV-12")
+async def test_a_stuck_receiver_holds_nobody_else_up(tmp_path: Path) -> None:
+    async with subscribed(tmp_path, TCP) as (context, account, stuck):
+        receiver = Receiver()
+        free = (await event_destinations.create(context, account, {"stdout": {}})).id
+        await event_subscriptions.create(context, account, [EventSource(TCP)], [free])
+        receiver.stuck = asyncio.Event()
+        async with running(context, receiver, Slept()) as courier:
+            await courier.take(_closed(account, number) for number in range(12_000))
+            await eventually(lambda: courier.state(free, "").delivered >= 10_000, "the other one has them")
+            held = courier.state(stuck, "")
+            assert (held.delivered, held.dropped, held.waiting) == (0, 2000, 10_000)
+            receiver.stuck.set()
+            await eventually(lambda: courier.state(stuck, "").waiting == 0, "the rest arrives")
+            assert courier.state(stuck, "").delivered >= 10_000 - 500
+
+
+async def test_changes_of_subscriptions_hold_at_once(tmp_path: Path) -> None:
+    async with subscribed(tmp_path) as (context, account, to):
+        receiver = Receiver()
+        async with running(context, receiver, Slept()) as courier:
+            await courier.take([_closed(account)])
+            (own,) = await event_subscriptions.listed(context, account, Page())
+            await event_subscriptions.add_source(context, account, own.id, EventSource(TCP))
+            await courier.look()
+            await courier.take([_closed(account, 7), _closed("ac_other")])
+            await eventually(lambda: receiver.got, "the event arrives")
+            other = {"webhook": {"url": "http://b.example", "batch_seconds": 0}}
+            await event_destinations.update(context, account, to, target=other)
+            await courier.look()
+            await courier.take([_closed(account, 8)])
+            await eventually(lambda: len(receiver.got) == 2, "the next one too")
+            await event_subscriptions.delete(context, account, own.id)
+            await event_destinations.delete(context, account, to)
+            await courier.look()
+            assert courier.states() == {}
+        assert [url for url, _, _ in receiver.got] == ["http://a.example", "http://b.example"]
+        events = [each for batch in receiver.bodies for each in batch]
+        assert [each["object"]["conn"]["bytes_in"] for each in events] == [7, 8]
+        assert all(each["principal"] is None and each["event_type"] == TCP for each in events)
+
+
+@pytest.mark.row("EV-09")
+async def test_sessions_are_journalled(tmp_path: Path) -> None:
+    async with subscribed(tmp_path, SESSION_START) as (context, account, _):
+        receiver = Receiver()
+        async with running(context, receiver, Slept()) as courier:
+            started = AgentSessionStarted(
+                account_id=account, agent_ip="192.0.2.1", started_at=1.8e9, error="no"
+            )
+            await courier.take_session(started, "ev_1")
+            await courier.take_session(started, "ev_1")
+            await eventually(lambda: receiver.got, "the event arrives")
+            await courier.flush()
+        assert receiver.ids == ["ev_1"]
+        assert receiver.bodies[0][0]["object"]["error"] == "no"
+
+
+async def test_what_is_too_old_is_given_up_and_counted(tmp_path: Path) -> None:
+    async with subscribed(tmp_path, AUDIT) as (context, account, to):
+        await credentials.create(context, account, Texts())
+        clock = Slept(at=context.now() + AUDIT_AGE + 1)
+        async with running(context, Receiver(plan=[AWAY] * 10_000), clock) as courier:
+            await eventually(lambda: courier.state(to, "").dropped == 1, "it is given up")
+
+
+@pytest.mark.row("EV-15")
+async def test_a_test_event_arrives_or_its_error_is_told(tmp_path: Path) -> None:
+    async with subscribed(tmp_path) as (context, account, to):
+        receiver = Receiver()
+        async with running(context, receiver, Slept()) as courier:
+            target: dict[str, Any] = {"url": "http://a.example"}
+            event_id = await courier.test(account, to, Target("webhook", target))
+            assert receiver.ids == [event_id]
+            receiver.plan = [Answer(403, b"Forbidden")]
+            with refused(5132):
+                await courier.test(account, to, Target("datadog", {}, {"api_key": "k"}))
+            with refused(5132):
+                await courier.test(account, to, Target("firehose"))
+        assert json.loads(receiver.got[0][2])[0]["event_type"] == "test_event.v0"
