@@ -14,17 +14,17 @@ tunnel that comes or goes is noticed where it stands. Weights are drawn among th
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
-from portway.edge.member import NoVerdict, Unserved
+from portway.edge.member import Member, NoVerdict, Unserved
 from portway.edge.pool import Pool
 from portway.errors import SessionClosed
 
 if TYPE_CHECKING:
     from portway.edge.labelled import Tunnels
-    from portway.edge.member import Member
     from portway.model.view import BackendItem
 
 T = TypeVar("T")
@@ -33,8 +33,13 @@ NO_TUNNEL: Final = 6515
 """A tunnel group that no tunnel matches."""
 NOTHING_ONLINE: Final = 6528
 """An edge that has nothing behind it."""
-DOWN_FOR: Final = 1.0
-"""Seconds for which what could not be reached is passed over, as long as another can serve."""
+
+
+class OwnMember(Member, Protocol):
+    """A backend that is a member itself."""
+
+    down_until: float
+    """On the loop's clock: passed over until then, as long as another can serve."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,12 +48,12 @@ class _Known:
 
     form: str
     account_id: str
-    member: "Member | None" = None
+    member: OwnMember | None = None
     children: Mapping[str, int] = field(default_factory=dict[str, int])
     """Backends by identifier, in order, with their weights."""
 
 
-MakeMember = Callable[[str, Mapping[str, Any]], "Member | None"]
+MakeMember = Callable[[str, Mapping[str, Any]], OwnMember]
 """Identifier and fields of a backend → the member that it is."""
 
 
@@ -63,7 +68,6 @@ class Backends:
         self._makers = makers
         self._below = below
         self._known: dict[str, _Known] = {}
-        self._down: dict[int, float] = {}
 
     def __repr__(self) -> str:
         """Show how many there are."""
@@ -71,9 +75,7 @@ class Backends:
 
     def changed(self, item: "BackendItem") -> None:
         """Take a row as it is now."""
-        before = self._known.pop(item.id, None)
-        if before is not None and before.member is not None:
-            self._down.pop(id(before.member), None)
+        self._known.pop(item.id, None)
         if item.gone:
             self._tunnels.drop_group(item.id)
             return
@@ -94,10 +96,7 @@ class Backends:
     ) -> "Member | None":
         """Choose who serves; those that were just unreachable last of all. None if nobody can."""
         found = self._pick(backend_id, account_id, now, without)
-        if found is None and self._down:
-            self._down.clear()
-            found = self._pick(backend_id, account_id, now, without)
-        return found
+        return found or self._pick(backend_id, account_id, math.inf, without, now)
 
     def members(self, backend_id: str, account_id: str) -> "Iterator[Member]":
         """Yield everybody who might serve."""
@@ -116,8 +115,6 @@ class Backends:
         """Remember that a member could not serve just now."""
         for pool in self._pools(backend_id, account_id):
             pool.busy(member, now)
-        if any(known.member is member for known in self._known.values()):
-            self._down[id(member)] = now + DOWN_FOR
 
     def evict(self, backend_id: str, account_id: str, member: "Member") -> None:
         """Put out a member whose session is over."""
@@ -138,21 +135,27 @@ class Backends:
         return known if known is not None and known.account_id == account_id else None
 
     def _pick(
-        self, backend_id: str, account_id: str, now: float, without: "tuple[Member, ...]"
+        self,
+        backend_id: str,
+        account_id: str,
+        since: float,
+        without: "tuple[Member, ...]",
+        now: float | None = None,
     ) -> "Member | None":
+        """Choose among those that are not down at ``since``."""
         known = self._own(backend_id, account_id)
         if known is None:
             return None
         if known.form == "tunnel_group":
             pool = self._tunnels.pool(backend_id)
-            return pool.pick(now, without) if pool is not None else None
-        if known.member is not None:
-            able = known.member not in without and self._down.get(id(known.member), 0.0) <= now
-            return known.member if able else None
+            return pool.pick(since if now is None else now, without) if pool is not None else None
+        member = known.member
+        if member is not None:
+            return member if member not in without and member.down_until <= since else None
         children = dict(known.children)
         while children:
             child = next(iter(children)) if known.form == "failover" else self._draw(children)
-            found = self._pick(child, account_id, now, without)
+            found = self._pick(child, account_id, since, without, now)
             if found is not None:
                 return found
             del children[child]

@@ -14,12 +14,23 @@ from portway.errors import PortwayError, SessionClosed
 from portway.wire.messages import ProxyHeader
 
 if TYPE_CHECKING:
+    from portway.codec.http1 import ResponseHead
     from portway.edge.policy import EndpointPolicy
     from portway.pipe import Pipe, Sink
 
 
 class NoVerdict(PortwayError):
     """A member that answers by its traffic policy has no answer for this visitor."""
+
+
+class Answered(NoVerdict):
+    """A member that is no more than an answer: this head, this body."""
+
+    def __init__(self, head: "ResponseHead", body: bytes) -> None:
+        """Take the answer."""
+        super().__init__("the backend is an answer")
+        self.head = head
+        self.body = body
 
 
 class Unserved(SessionClosed):

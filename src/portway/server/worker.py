@@ -38,7 +38,7 @@ from portway.edge.geoip import open_geoip
 from portway.edge.http import HttpVisitor
 from portway.edge.http_watch import watch
 from portway.edge.ip_policies import IpPolicies
-from portway.edge.key_sets import KeySets
+from portway.edge.fetch_kinds import fetch_kinds
 from portway.edge.listener import Door, Edge
 from portway.edge.local_member import LocalMember
 from portway.edge.policy import Policies, world_of
@@ -191,7 +191,7 @@ class Worker:
         edge.restrictions = ip_policies.endpoints
         world = partial(world_of, control.view, self._geo, ip_policies)
         self.web = WebClient(guard_of(self.settings, [each.port for each in self.listeners]))
-        self.fetches = Fetches(self.tasks, {"keys": KeySets(self.web, edge.now).fetch})
+        self.fetches = Fetches(self.tasks, fetch_kinds(self.web, edge.now))
         world = identity_setup.knowing(world, self.settings.oauth_providers, self.config.domain)
         if identities is not None:
             self._sign_in(edge, identities, control, secret)
