@@ -96,7 +96,7 @@ def answer_accepted(data: bytes) -> bytes | None:
     return data[:end]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(mutations(SEEDS))
 @example(SEEDS[0])
 def test_no_request_that_httptools_refuses_is_served(data: bytes) -> None:
@@ -108,7 +108,7 @@ def test_no_request_that_httptools_refuses_is_served(data: bytes) -> None:
     assert not judge_refuses(httptools.HttpRequestParser, served), served
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(mutations(ANSWERS))
 def test_no_answer_that_httptools_refuses_is_relayed(data: bytes) -> None:
     served = answer_accepted(data)

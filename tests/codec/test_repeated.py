@@ -44,7 +44,7 @@ def of_answer(raw: bytes, method: bytes, reader: AnswerReader | None = None) -> 
         return error.status
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(FIELDS)), min_size=1, max_size=12))
 def test_requests_are_read_as_if_nothing_had_come_before(heads: list[tuple[bytes, bytes]]) -> None:
     reader = RequestReader()
@@ -64,7 +64,7 @@ def test_answers_are_read_as_if_nothing_had_come_before(heads: list[tuple[bytes,
             assert of_answer(raw, method, reader) == of_answer(raw, method)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_values_that_change_give_what_the_parser_gives(data: st.DataObject) -> None:
     """The same fields again and again, with one or two values altered, mangled or made special."""
