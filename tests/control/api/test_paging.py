@@ -67,7 +67,7 @@ async def test_pages_newest_first(tmp_path: Path) -> None:
 async def test_a_filter_survives_the_pages(tmp_path: Path) -> None:
     clock = Clock()
     async with running_api(tmp_path, clock=clock, api_url=BASE) as api:
-        ids = await many(api, clock, 115)
+        ids = await many(api, clock, 114)
         found = 'filter=obj.metadata%20%3D%3D%20"even"'
         assert await walk(api, f"/credentials?limit=20&{found}") == (ids[1::2], 3)
         page = await api.get(f"/credentials?limit=3&{found}")
