@@ -39,3 +39,5 @@ class Plan:
     """TCP endpoints, at random addresses and at reserved ones."""
     tls_endpoints: bool = True
     """TLS endpoints."""
+    health_data: bool = False
+    """Its accounts handle data of patients: rules for these forbid connecting by SSH."""

@@ -95,11 +95,15 @@ async def test_a_login_is_told_whose_key_it_is(tmp_path: Path) -> None:
         assert gone.value.code == "ERR_NGROK_1102"
 
 
-async def test_a_plan_without_ssh_keys_refuses_those_that_were_registered_before(tmp_path: Path) -> None:
+@pytest.mark.row("K-31")
+@pytest.mark.parametrize(("plan", "code"), [(Plan(ssh_keys=0), "1103"), (Plan(health_data=True), "1125")])
+async def test_a_plan_without_ssh_refuses_keys_that_were_registered_before(
+    plan: Plan, code: str, tmp_path: Path
+) -> None:
     async with opened(tmp_path) as context:
         mine = await accounts.add(context, "mine")
         await ssh_credentials.create(context, mine.id, KEY, Texts())
-        without = replace(context, settings=replace(context.settings, plans={mine.plan: Plan(ssh_keys=0)}))
+        without = replace(context, settings=replace(context.settings, plans={mine.plan: plan}))
         with pytest.raises(Error) as refused:
             await ssh_credentials.authenticate(without, parse_ssh_key(KEY).fingerprint)
-        assert refused.value.code == "ERR_NGROK_1103"
+        assert refused.value.code == f"ERR_NGROK_{code}"

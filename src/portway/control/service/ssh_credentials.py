@@ -94,7 +94,8 @@ async def delete(context: Context, account_id: str, key_id: str) -> None:
 async def authenticate(context: Context, fingerprint: str) -> Grant:
     """Find whose key has this fingerprint ("SHA256:…"), which a client has proved or is about to prove.
 
-    Raises Error 1102 when nobody has it, 1103 when the account's plan has no SSH keys any more.
+    Raises Error 1102 when nobody has it, 1103 when the account's plan has no SSH keys any more,
+    1125 when its rules for health data forbid SSH.
     """
     query = select(ssh_credentials).where(ssh_credentials.c.fingerprint == fingerprint)
     async with context.database.read() as connection:
@@ -102,8 +103,11 @@ async def authenticate(context: Context, fingerprint: str) -> Grant:
         account = await accounts.find(connection, row.account_id) if row is not None else None
         if row is None or account is None:
             raise Error("No account of this service has this SSH key.", 1102)
-        if (await plans.plan_of(context, connection, account.id)).ssh_keys == 0:
-            raise Error("The plan of this account does not include connecting by SSH.", 1103)
+        plan = await plans.plan_of(context, connection, account.id)
+    if plan.ssh_keys == 0:
+        raise Error("The plan of this account does not include connecting by SSH.", 1103)
+    if plan.health_data:
+        raise Error("Accounts with health data may not connect by SSH.", 1125)
     return Grant(account.id, account.name, account.plan, row.id, read_acl(row.acl))
 
 
