@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from tests.kit.product import clean_environment
 
 from portway.cli.admin import admin
+from portway.control.service import accounts, ip_policies, ip_restrictions
+from portway.control.service.context import Context
 from portway.control.service.settings import Settings
 from portway.control.store.database import open_database
 from portway.errors import ConfigError, Error
@@ -119,6 +121,25 @@ def test_the_default_folder_is_that_of_the_user(data: Path, monkeypatch: pytest.
 
 def with_names(data: Path) -> None:
     facts.keep(data, Settings(domain="portway.example", tcp_host="1.tcp.portway.example"))
+
+
+def test_a_restriction_is_listed_and_lifted(data: Path) -> None:
+    async def make() -> str:
+        async with open_database(data / "portway.db", create=False) as database:
+            context = Context(database)
+            owner = await accounts.add(context, "alice")
+            policy = await ip_policies.create(context, owner.id)
+            held = await ip_restrictions.create(context, owner.id, "api", [policy.id], enforced=True)
+            return held.id
+
+    held = asyncio.run(make())
+    assert run(data, "ip-restriction", "list", "--account", "alice").splitlines()[1].split()[:3] == [
+        held, "api", "yes",
+    ]  # fmt: skip
+    assert held in run(data, "ip-restriction", "lift", held)
+    assert run(data, "ip-restriction", "list") == "There is no IP restriction.\n"
+    with pytest.raises(Error, match="no IP restriction"):
+        run(data, "ip-restriction", "lift", held)
 
 
 def test_domains_are_reserved_listed_and_given_back(data: Path) -> None:

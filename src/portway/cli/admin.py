@@ -15,6 +15,7 @@ from portway.errors import ConfigError
 from portway.model.address import ReservedAddr
 from portway.model.domain import ReservedDomain
 from portway.model.entities import Account, ApiKey, Credential
+from portway.model.ip import IpRestriction
 from portway.paths import default_data_dir
 from portway.server.parsers import database_url
 from portway.server.where import VARIABLE as DATABASE_VARIABLE
@@ -124,7 +125,7 @@ def _options(command: Command) -> Command:
 @_options
 @click.pass_context
 def admin(context: click.Context) -> None:
-    """Manage accounts of a service, their authtokens, API keys, domains and TCP addresses."""
+    """Manage accounts of a service, their keys, domains, TCP addresses and IP restrictions."""
     context.ensure_object(Target)
 
 
@@ -151,6 +152,11 @@ def domain() -> None:
 @admin.group()
 def address() -> None:
     """TCP addresses are a host and a port that stay an account's."""
+
+
+@admin.group("ip-restriction")
+def ip_restriction() -> None:
+    """IP restrictions say from where an account's API, agents and endpoints may be used."""
 
 
 @account.command("add")
@@ -307,6 +313,41 @@ def address_remove(target: Target, key: str) -> None:
 
     removed = target.run(lambda context: operator.remove_address(context, key), with_names=True)
     target.show([_address(removed)], "")
+
+
+@ip_restriction.command("list")
+@_one_owner
+@_options
+@click.pass_obj
+def ip_restriction_list(target: Target, account: str | None) -> None:
+    """List IP restrictions. Accounts make them by the API."""
+    from portway.server.admin import operator
+
+    rows = target.run(lambda context: operator.restrictions(context, account))
+    target.show([_restriction(each) for each in rows], "There is no IP restriction.")
+
+
+@ip_restriction.command("lift")
+@click.argument("identifier", metavar="ID")
+@_options
+@click.pass_obj
+def ip_restriction_lift(target: Target, identifier: str) -> None:
+    """Delete an IP restriction, for an account that has locked itself out."""
+    from portway.server.admin import operator
+
+    lifted = target.run(lambda context: operator.lift_restriction(context, identifier))
+    target.show([_restriction(lifted)], "")
+
+
+def _restriction(row: IpRestriction) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "type": row.type,
+        "enforced": row.enforced,
+        "account_id": row.account_id,
+        "description": row.description,
+        "created_at": _time(row.created_at),
+    }
 
 
 def _domain(row: ReservedDomain) -> dict[str, object]:

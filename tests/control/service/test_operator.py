@@ -6,7 +6,7 @@ import pytest
 from tests.kit.names import DOMAIN, PORTS, configured, refused, two_accounts
 from tests.kit.store import Clock, opened
 
-from portway.control.service import operator
+from portway.control.service import ip_policies, ip_restrictions, operator
 from portway.errors import Error, NotFound
 
 
@@ -59,3 +59,20 @@ async def test_more_than_a_page(tmp_path: Path) -> None:
         for name in names:
             await operator.add_domain(context, name, "ann")
         assert {each.domain for each in await operator.domains(context, "ann") if not each.is_dev} == names
+
+
+async def test_a_restriction_is_lifted_for_whoever_has_locked_himself_out(tmp_path: Path) -> None:
+    async with opened(tmp_path, Clock()) as plain:
+        context = configured(plain, tmp_path)
+        ann, ben = await two_accounts(context)
+        made: list[str] = []
+        for each in (ann, ben):
+            policy = await ip_policies.create(context, each.id)
+            held = await ip_restrictions.create(context, each.id, "api", [policy.id], enforced=True)
+            made.append(held.id)
+        assert {each.id for each in await operator.restrictions(context)} == set(made)
+        assert [each.id for each in await operator.restrictions(context, "ben")] == made[1:]
+        assert (await operator.lift_restriction(context, made[0])).account_id == ann.id
+        assert [each.id for each in await operator.restrictions(context)] == made[1:]
+        with pytest.raises(NotFound):
+            await operator.lift_restriction(context, made[0])

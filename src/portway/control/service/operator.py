@@ -1,4 +1,5 @@
-"""What the operator of a service does for its accounts: reserve and give back names and addresses.
+"""What the operator of a service does for its accounts: reserve and give back names and addresses, and
+lift restrictions by address.
 
 These are the accounts' own use cases, with the account told by name, and things told by what they are
 called. Nothing here is reachable through the API.
@@ -7,16 +8,17 @@ called. Nothing here is reachable through the API.
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from portway.control.service import accounts, reserved_addrs, reserved_domains
+from portway.control.service import accounts, ip_restrictions, reserved_addrs, reserved_domains
 from portway.control.service.context import Context
 from portway.control.service.reserved_domains import Wish
-from portway.control.store import nouns, tables
+from portway.control.store import ip_tables, nouns, tables
 from portway.control.store import reserved_addrs as addr_store
 from portway.control.store import reserved_domains as domain_store
 from portway.control.store.rows import PAGE_LIMIT, Page
 from portway.errors import NotFound
 from portway.model.address import ReservedAddr, split_hostport
 from portway.model.domain import ReservedDomain
+from portway.model.ip import IpRestriction
 
 
 class _Known(Protocol):
@@ -72,6 +74,25 @@ async def remove_domain(context: Context, key: str) -> ReservedDomain:
     if owner is None:
         raise NotFound(f"There is no reserved domain {key!r}.")
     return await reserved_domains.delete(context, owner, domain_id)
+
+
+async def restrictions(context: Context, account: str | None = None) -> list[IpRestriction]:
+    """Return the IP restrictions of one account or of all, newest first."""
+    return await _all(context, account, ip_restrictions.listed)
+
+
+async def lift_restriction(context: Context, key: str) -> IpRestriction:
+    """Delete an IP restriction, told by identifier, whoever has it. Raises Error.
+
+    It works on the store, so who is locked out of the API is not locked out of this.
+    """
+    async with context.database.read() as connection:
+        owner = await nouns.owner(connection, ip_tables.ip_restrictions, key)
+    if owner is None:
+        raise NotFound(f"There is no IP restriction {key!r}.")
+    gone = await ip_restrictions.get(context, owner, key)
+    await ip_restrictions.delete(context, owner, key)
+    return gone
 
 
 async def _account(context: Context, account: str | None) -> str:
