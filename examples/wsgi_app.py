@@ -1,4 +1,4 @@
-"""A WSGI application behind a public URL. A Flask application goes in the same place.
+"""A plain WSGI application behind a public URL. See flask_app.py for one with a framework.
 
 python examples/wsgi_app.py
 """

@@ -99,6 +99,7 @@ async def running(home: Path, name: str, *arguments: str) -> AsyncGenerator[Exam
     [
         ("http_listener", "/", "Hello from portway\n"),
         ("fastapi_app", "/hello/you", '{"hello":"you"}'),
+        ("flask_app", "/hello/you", "Hello you from 127.0.0.1\n"),
         ("wsgi_app", "/here", "Hello 127.0.0.1, you asked for /here\n"),
         ("third_party_server", "/", "Hello by uvicorn\n"),
     ],
