@@ -71,6 +71,10 @@ class EdgeConfig:
     """How much a Traffic Policy may be and do."""
     listen_ssh: Address | None = None
     """Where OpenSSH may connect instead of an agent; None: nowhere."""
+    listen_metrics: Address | None = None
+    """Where /metrics, /healthz and /readyz answer; None: nowhere."""
+    otlp_traces: str = ""
+    """The collector that gets spans; "": none are made."""
     auth_host: str = ""
     """Host to which identity providers send visitors back; "": ``auth.`` and the domain."""
     oauth_providers: Mapping[str, ProviderApp] = field(default_factory=dict[str, ProviderApp], repr=False)
@@ -162,6 +166,13 @@ LISTEN_HTTPS = Option(
 LISTEN_SSH = Option(
     "listen_ssh", ADDRESSES, "HOST:PORT", "off", parsers.address,
     "Where OpenSSH may connect instead of an agent, by `ssh -R`; see docs/ssh.md.")  # fmt: skip
+LISTEN_METRICS = Option(
+    "listen_metrics", ADDRESSES, "HOST:PORT", "off", parsers.address,
+    "Where /metrics (Prometheus), /healthz and /readyz answer, without a key: a private place.")  # fmt: skip
+OTLP_TRACES = Option(
+    "otlp_traces", LOGGING, "URL", "off", parsers.web_url,
+    "Collector of OpenTelemetry, such as http://localhost:4318/v1/traces, that gets a span for each"
+    " request and connection.")  # fmt: skip
 TCP_PORTS = Option(
     "tcp_ports", ADDRESSES, "LOW-HIGH", "20000-20999", parsers.port_range,
     "Ports that tcp:// endpoints are given. They listen on the host of --listen-http.")  # fmt: skip
@@ -241,11 +252,11 @@ ACCESS_LOG = Option(
     "One line for each connection and request.")  # fmt: skip
 
 OPTIONS: Final[tuple[Option[object], ...]] = (
-    LISTEN_AGENT, CONNECT_ADDRESS, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, TCP_PORTS,
+    LISTEN_AGENT, CONNECT_ADDRESS, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, LISTEN_METRICS, TCP_PORTS,
     DOMAIN, TCP_HOST, AUTH_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS, POLICY_LIMITS,
     API_RATE, API_PARALLEL, ADMIN_CIDR, PROXY_FROM, OUTGOING_ALLOW, GEOIP,
-    DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG,
+    DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG, OTLP_TRACES,
 )  # fmt: skip
 """Every option, in the order of the help text."""
 
@@ -339,7 +350,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         drain_timeout=settings.value(DRAIN_TIMEOUT),
         endpoints_per_session=settings.value(ENDPOINTS_PER_SESSION),
         unreserved_domains=_unreserved(settings.value(UNRESERVED_DOMAINS)),
-        access_events=settings.value(ACCESS_LOG),
+        access_events=settings.value(ACCESS_LOG) or _observed(settings),
         plans=settings.given(PLAN_LIMITS) or {},
         proxy_from=settings.given(PROXY_FROM) or (),
         geoip=settings.given(GEOIP) or (),
@@ -347,8 +358,15 @@ def _edge(settings: Settings) -> EdgeConfig:
         outgoing_allow=settings.given(OUTGOING_ALLOW) or (),
         connect_addresses=settings.given(CONNECT_ADDRESS) or (),
         listen_ssh=settings.given(LISTEN_SSH),
+        listen_metrics=settings.given(LISTEN_METRICS),
+        otlp_traces=settings.given(OTLP_TRACES) or "",
         auth_host=settings.given(AUTH_HOST) or f"{AUTH_LABEL}.{domain}",
     )
+
+
+def _observed(settings: Settings) -> bool:
+    """Tell whether metrics or traces are made of events."""
+    return settings.given(LISTEN_METRICS) is not None or bool(settings.given(OTLP_TRACES))
 
 
 def _unreserved(text: str) -> Literal["own", "any", "none"]:

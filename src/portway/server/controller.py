@@ -49,7 +49,7 @@ from portway.server.agents import RemoteAgents
 from portway.server.channel import Channel, arguments, away
 from portway.server.config import ControlConfig, LogConfig
 from portway.server.deliveries import EventOffice, guard_of
-from portway.server.event_feed import EVENTS, FLUSH_EVENTS
+from portway.server.event_feed import EVENT_STATES, EVENTS, FLUSH_EVENTS
 from portway.server.identity_requests import IdentityRequests
 from portway.server.orphan import die_with_parent
 
@@ -145,7 +145,7 @@ class Controller:
             "reservations": self._reservations,
             "certificate": self._certificate,
             "certificate_key": self._certificate_key,
-            **({} if events is None else {EVENTS: events.take, FLUSH_EVENTS: events.flush}),
+            **({} if events is None else events.table()),
             **IdentityRequests(context).table(),
         }
 
@@ -261,7 +261,7 @@ async def serve(
         if settings is not None:
             facts.keep(data_dir, settings)
         controller = Controller(context, data_dir, events)
-        beside = {EVENTS, FLUSH_EVENTS}
+        beside = {EVENTS, FLUSH_EVENTS, EVENT_STATES}
         channel = agents.channel = Channel(controller.handle, controller.noted, ended.set, beside=beside)
         await loop.create_unix_connection(lambda: channel, sock=connection)
         controller.channel = channel

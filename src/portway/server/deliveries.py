@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +26,7 @@ from portway.model.guard import Guard
 from portway.net.output import Output
 from portway.net.web_client import WebClient, WebFailure, WebRequest
 from portway.server.channel import arguments, away
-from portway.server.event_feed import Told
+from portway.server.event_feed import EVENT_STATES, EVENTS, FLUSH_EVENTS, Told
 
 if TYPE_CHECKING:
     from portway.control.events.courier import Courier
@@ -130,6 +130,14 @@ class EventOffice:
         """Wait until what waits is sent, for some seconds. Raises Error."""
         if self._courier is not None:
             await self._courier.flush()
+
+    def table(self) -> dict[str, Callable[[msgspec.Raw], Awaitable[object]]]:
+        """Return the requests of the data plane that are answered here."""
+
+        async def states(_args: msgspec.Raw) -> object:
+            return self.states()
+
+        return {EVENTS: self.take, FLUSH_EVENTS: self.flush, EVENT_STATES: states}
 
     async def _when_ready(self) -> "Courier":
         try:

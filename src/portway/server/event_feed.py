@@ -14,7 +14,7 @@ import time
 from collections import deque
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 EVENTS: Final = "events"
 """The request that carries a batch. The controller handles it beside the others."""
+EVENT_STATES: Final = "event_states"
+"""The request how all destinations fare."""
 FLUSH_EVENTS: Final = "flush_events"
 """The request to send what waits, before the end."""
 PENDING: Final = "events.pending"
@@ -63,6 +65,14 @@ class Told(msgspec.Struct):
     id: str = ""
 
 
+class Observer(Protocol):
+    """Counts or traces what is over. Never blocks and never raises."""
+
+    def observe(self, event: HttpRequestComplete | TcpConnectionClosed) -> None:
+        """Take one."""
+        ...
+
+
 class EventFeed:
     """The event sink of the data plane: to the log, and to those who subscribe."""
 
@@ -75,6 +85,8 @@ class EventFeed:
         self._bell = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self.observers: list[Observer] = []
+        """Hear of each request and each connection that is over."""
         self.taken = 0
         """Traffic events that subscriptions wanted."""
         self.dropped = 0
@@ -95,6 +107,8 @@ class EventFeed:
         self._log.emit(event)
         wishes = self._wishes
         if isinstance(event, HttpRequestComplete | TcpConnectionClosed):
+            for each in self.observers:
+                each.observe(event)
             if wishes is not None and wishes.subscribed(event.account_id, TYPE_OF[type(event)]):
                 self.taken += 1
                 self._traffic.append(event)

@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from portway.control.ports import Delivered
 from portway.control.service.settings import Settings as ControlSettings
 from portway.edge.ports import CertificatePem, Revoked
 from portway.edge.view import View
@@ -31,7 +32,7 @@ from portway.server import facts, where
 from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, away
 from portway.server.config import ServeConfig
 from portway.server.directory import COMMAND, Directory
-from portway.server.event_feed import FLUSH_EVENTS, EventFeed
+from portway.server.event_feed import EVENT_STATES, FLUSH_EVENTS, EventFeed
 from portway.server.view_feed import ViewFeed
 
 T = TypeVar("T")
@@ -135,6 +136,20 @@ class ControllerLink:
         await self._tasks.close()
         if self._ready is not None and not self._ready.cancel() and not self._ready.cancelled():
             self._ready.exception()  # it may be that nobody asked
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the controller answers now."""
+        return self._up.is_set()
+
+    async def event_states(self) -> dict[str, Delivered]:
+        """Return how all event destinations fare; none while the controller is away."""
+        if not self._up.is_set() or self._channel is None:
+            return {}
+        try:
+            return await self._channel.call(EVENT_STATES, {}, dict[str, Delivered], timeout=LOOK)
+        except Error:
+            return {}
 
     async def flush_events(self) -> None:
         """Have the controller send what waits, for some seconds; nothing if it is away."""

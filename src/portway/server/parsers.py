@@ -168,6 +168,13 @@ def folder(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
+def web_url(text: str) -> str:
+    """Return an http or https URL. Raises ValueError."""
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text, re.ASCII):
+        raise ValueError(f"{text!r} is no URL; write one such as http://localhost:4318/v1/traces")
+    return text
+
+
 def database_url(text: str) -> str:
     """Read the URL of a PostgreSQL database. It may hold a password, so no error repeats it."""
     if not is_url(text.strip()):

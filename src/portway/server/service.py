@@ -14,7 +14,9 @@ import signal
 import sys
 import time
 from dataclasses import replace
-from typing import Final, TextIO
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
 
 from portway.edge.ports import CertificatePem
 from portway.errors import Error
@@ -28,7 +30,13 @@ from portway.server.event_feed import PENDING, EventFeed
 from portway.server.facts import facts_of
 from portway.server.identity_link import IdentityLink
 from portway.server.link import ControllerLink, Secrets
+from portway.server.watching import Watching
 from portway.server.worker import SshSetup, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portway.control.certificates.seal import Seal
 
 API_SOCKET: Final = "api.sock"
 """Where the API answers, in the data folder: for the edge, and for nobody else."""
@@ -67,6 +75,7 @@ class _Service:
         self._events = EventFeed(log)
         self._directory = Directory(self._events)
         self._link = ControllerLink(config, self._directory, self._events)
+        self._watching = Watching(config.edge, self._worker, self._link, self._events)
         self._stop = asyncio.Event()
         self._ready = False
         self._host_key: ssh_host_key.HostKey | None = None
@@ -76,6 +85,7 @@ class _Service:
         async with contextlib.AsyncExitStack() as stack:
             self._hear_signals(stack)
             await self._worker.open()
+            await self._watching.open(stack)
             # Run from the last to the first: agents hear of the end when nothing slow is left to do.
             stack.callback(self._events.save, self._config.data_dir / PENDING)
             stack.push_async_callback(self._worker.close)
@@ -107,11 +117,14 @@ class _Service:
                 live=self._directory,
                 ssh=self._ssh_setup(),
                 identities=IdentityLink(self._link),
+                open_secret=_opener(self._config.data_dir),
             )
             self._directory.obey(self._worker.command)
             self._events.follow(self._worker.wishes)
             await self._announce()
+            self._watching.state = ""
             await self._stop.wait()
+            self._watching.state = "stopping"
             _log.info("stopping")
         _log.info("stopped")
         return 0
@@ -174,3 +187,15 @@ class _Service:
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(each, told)
             stack.callback(loop.remove_signal_handler, each)
+
+
+def _opener(folder: Path) -> "Callable[[bytes, str], bytes]":
+    """Return what opens the secrets of the store. Its library is imported when a policy asks for one."""
+
+    @cache
+    def seal() -> "Seal":
+        from portway.control.certificates.seal import KEY_FILE, Seal
+
+        return Seal(folder / KEY_FILE)
+
+    return lambda sealed, belongs_to: seal().open(sealed, belongs_to)

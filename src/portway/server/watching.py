@@ -1,0 +1,85 @@
+"""Joins metrics, health and traces to a service that runs."""
+
+import asyncio
+import logging
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from portway.edge.counters import snapshot
+from portway.net.listen import Listener, listen
+from portway.server import metrics, tracing
+from portway.server.meter import Meter
+from portway.server.private_pages import PrivatePages
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from portway.server.config import EdgeConfig
+    from portway.server.event_feed import EventFeed
+    from portway.server.link import ControllerLink
+    from portway.server.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+
+class Watching:
+    """Metrics, health and traces of one service, as far as they are wanted."""
+
+    def __init__(
+        self, config: "EdgeConfig", worker: "Worker", link: "ControllerLink", feed: "EventFeed"
+    ) -> None:
+        """Take what is watched."""
+        self._config = config
+        self._worker = worker
+        self._link = link
+        self._feed = feed
+        self._meter: Meter | None = None
+        self.listener: Listener | None = None
+        self.state = "starting"
+        """Why the service is not ready; "" when it is."""
+
+    def __repr__(self) -> str:
+        """Show where the pages are."""
+        return f"<Watching {self.listener!r} {self.state or 'ready'}>"
+
+    async def open(self, stack: "AsyncExitStack") -> None:
+        """Listen, and begin to watch. Raises ConfigError: an address is taken, or an extra is missing."""
+        address = self._config.listen_metrics
+        if address is not None:
+            self._meter = Meter()
+            self._feed.observers.append(self._meter)
+            pages = PrivatePages(self.page, self.why_not_ready, self._worker.tasks)
+            self.listener = await listen(address.host, address.port, pages.accept, what="--listen-metrics")
+            stack.callback(self.listener.close)
+            _log.info("metrics are at http://%s:%d/metrics", address.host, self.listener.port)
+        if self._config.otlp_traces:
+            traces = await asyncio.to_thread(tracing.start, self._config.otlp_traces)
+            self._feed.observers.append(traces)
+            stack.callback(traces.close)
+
+    def why_not_ready(self) -> str:
+        """Say why the service should get no visitors and agents now; "" if it should."""
+        return self.state or ("" if self._link.is_up else "the control plane is away")
+
+    async def page(self) -> bytes:
+        """Make the page of metrics. Another thread does it: it may be long."""
+        gateway = self._worker.gateway
+        numbers = metrics.Numbers(
+            endpoints=snapshot(self._worker.registry),
+            sessions=len(gateway.legs) if gateway is not None else 0,
+            taken=self._feed.taken,
+            dropped=self._feed.dropped,
+            destinations=await self._link.event_states(),
+            controller_up=self._link.is_up,
+            controller_starts=self._link.starts,
+            version=_version(),
+            meter=self._meter,
+        )
+        return await asyncio.to_thread(metrics.page, numbers)
+
+
+def _version() -> str:
+    try:
+        return version("portway")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0"
