@@ -194,7 +194,7 @@ def issuer_problem(text: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         return "is no URL"
-    if parts.scheme not in ("https", "http") or not host or not text.isascii() or not text.isprintable():
+    if parts.scheme not in ("https", "http") or not host or not re.fullmatch(r"[!-~]+", text):
         return "is no http or https URL"
     if parts.query or parts.fragment or parts.username is not None or "?" in text or "#" in text:
         return "has a query, a fragment or a user in it"
