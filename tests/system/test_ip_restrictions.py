@@ -153,6 +153,7 @@ async def test_visitors_of_endpoints(service: Service, rest: Rest) -> None:
     async with server(echo) as upstream, an_agent(service) as agent:
         forwarder = await agent.forward(upstream, url="tcp://")
         port = forwarder.url.port
+        assert port is not None
         own = await asyncio.to_thread(policy, rest, "127.0.0.1/32")
 
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))

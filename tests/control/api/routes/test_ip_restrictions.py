@@ -58,13 +58,14 @@ async def test_what_is_refused(tmp_path: Path) -> None:
         good = {"type": "api", "ip_policy_ids": [policy]}
         place = f"{PLACE}/{(await api.post(PLACE, good))['id']}"
         absent = policy[:-5] + "xxxxx"
-        for changed, code in (
+        refusals: tuple[tuple[dict[str, object], int], ...] = (
             ({}, 1802), ({"type": "nobody"}, 1803), ({"type": ""}, 1803), ({"ip_policy_ids": []}, 1804),
             ({"ip_policy_ids": None}, 1804), ({"ip_policy_ids": [absent], "type": "agent"}, 1801),
             ({"ip_policy_ids": ["ra_1"]}, 229), ({"ip_policy_ids": ["ipp_!"]}, 1414),
             ({"ip_policy_ids": [f"ipp_{n}" for n in range(101)]}, 1800), ({"description": "x" * 256}, 215),
             ({"ip_policy_ids": "ipp_1"}, 215), ({"enforced": "yes"}, 215),
-        ):  # fmt: skip
+        )  # fmt: skip
+        for changed, code in refusals:
             answer = await api.post(PLACE, good | changed)
             assert (answer.status, answer.code) == (400, code), changed
         assert (await api.patch(place, {"type": "agent"})).code == 214
