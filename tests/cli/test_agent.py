@@ -211,6 +211,22 @@ async def test_older_flags_and_a_policy_do_what_they_say(service: Service, tmp_p
             assert "--cidr-allow is deprecated; write a traffic policy" in agent.log
 
 
+@pytest.mark.row("T-013", "K-04")
+async def test_networks_of_a_tcp_endpoint(service: Service) -> None:
+    flags = ("--cidr-allow", "127.0.0.0/8", "--cidr-deny", "127.0.0.2/32")
+    async with server(echo) as upstream, agent_beside(service, "tcp", str(upstream), *flags) as (agent, url):
+        port = int(url.rpartition(":")[2])
+        assert "is deprecated" not in agent.log
+        for source, answer in (("127.0.0.1", b"hello"), ("127.0.0.2", b"")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+            got = b""
+            with contextlib.suppress(ConnectionError), contextlib.closing(writer):
+                writer.write(b"hello")
+                writer.write_eof()
+                got = await asyncio.wait_for(reader.read(-1), 20)
+            assert got == answer
+
+
 ENDPOINTS = """\
 version: 3
 endpoints:

@@ -187,6 +187,18 @@ def test_flags_are_carried_over(plans: list[session.Plan], tmp_path: Any) -> Non
     assert (found.upstream_protocol, found.upstream) == ("http1", "https://up.test")
 
 
+@pytest.mark.row("K-04", "T-013")
+@pytest.mark.parametrize("command", ["http", "tcp", "tls"])
+def test_networks_are_current_flags_where_no_policy_replaces_them(
+    command: str, plans: list[session.Plan], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command, "80", "--cidr-allow", "10.0.0.0/8", "--cidr-deny", "10.1.0.0/16"]) == 0
+    (endpoint,) = plans[0].endpoints
+    restriction = {"allow_cidrs": ["10.0.0.0/8"], "deny_cidrs": ["10.1.0.0/16"]}
+    assert endpoint.modules == {"IPRestriction": restriction}
+    assert ("is deprecated" in capsys.readouterr().err) == (command == "http")
+
+
 def test_a_labelled_tunnel(plans: list[session.Plan]) -> None:
     flags = [
         "--label",
