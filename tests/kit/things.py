@@ -25,6 +25,7 @@ CREATE: Mapping[str, Callable[[], dict[str, Any]]] = {
     "tls_certificates": _pem,
     "certificate_authorities": lambda: {"ca_pem": make(ca=True).pem},
     "ip_policies": dict,
+    "vaults": lambda: {"name": "prod"},
     "event_destinations": lambda: {"target": {"debug": {"log": True}}},
     "event_subscriptions": lambda: {"sources": [{"type": "domain_created.v0"}]},
     "endpoints": lambda: {"type": "cloud", "url": "https://x.internal", "traffic_policy": POLICY},
@@ -53,10 +54,16 @@ async def _restriction(api: Api) -> str:
     return str((await api.post("/ip_restrictions", given))["id"])
 
 
+async def _secret(api: Api) -> str:
+    vault = await a_thing(api, "vaults")
+    return str((await api.post("/vault_secrets", {"name": "key", "value": "v", "vault_id": vault}))["id"])
+
+
 ONLINE: Mapping[str, Callable[[Api], Awaitable[str]]] = {
     "tunnel_sessions": _session,
     "tunnels": _tunnel,
     "ip_policy_rules": _rule,
+    "vault_secrets": _secret,
     "ip_restrictions": _restriction,
 }
 """What is not made by one request: how it comes to be; returns its identifier."""

@@ -189,7 +189,6 @@ def test_has_never_fails(source: str, wanted: object) -> None:
         ("1;", "no place", 1),
         ("res.status_code == 1", "there is no res in on_http_request", 0),
         ("getResHeader('x') == []", "does not exist in on_http_request", 0),
-        ("secrets.get('a', 'b')", "not supported", 0),
         ("vars.?x", "optional values are not supported", 5),
         ("[?vars.x]", "optional values are not supported", 1),
         ("optional.of(1)", "there is no", 8),

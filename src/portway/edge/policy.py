@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from portway.edge.ip_policies import IpPolicies
     from portway.edge.policy_fetch import Fetches
     from portway.edge.registry import Registry
+    from portway.edge.secrets import Secrets
     from portway.edge.view import View
     from portway.model.url import Url
     from portway.policy.compiler import World
@@ -50,10 +51,13 @@ State = dict[str, object]
 class EndpointPolicy:
     """A compiled policy on an endpoint."""
 
-    __slots__ = ("_policies", "compiled", "state", "text")
+    __slots__ = ("_account_id", "_policies", "compiled", "state", "text")
 
-    def __init__(self, policies: "Policies", compiled: "Policy", state: State, text: str) -> None:
-        """Rule with this policy; count in ``state``."""
+    def __init__(
+        self, policies: "Policies", compiled: "Policy", state: State, text: str, account_id: str = ""
+    ) -> None:
+        """Rule with this policy; count in ``state``. It may read the secrets of its account."""
+        self._account_id = account_id
         self._policies = policies
         self.compiled = compiled
         self.state = state
@@ -90,7 +94,12 @@ class EndpointPolicy:
             random=policies.random,
             elapsed=lambda: policies.now() - start,
             geo=policies.geo,
+            secrets=self._secret if policies.secrets is not None else None,
         )
+
+    def _secret(self, vault: str, name: str) -> str | None:
+        secrets = self._policies.secrets
+        return secrets.get(self._account_id, vault, name) if secrets is not None else None
 
 
 @dataclass(slots=True)
@@ -106,6 +115,8 @@ class Policies:
     random: Random = field(default_factory=SystemRandom)
     fetches: "Fetches | None" = None
     """Who carries out what actions ask for."""
+    secrets: "Secrets | None" = None
+    """What accounts keep in their vaults."""
     limits: PolicyLimits = DEFAULT_LIMITS
     _turns: Turns = field(default_factory=lambda: Turns(COMPILING))
     _states: "OrderedDict[tuple[str, str], State]" = field(
@@ -148,7 +159,7 @@ class Policies:
             del state[name]
         while len(self._states) > STATES:
             self._states.popitem(last=False)
-        return EndpointPolicy(self, compiled, state, text)
+        return EndpointPolicy(self, compiled, state, text, account_id)
 
 
 def world_of(view: "View", geo: "GeoLookup | None", ip_policies: "IpPolicies", account_id: str) -> "World":

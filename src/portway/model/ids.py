@@ -43,10 +43,12 @@ PREFIXES: Final = {
     "op": "operation",
     "ra": "reserved TCP address",
     "rd": "reserved domain",
+    "secret": "secret of a vault",
     "sshcr": "SSH credential",
     "tn": "tunnel",
     "ts": "tunnel session",
     "usr": "user",
+    "vault": "vault",
 }
 """Every prefix in use and what it names."""
 

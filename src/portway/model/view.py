@@ -75,6 +75,26 @@ class AppSessionItem(msgspec.Struct, frozen=True, tag_field="kind", tag="app_ses
     gone: bool = False
 
 
+class VaultItem(msgspec.Struct, frozen=True, tag_field="kind", tag="vault"):
+    """A vault of secrets."""
+
+    id: str
+    account_id: str
+    name: str = ""
+    gone: bool = False
+
+
+class SecretItem(msgspec.Struct, frozen=True, tag_field="kind", tag="secret"):
+    """A secret of a vault. ``sealed`` is its value, sealed under the key of the store, in base64."""
+
+    id: str
+    account_id: str
+    vault_id: str = ""
+    name: str = ""
+    sealed: str = ""
+    gone: bool = False
+
+
 class CloudEndpointItem(msgspec.Struct, frozen=True, tag_field="kind", tag="cloud_endpoint"):
     """An endpoint that the service answers itself."""
 
@@ -186,5 +206,7 @@ ViewItem = (
     | IpPolicyItem
     | IpRuleItem
     | IpRestrictionItem
+    | VaultItem
+    | SecretItem
 )
 """Any of them."""

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from portway.policy.geo import GeoLookup
     from portway.policy.interpolation import Template
 
+Secrets = Callable[[str, str], str | None]
+"""Vault and name → the secret; None if there is none."""
+
 EXPRESSION_FAILED: Final = 2254
 INTERPOLATION_FAILED: Final = 2238
 INTERNAL: Final = 2300
@@ -137,6 +140,7 @@ class Policy:
         random: Chance,
         elapsed: Callable[[], float] | None = None,
         geo: "GeoLookup | None" = None,
+        secrets: "Secrets | None" = None,
         trace: bool = False,
     ) -> "Run":
         """Begin a phase. ``state`` is kept by the edge, one for each endpoint.
@@ -144,7 +148,9 @@ class Policy:
         ``now`` is seconds since 1970, ``monotonic`` those of a clock that never goes back. ``elapsed``
         returns the seconds that have passed since; without it the limit of time does not hold.
         """
-        return Run(self, phase, facts, state, now, monotonic, random, elapsed, geo, trace=trace)
+        return Run(
+            self, phase, facts, state, now, monotonic, random, elapsed, geo, secrets=secrets, trace=trace
+        )
 
 
 @dataclass(slots=True)
@@ -170,6 +176,7 @@ class Run:
         elapsed: Callable[[], float] | None,
         geo: "GeoLookup | None",
         *,
+        secrets: "Secrets | None" = None,
         trace: bool = False,
     ) -> None:
         """See :meth:`Policy.begin`."""
@@ -196,6 +203,7 @@ class Run:
         self.outcomes: list[Callable[[int, float], None]] = []
         """Who wants to hear the status of the upstream's answer, 0 for none, and the monotonic time of it."""
         self._elapsed = elapsed
+        self._secrets = secrets
         self._since = 0.0
         self._trace = trace
         self._rules = policy.rules(phase)
@@ -300,6 +308,10 @@ class Run:
         if name == "time.now":
             return _rfc3339(self.now)
         return value_of(name, self)
+
+    def secret(self, vault: str, name: str) -> str | None:
+        """Return a secret of the account's vaults, as it is now; None if there is none."""
+        return self._secrets(vault, name) if self._secrets is not None else None
 
     # -- inside
 

@@ -84,6 +84,10 @@ class Scope(Protocol):
         """Return the value of a variable. Raises Absent."""
         ...
 
+    def secret(self, vault: str, name: str) -> str | None:
+        """Return a secret of the account's vaults; None if there is none."""
+        ...
+
 
 class Expression:
     """A compiled expression."""

@@ -271,8 +271,6 @@ class _Rewriter:
         words = operand.dotted()
         if words and words[0] not in self._bound:
             full = ".".join((*words, node.name))
-            if full == "secrets.get":
-                raise SyntaxFault("secrets.get is not supported by this service yet", node.start)
             if _exists(full, self._phase, method=False):
                 self.made.calls = True
                 self._around(node, arguments)

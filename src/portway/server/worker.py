@@ -33,12 +33,12 @@ from portway.edge.certificates import Certificates
 from portway.edge.cloud import CloudEndpoints
 from portway.edge.edges import Edges
 from portway.edge.endpoints import Endpoints, Randomness
+from portway.edge.fetch_kinds import fetch_kinds
 from portway.edge.gateway import Gateway
 from portway.edge.geoip import open_geoip
 from portway.edge.http import HttpVisitor
 from portway.edge.http_watch import watch
 from portway.edge.ip_policies import IpPolicies
-from portway.edge.fetch_kinds import fetch_kinds
 from portway.edge.listener import Door, Edge
 from portway.edge.local_member import LocalMember
 from portway.edge.policy import Policies, world_of
@@ -48,6 +48,7 @@ from portway.edge.ports import EdgeConfig, Limits
 from portway.edge.proxied import arrivals
 from portway.edge.registry import Endpoint, Registry
 from portway.edge.seal import Seal
+from portway.edge.secrets import Secrets
 from portway.edge.ssh_limits import SshLimits
 from portway.edge.static_member import makers
 from portway.edge.tcp import TcpPorts
@@ -66,6 +67,8 @@ from portway.server.outgoing import guard_of
 from portway.server.parsers import Address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from portway.edge.ends import Ends
     from portway.edge.geoip import Lookup
     from portway.edge.identity import Identities
@@ -172,12 +175,14 @@ class Worker:
         live: "EventSink | None" = None,
         ssh: "SshSetup | None" = None,
         identities: "IdentityStore | None" = None,
+        open_secret: "Callable[[bytes, str], bytes] | None" = None,
     ) -> None:
         """Serve. ``certificate`` is the service's own, which agents and visitors are shown.
 
         ``api`` is the path of the Unix socket on which the API answers; None publishes none.
         ``live`` hears of sessions and endpoints in place of ``events``. ``ssh`` is what the SSH gateway needs
         where there is one; it is loaded after everything else, see ``ssh_ready``.
+        ``open_secret`` opens what the store has sealed; without it policies have no secrets.
         ``identities`` keeps who has signed in; without it nobody can.
         """
         life = live or events
@@ -202,6 +207,7 @@ class Worker:
             world,
             self._geo,
             fetches=self.fetches,
+            secrets=Secrets(control.view, open_secret),
             limits=self.config.policy_limits,
         )
         self.wishes = edge.wishes

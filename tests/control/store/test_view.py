@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import delete, insert, update
 from tests.kit.store import opened
 
-from portway.control.store import accounts, changes, edge_tables, ip_tables, tables, view
+from portway.control.store import accounts, changes, edge_tables, ip_tables, tables, vault_tables, view
 from portway.control.store.core import AsyncConnection
 from portway.model import view as items
 from portway.model.entities import Account
@@ -23,6 +23,19 @@ ROWS = {
         ip_tables.ip_restrictions,
         {"id": "ipx_1", "type": "endpoints", "enforced": True, "ip_policy_ids": '["ipp_1"]'},
         items.IpRestrictionItem("ipx_1", "ac_1", True, ("ipp_1",)),
+    ),
+    changes.VAULT: (
+        vault_tables.vaults,
+        {"id": "vault_1", "name": "prod", "updated_at": 1.0, "created_by": "", "updated_by": ""},
+        items.VaultItem("vault_1", "ac_1", "prod"),
+    ),
+    changes.SECRET: (
+        vault_tables.vault_secrets,
+        {
+            "id": "secret_1", "name": "key", "updated_at": 1.0, "created_by": "", "updated_by": "",
+            "vault_id": "vault_1", "sealed": b"sealed",
+        },
+        items.SecretItem("secret_1", "ac_1", "vault_1", "key", "c2VhbGVk"),
     ),
     changes.TLS_CERTIFICATE: (
         tables.tls_certificates,

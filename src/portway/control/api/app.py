@@ -57,6 +57,8 @@ from portway.control.api.routes import (
     tls_certificates,
     tunnel_sessions,
     tunnels,
+    vault_secrets,
+    vaults,
 )
 from portway.control.service.context import Context
 from portway.errors import Error
@@ -79,6 +81,8 @@ ROUTES: Final[Sequence[APIRouter]] = (
     endpoints.router,
     tunnel_sessions.router,
     tunnels.router,
+    vaults.router,
+    vault_secrets.router,
     app_users.router,
     app_sessions.router,
     *edges.ROUTERS,

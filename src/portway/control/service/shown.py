@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from portway.model.entities import ApiKey, Credential, SshCredential
     from portway.model.events import EventDestination, EventSource, EventSubscription
     from portway.model.ip import IpPolicy, IpPolicyRule, IpRestriction
+    from portway.model.vault import Secret, Vault
 
 Shown = dict[str, Any]
 """A JSON object."""
@@ -242,3 +243,38 @@ def _management(each: "ReservedDomain") -> Shown | None:
         "retries_at": None,
     }
     return {"renews_at": None, "provisioning_job": job}
+
+
+def vault(settings: "Settings", each: "Vault") -> Shown:
+    """Show a vault."""
+    return {
+        **ref(settings, "vaults", each.id),
+        "created_at": timestamp(each.created_at),
+        "updated_at": timestamp(each.updated_at),
+        "name": each.name,
+        "description": each.description,
+        "metadata": each.metadata,
+        "created_by": each.created_by,
+        "last_updated_by": each.updated_by,
+    }
+
+
+def secret(settings: "Settings", each: "Secret") -> Shown:
+    """Show a secret without its value."""
+    return {
+        **ref(settings, "vault_secrets", each.id),
+        "created_at": timestamp(each.created_at),
+        "updated_at": timestamp(each.updated_at),
+        "name": each.name,
+        "description": each.description,
+        "metadata": each.metadata,
+        "created_by": _who(settings, each.created_by),
+        "last_updated_by": _who(settings, each.updated_by),
+        "vault": ref(settings, "vaults", each.vault_id),
+        "vault_name": each.vault_name,
+    }
+
+
+def _who(settings: "Settings", who: str) -> Shown:
+    """Return a reference to who made a change: an API key, or a user, who has no address here."""
+    return ref(settings, "api_keys", who) if who.startswith("ak_") else {"id": who, "uri": ""}

@@ -33,6 +33,8 @@ EVENT_SUBSCRIPTION: Final = "event_subscription"
 EDGE: Final = "edge"
 EDGE_ROUTE: Final = "edge_route"
 EDGE_ENDPOINT: Final = "edge_endpoint"
+VAULT: Final = "vault"
+SECRET: Final = "secret"
 
 KEPT: Final = 86_400.0
 """Seconds that a change is kept. Who has not heard of it by then reads all anew."""

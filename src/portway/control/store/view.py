@@ -5,13 +5,22 @@ columns are read, and how they make an item.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Select, Table, false, select
 
-from portway.control.store import changes, edge_tables, event_tables, identity_tables, ip_tables, tables
+from portway.control.store import (
+    changes,
+    edge_tables,
+    event_tables,
+    identity_tables,
+    ip_tables,
+    tables,
+    vault_tables,
+)
 from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import AnyRow
 from portway.model import view
@@ -59,6 +68,10 @@ def _wish(row: AnyRow) -> ViewItem:
     return view.EventWishItem(row[0], row[1], json.loads(row[2]))
 
 
+def _secret(row: AnyRow) -> ViewItem:
+    return view.SecretItem(row[0], row[1], row[2], row[3], b64encode(row[4]).decode("ascii"))
+
+
 _MANY: Final = 2000
 _LONG: Final = 50
 _endpoints = tables.cloud_endpoints.c
@@ -80,6 +93,18 @@ SOURCES: Final[dict[str, Source]] = {
         _MANY,
         read=_restriction,
         alive=_restrictions.type == "endpoints",
+    ),
+    changes.VAULT: Source(vault_tables.vaults, (vault_tables.vaults.c.name,), view.VaultItem, _MANY),
+    changes.SECRET: Source(
+        vault_tables.vault_secrets,
+        (
+            vault_tables.vault_secrets.c.vault_id,
+            vault_tables.vault_secrets.c.name,
+            vault_tables.vault_secrets.c.sealed,
+        ),
+        view.SecretItem,
+        _LONG,
+        read=_secret,
     ),
     changes.TLS_CERTIFICATE: Source(
         tables.tls_certificates,

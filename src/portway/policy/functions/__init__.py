@@ -46,7 +46,7 @@ class FunctionError(Exception):
     """A function was given what it cannot work with."""
 
 
-FAMILIES: Final = ("text", "lists", "encoding", "network", "http")
+FAMILIES: Final = ("text", "lists", "encoding", "network", "http", "vaults")
 
 
 @dataclass(slots=True)

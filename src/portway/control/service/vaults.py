@@ -1,0 +1,122 @@
+"""Vaults: sets of secrets that traffic policies read by name."""
+
+from typing import Any, Final
+
+from portway.control.service import audit, shown, texts
+from portway.control.service.context import Context
+from portway.control.store import changes, nouns, rows, vault_tables
+from portway.control.store.core import AsyncConnection
+from portway.control.store.rows import Page
+from portway.control.store.vault_tables import vault_secrets, vaults
+from portway.errors import Error, NotFound
+from portway.model.ids import new_id
+from portway.model.vault import NAME, Vault, is_name
+
+LIMIT: Final = 1000
+"""Vaults of one account."""
+TEXTS: Final = (23002, 23002)
+
+
+async def create(
+    context: Context, account_id: str, name: str, *, description: str = "", metadata: str = ""
+) -> Vault:
+    """Make an empty vault. Raises Error 23000 to 23002 for its name or texts, 23004, 23005."""
+    check_name(name, "vault", 23000)
+    texts.check(description, metadata, TEXTS)
+    async with context.database.write() as connection:
+        await _check_free(connection, account_id, name)
+        if await nouns.count(connection, vaults, account_id) >= LIMIT:
+            raise Error(f"An account may have {LIMIT} vaults.", 23005)
+        now, who = context.now(), made_by(context)
+        made = Vault(
+            new_id("vault", context.random, now), account_id, name, description, metadata, now, now, who, who
+        )
+        values: dict[str, Any] = {
+            "id": made.id, "account_id": account_id, "name": name, "description": description,
+            "metadata": metadata, "created_at": now, "updated_at": now, "created_by": who, "updated_by": who,
+        }  # fmt: skip
+        await nouns.add(connection, vaults, values)
+        await _noted(context, connection, "created", made)
+    return made
+
+
+async def get(context: Context, account_id: str, vault_id: str) -> Vault:
+    """Return a vault of an account. Raises NotFound."""
+    async with context.database.read() as connection:
+        return await find(connection, account_id, vault_id)
+
+
+async def listed(context: Context, account_id: str, page: Page) -> list[Vault]:
+    """Return a page of an account's vaults, newest first, and one beyond it if there are more."""
+    async with context.database.read() as connection:
+        return [vault_tables.vault(row) for row in await rows.page(connection, vaults, account_id, page)]
+
+
+async def update(
+    context: Context,
+    account_id: str,
+    vault_id: str,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    metadata: str | None = None,
+) -> Vault:
+    """Change a vault; policies find its secrets under the new name at once. Raises as ``create`` does."""
+    if name is not None:
+        check_name(name, "vault", 23000)
+    texts.check(description, metadata, TEXTS)
+    async with context.database.write() as connection:
+        found = await find(connection, account_id, vault_id)
+        if name is not None and name != found.name:
+            await _check_free(connection, account_id, name)
+        values: dict[str, Any] = texts.given(name=name, description=description, metadata=metadata)
+        values |= {"updated_at": context.now(), "updated_by": made_by(context)}
+        await nouns.change(connection, vaults, account_id, vault_id, values)
+        changed = await find(connection, account_id, vault_id)
+        await _noted(context, connection, "updated", changed)
+    return changed
+
+
+async def delete(context: Context, account_id: str, vault_id: str) -> None:
+    """Delete an empty vault. Raises NotFound, Error 23003 while there are secrets in it."""
+    async with context.database.write() as connection:
+        gone = await find(connection, account_id, vault_id)
+        if await nouns.count(connection, vault_secrets, account_id, vault_secrets.c.vault_id == vault_id):
+            raise Error("The vault is not empty.", 23003)
+        await nouns.remove(connection, vaults, account_id, vault_id)
+        await _noted(context, connection, "deleted", gone)
+
+
+async def find(connection: AsyncConnection, account_id: str, vault_id: str) -> Vault:
+    """Return a vault of an account. Raises NotFound."""
+    row = await nouns.find(connection, vaults, account_id, vault_id)
+    if row is None:
+        raise NotFound("There is no such vault.")
+    return vault_tables.vault(row)
+
+
+def check_name(name: str, what: str, code: int) -> None:
+    """Refuse what is no name: with ``code`` and the two that follow it."""
+    if not name:
+        raise Error(f"A {what} needs a name.", code + 1)
+    if len(name) > NAME:
+        raise Error(f"The name of a {what} is at most {NAME} characters long.", code + 2)
+    if not is_name(name):
+        raise Error(f"The name of a {what} has letters, digits and _ / . - only.", code)
+
+
+def made_by(context: Context) -> str:
+    """Return who makes a change: a user, or an API key; "" for nobody."""
+    return context.principal.id or context.principal.credential_id
+
+
+async def _check_free(connection: AsyncConnection, account_id: str, name: str) -> None:
+    if await vault_tables.by_name(connection, account_id, name) is not None:
+        raise Error(f"The account has a vault of the name {name!r} already.", 23004)
+
+
+async def _noted(context: Context, connection: AsyncConnection, action: audit.Action, vault: Vault) -> None:
+    await changes.note(connection, changes.VAULT, vault.account_id, vault.id, context.now())
+    await audit.note(
+        connection, context, "vault", action, vault.account_id, shown.vault(context.settings, vault)
+    )
