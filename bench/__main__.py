@@ -15,7 +15,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
-from bench import contenders, peers
+from bench import contenders, peers, policy
 from bench.contenders import OFFICIAL, OURS, Contender, Starter
 from bench.measures import WORKLOADS, beside_bulk, cost, idle_agents, idle_memory, start_up
 from bench.processes import ROOT, LoadError, StartError, first_line, module, start
@@ -132,6 +132,7 @@ def _portway_alone(results: Results, scale: float) -> None:
         _say("idle agents, start-up")
         results.agents[OURS] = idle_agents("agent", scale)
         results.started = start_up(scale)
+        results.engine = policy.measure(scale)
     if OFFICIAL in results.names:
         results.agents[OFFICIAL] = idle_agents("sdk_agent", scale)
 

@@ -1,13 +1,16 @@
 """Our agents that are measured, one process for one or many.
 
-python -m bench.agent forward UPSTREAM   forwards four endpoints; prints their URLs: tcp, http, https, and
-                                         https before an upstream of HTTP/2
+python -m bench.agent forward UPSTREAM   forwards endpoints; prints their URLs: tcp, http, https, https before
+                                         an upstream of HTTP/2, and http under policies of bench.policy.COUNTS
+                                         rules
 python -m bench.agent idle COUNT         holds sessions with an http endpoint each; prints `ready`
 """
 
 import asyncio
 import contextlib
 import sys
+
+from bench.policy import COUNTS, document
 
 import portway
 from portway.net.loop import run
@@ -25,6 +28,9 @@ async def forward(port: str) -> None:
         ]
         upstream = portway.Upstream(f"127.0.0.1:{port}", protocol="http2")
         made.append(await agent.forward(upstream, url="https://"))
+        for rules in COUNTS:
+            text = document(rules, matching=False) if rules else ""
+            made.append(await agent.forward(f"127.0.0.1:{port}", url="http://", traffic_policy=text))
         print(*(endpoint.url for endpoint in made), flush=True)
         await asyncio.Event().wait()
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from bench import processes
 from bench.load import Order
+from bench.policy import COUNTS as RULES
 from bench.processes import StartError, first_line, module, start, wait
 
 OURS: Final = "portway"
@@ -33,8 +34,9 @@ class Contender:
 
     name: str
     entries: dict[str, Order]
-    """For "tcp", "http", "https", "ws" (WebSocket over http), "grpc" (https before an upstream of HTTP/2)
-    and "log" (http with an access log): where visitors connect. What is missing cannot be measured."""
+    """For "tcp", "http", "https", "ws" (WebSocket over http), "grpc" (https before an upstream of HTTP/2),
+    "log" (http with an access log) and "rules…" (http under a policy of so many): where visitors connect.
+    What is missing cannot be measured."""
     service: int
     """Process id."""
     agent: int | None
@@ -136,13 +138,15 @@ def portway_official(stack: contextlib.ExitStack, upstream: int) -> Contender | 
     return Contender(OFFICIAL, entries, service.pid, agent.pid, held=HELD_OFFICIAL)
 
 
+KINDS: Final = ("tcp", "http", "https", "grpc", *(f"rules{rules}" for rules in RULES))
+"""What the endpoints of bench.agent are for, in its order; bench.sdk_agent has the first four."""
+
+
 def _entries(urls: str, service: Service) -> dict[str, Order]:
     entries: dict[str, Order] = {}
-    for url in map(urlsplit, urls.split()):
+    for kind, url in zip(KINDS, map(urlsplit, urls.split()), strict=False):
         assert url.port
-        ca = service.ca if url.scheme == "https" else ""
-        kind = "grpc" if url.scheme in entries else url.scheme
-        entries[kind] = Order(url.port, url.netloc, ca)
+        entries[kind] = Order(url.port, url.netloc, service.ca if url.scheme == "https" else "")
     entries["ws"] = entries["http"]
     return entries
 

@@ -69,6 +69,12 @@ WORKLOADS: Final = (
         {"count": 15_000, "concurrency": 5, "streams": 10},
     ),
     Workload("WebSocket messages", "10k", "ws", "websocket", {"count": 24_000}),
+    *(
+        Workload(
+            f"a policy of {rules} rules", "10k", f"rules{rules}", "requests", {"count": count, "vary": True}
+        )
+        for rules, count in ((0, 12_000), (1, 12_000), (20, 6_000), (100, 3_000))
+    ),
 )
 
 

@@ -1,13 +1,15 @@
-"""What the rules of a policy cost: 0, 1, 20 and 100 of them, as times of one request through the engine.
+"""What the rules of a policy cost in the engine: 0, 1, 20 and 100 of them, as times of one rule.
 
-``python -m bench.policy`` prints microseconds and ratios. Nothing else runs: no socket, no edge. Each rule
-looks at two variables and does not match, as most rules do; the last line has rules that all match and add a
-header. ``compile`` is a whole document of as many rules, which happens when a policy is attached.
+``python -m bench.policy`` prints microseconds and ratios; ``make bench`` has the same beside requests through
+the whole service. Nothing else runs here: no socket, no edge. Each rule looks at two variables and does not
+match, as most rules do; the others all match and add a header. ``compile`` is a whole document of as many
+rules, which happens when a policy is attached.
 """
 
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -63,10 +65,10 @@ def one(policy: Policy | None) -> None:
 _CHANCE: Final = Random(1)
 
 
-def best(act: Callable[[], object], times: int) -> float:
+def best(act: Callable[[], object], times: int, rounds: int = ROUNDS) -> float:
     """Return the microseconds of one call: the best mean of some rounds."""
     found: list[float] = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         begin = time.thread_time()
         for _ in range(times):
             act()
@@ -74,29 +76,48 @@ def best(act: Callable[[], object], times: int) -> float:
     return min(found)
 
 
-def measure() -> dict[str, float]:
-    """Return microseconds by what was measured."""
-    found: dict[str, float] = {}
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Microseconds for a policy of some rules."""
+
+    none_matches: float
+    all_match: float
+    compile: float
+
+
+def measure(scale: float = 1.0) -> dict[int, Engine]:
+    """Return what policies cost, by how many rules they have."""
+    found: dict[int, Engine] = {}
     for count in COUNTS:
-        policy = compile_policy(document(count, matching=False)) if count else None
-        found[f"{count} rules, none matches"] = best(
-            lambda policy=policy: one(policy), 20_000 if count == 0 else 4000 // count
-        )
-    for count in COUNTS[1:]:
-        policy = compile_policy(document(count, matching=True))
-        found[f"{count} rules, all match"] = best(lambda policy=policy: one(policy), 4000 // count)
-    for count in COUNTS[1:]:
         text = document(count, matching=False)
-        found[f"compile {count} rules"] = best(lambda text=text: compile_policy(text), max(1, 20 // count))
+        passing, matching = (
+            compile_policy(document(count, matching=each)) if count else None for each in (False, True)
+        )
+        times = max(1, int((4000 // count if count else 20_000) * scale))
+        rounds = ROUNDS if scale >= 1 else 1
+        found[count] = Engine(
+            best(lambda policy=passing: one(policy), times, rounds),
+            best(lambda policy=matching: one(policy), times, rounds),
+            best(lambda text=text: compile_policy(text), max(1, int(20 // count * scale)), rounds)
+            if count
+            else 0.0,
+        )
     return found
 
 
 def main() -> None:
     """Print a table: microseconds, and times of one rule."""
     found = measure()
-    base = found["1 rules, none matches"]
-    for name, microseconds in found.items():
-        print(f"{name:26} {microseconds:10.1f} µs  {microseconds / base:8.2f} x one rule")
+    for count, engine in found.items():
+        shown = [
+            f"{value:10.1f} µs {value / base:7.2f} x"
+            for value, base in zip(
+                (engine.none_matches, engine.all_match, engine.compile),
+                (found[1].none_matches, found[1].all_match, found[1].compile),
+                strict=True,
+            )
+        ]
+        print(f"{count:4} rules", *shown)
 
 
 if __name__ == "__main__":

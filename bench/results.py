@@ -12,6 +12,7 @@ from typing import Final
 import uvloop
 from bench.contenders import OFFICIAL, OURS, PROTOTYPE
 from bench.measures import WORKLOADS, Beside, Cost, Started, Workload
+from bench.policy import COUNTS, Engine
 
 BEGIN: Final = "<!-- bench: begin (written by `make bench ARGS=--write`; do not edit) -->"
 END: Final = "<!-- bench: end -->"
@@ -19,7 +20,7 @@ NONE: Final = "–"
 FAILED: Final = "failed"
 BESIDE_BULK: Final = "beside a bulk stream"
 
-BULK, CONNECTIONS, HTTP = (WORKLOADS[:2], WORKLOADS[2], WORKLOADS[3:5])
+BULK, CONNECTIONS, HTTP, RULED = (WORKLOADS[:2], WORKLOADS[2], WORKLOADS[3:5], WORKLOADS[11:])
 TIMES: Final = 1.25
 """The prototype's CPU that bulk and connections may cost."""
 
@@ -48,6 +49,8 @@ class Results:
     agents: dict[str, float] = field(default_factory=dict[str, float])
     """kB of the service for an idle agent, by the contender whose agent it is."""
     started: tuple[Started, Started] | None = None
+    engine: dict[int, Engine] = field(default_factory=dict[int, Engine])
+    """What policies cost in the engine alone, by how many rules they have."""
 
     def add_cost(self, workload: Workload, name: str, cost: Cost) -> None:
         """Keep the cheaper one."""
@@ -69,8 +72,8 @@ class Results:
 def report(results: Results) -> str:
     """Return all tables."""
     parts = [_facts(results), _work_table(results, WORKLOADS[:3]), _work_table(results, WORKLOADS[3:8])]
-    parts.append(_work_table(results, WORKLOADS[8:]))
-    parts += [_other_table(results), _start_table(results), _target_table(results)]
+    parts.append(_work_table(results, WORKLOADS[8:11]))
+    parts += [_other_table(results), _policy_table(results), _start_table(results), _target_table(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -139,6 +142,29 @@ def _other_table(results: Results) -> str:
             row += [f"{beside.p50:.2f}, {beside.p99:.2f} ({beside.bulk * 1e3:,.0f})" if beside else NONE]
             rows.append([*row[:3], FAILED] if (BESIDE_BULK, name) in results.failed else row)
     return _table(heads, rows) if rows else ""
+
+
+def _policy_table(results: Results) -> str:
+    """Return what rules cost: whole requests in the service, and the engine by itself."""
+    costs = {rules: results.costs.get((each.title, OURS)) for rules, each in zip(COUNTS, RULED, strict=True)}
+    without, one = costs[0], results.engine.get(1)
+    if without is None or one is None:
+        return ""
+    rows: list[list[str]] = []
+    for rules, cost in costs.items():
+        engine = results.engine[rules]
+        row = [
+            str(rules),
+            NONE if cost is None else f"{cost.service:.2f} ({cost.service / without.service:.1f} ×)",
+        ]
+        pairs = ((engine.none_matches, one.none_matches), (engine.all_match, one.all_match))
+        row += [f"{value:,.1f} ({value / base:.1f} ×)" for value, base in pairs]
+        rows.append([*row, f"{engine.compile / 1000:.1f}" if rules else NONE])
+    heads = [
+        "rules of a policy", "service: s/10k requests (× no policy)", "engine, none matches: µs (× one rule)",
+        "engine, all match: µs (× one rule)", "compiling: ms",
+    ]  # fmt: skip
+    return _table(heads, rows)
 
 
 def _start_table(results: Results) -> str:

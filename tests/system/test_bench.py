@@ -40,6 +40,12 @@ def test_a_tiny_run_writes_every_table(tmp_path: Path) -> None:
     assert "–" not in "".join(rows)
     assert text.count("| minimal relay |") == 4, ended.stderr[-2000:]
     assert "start again" in text
+    assert [line.split("|")[1].strip() for line in text.splitlines() if " ×) |" in line] == [
+        "0",
+        "1",
+        "20",
+        "100",
+    ]
 
 
 def test_noise_tells_a_wrong_byte_and_a_missing_block() -> None:
