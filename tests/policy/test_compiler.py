@@ -1,16 +1,18 @@
 """Validation: every problem at once, with its code and its place."""
 
-from textwrap import dedent
 
 import pytest
-from tests.kit.policy import codes, policy
+from tests.kit.policy import NOW, begin, codes, facts, policy
 
-from portway.model.identity import ProviderApp
+from portway.model.identity import Person, ProviderApp, Tokens, VisitorSession
 from portway.policy.actions import ALIASES, NOT_BUILT
 from portway.policy.compiler import Target, World, compile_policy
+from portway.policy.engine import Run
+from portway.policy.identity import SignedIn
 from portway.policy.limits import PolicyLimits
 from portway.policy.phase import Phase
 from portway.policy.problem import PolicyError
+from portway.policy.verdict import Fetch, Respond
 
 DENY = "{actions: [{type: deny}]}"
 FORWARD = "{type: forward-internal, config: {url: 'https://a.internal', on_error: continue}}"
@@ -211,39 +213,71 @@ def test_documents_of_before_october_2024() -> None:
     assert codes(f"inbound: [{DENY}]\noutbound: []", Target("tcp")) == [2230]
 
 
+SAMPLE = """\
+on_http_request:
+  - actions:
+      - type: rate-limit
+        config:
+          name: client-ip-rate-limit
+          algorithm: sliding_window
+          capacity: 30
+          rate: 60s
+          bucket_key:
+            - conn.client_ip
+  - actions:
+      - type: oauth
+        config:
+          provider: google
+  - expressions:
+      - "!actions.ngrok.oauth.identity.email.endsWith('@acme.com')"
+    actions:
+      - type: deny
+  - actions:
+      - type: custom-response
+        config:
+          status_code: 200
+          content: "Hello, ${actions.ngrok.oauth.identity.name}!"
+"""
+"""The policy that the ngrok-go documentation shows."""
+APP = World(extra={"oauth_providers": {"google": ProviderApp("id", "secret")}})
+
+
 @pytest.mark.row("G-010", "G-011", "G-012", "G-016", "G-017")
 def test_the_sample_of_the_documentation_lacks_only_its_provider() -> None:
-    document = """\
-        on_http_request:
-          - actions:
-              - type: rate-limit
-                config:
-                  name: client-ip-rate-limit
-                  algorithm: sliding_window
-                  capacity: 30
-                  rate: 60s
-                  bucket_key:
-                    - conn.client_ip
-          - actions:
-              - type: oauth
-                config:
-                  provider: google
-          - expressions:
-              - "!actions.ngrok.oauth.identity.email.endsWith('@acme.com')"
-            actions:
-              - type: deny
-          - actions:
-              - type: custom-response
-                config:
-                  status_code: 200
-                  content: "Hello, ${actions.ngrok.oauth.identity.name}!"
-        """
-    assert codes(document) == []  # whether there is an application is known to a service alone
-    nobody, somebody = ({"oauth_providers": apps} for apps in ({}, {"google": ProviderApp("id", "secret")}))
+    assert codes(SAMPLE) == []  # whether there is an application is known to a service alone
     with pytest.raises(PolicyError, match=r"oauth\.providers\.google\.client_id") as raised:
-        compile_policy(dedent(document), world=World(extra=nobody))
+        compile_policy(SAMPLE, world=World(extra={"oauth_providers": {}}))
     assert raised.value.code == "ERR_NGROK_2232"
-    assert compile_policy(dedent(document), world=World(extra=somebody)).has(Phase.HTTP_REQUEST)
+    assert compile_policy(SAMPLE, world=APP).has(Phase.HTTP_REQUEST)
+
+
+@pytest.mark.row("G-013", "G-014", "G-015", "P-40")
+def test_the_sample_of_the_documentation_limits_each_address_and_greets_its_people() -> None:
+    compiled = compile_policy(SAMPLE, world=APP)
+    state: dict[str, object] = {}
+
+    def ask(address: str) -> Run:
+        return begin(compiled, known=facts(client_ip=address), state=state)
+
+    def signed_in(email: str) -> SignedIn:
+        person = Person("google", "https://accounts.google.com", "1", email, "Ada")
+        about = {"realm": "", "client": "", "settings": "", "person": person, "tokens": Tokens()}
+        times = dict.fromkeys(("created_at", "last_active", "refreshed_at", "expires_at"), NOW)
+        return SignedIn(VisitorSession("as_1", "ac_1", "au_1", **about, **times), "id")  # type: ignore[arg-type]
+
+    for _ in range(29):
+        assert isinstance(ask("192.0.2.1").step(), Fetch)  # who is it?
+    last = ask("192.0.2.1")
+    assert isinstance(last.step(), Fetch)
+    assert last.resume(signed_in("ada@elsewhere.example")) == Respond(403)
+    refused = ask("192.0.2.1").step()
+    assert isinstance(refused, Respond)
+    assert (refused.status, dict(refused.headers)[b"retry-after"]) == (429, b"60")
+    other = ask("192.0.2.2")
+    assert isinstance(other.step(), Fetch)
+    answer = other.resume(signed_in("ada@acme.com"))
+    assert isinstance(answer, Respond)
+    assert (answer.status, answer.body, answer.final) == (200, b"Hello, Ada!", False)
 
 
 def test_what_needs_an_operator_s_file_is_refused_without_it() -> None:
