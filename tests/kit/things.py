@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from portway.control.service import identities
+from portway.model.identity import Browser, Person, SessionOpening, Tokens
 from tests.kit.api import Api
 from tests.kit.live import an_id, live_endpoint, live_session, tell, tunnel_of
 from tests.kit.x509 import make
@@ -59,9 +61,22 @@ async def _secret(api: Api) -> str:
     return str((await api.post("/vault_secrets", {"name": "key", "value": "v", "vault_id": vault}))["id"])
 
 
+async def _app_session(api: Api) -> str:
+    """Have somebody sign in."""
+    person = Person("google", "https://accounts.google.com", "ada")
+    opening = SessionOpening(api.account_id, "ep_1", "u", "r", "c", "s", "h", person, Tokens(), Browser())
+    return (await identities.open_session(api.context, opening)).id
+
+
+async def _app_user(api: Api) -> str:
+    return (await identities.session(api.context, api.account_id, await _app_session(api))).user_id
+
+
 ONLINE: Mapping[str, Callable[[Api], Awaitable[str]]] = {
     "tunnel_sessions": _session,
     "tunnels": _tunnel,
+    "app/users": _app_user,
+    "app/sessions": _app_session,
     "ip_policy_rules": _rule,
     "vault_secrets": _secret,
     "ip_restrictions": _restriction,

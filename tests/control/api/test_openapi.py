@@ -13,7 +13,7 @@ from portway.control.api.contract import VERBS
 from portway.control.api.openapi import operation_id
 
 PATHS: dict[str, dict[str, Any]] = document()["paths"]
-NOUNS = sorted({path.split("/")[1] for path in PATHS} - {"", "self"})
+NOUNS = sorted({path.partition("/{")[0].strip("/") for path in PATHS} - {"", "self"})
 OPERATIONS = [(verb.upper(), path) for path, item in PATHS.items() for verb in item if verb in VERBS]
 
 

@@ -3,9 +3,19 @@
 from pathlib import Path
 
 from sqlalchemy import delete, insert, update
+from tests.control.store.test_identities import SESSION
 from tests.kit.store import opened
 
-from portway.control.store import accounts, changes, edge_tables, ip_tables, tables, vault_tables, view
+from portway.control.store import (
+    accounts,
+    changes,
+    edge_tables,
+    identity_tables,
+    ip_tables,
+    tables,
+    vault_tables,
+    view,
+)
 from portway.control.store.core import AsyncConnection
 from portway.model import view as items
 from portway.model.entities import Account
@@ -116,7 +126,23 @@ async def fill(connection: AsyncConnection) -> None:
 
 
 async def test_every_kind_has_a_row_here() -> None:
-    assert list(view.SOURCES) == list(ROWS)
+    assert [each for each in view.SOURCES if each != changes.APP_SESSION] == list(ROWS)
+
+
+async def test_of_visitors_sessions_only_the_end_is_told(tmp_path: Path) -> None:
+    source = view.SOURCES[changes.APP_SESSION]
+    async with opened(tmp_path) as context, context.database.write() as connection:
+        await accounts.add(connection, Account("ac_1", "a", "free", 1.0))
+        texts = dict.fromkeys(("provider", "provider_url", "subject", "email", "name", "username"), "x")
+        times = dict.fromkeys(("created_at", "last_active", "last_login"), 1.0)
+        user = {"id": "appusr_1", "account_id": "ac_1", **texts, **times}
+        await connection.execute(insert(identity_tables.application_users).values(user))
+        ids = {"id": "appsess_1", "account_id": "ac_1", "user_id": "appusr_1"}
+        more = {"token_hash": "h", "expires_at": 9e9}
+        await connection.execute(insert(source.table).values({**SESSION, **ids, **more}))
+        assert await view.rows_after(connection, changes.APP_SESSION, "") == []
+        noted = [changes.Change(1, changes.APP_SESSION, "ac_1", "appsess_1")]
+        assert await view.rows_of(connection, noted) == [items.AppSessionItem("appsess_1", "ac_1", gone=True)]
 
 
 async def test_rows_become_items(tmp_path: Path) -> None:
