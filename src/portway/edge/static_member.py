@@ -1,8 +1,8 @@
 """Backends without an agent: an address that the service dials itself, and an answer that is written down.
 
 A :class:`StaticMember` opens a connection of its own for each visitor, over TLS where its backend says so,
-with the certificate verified against the system's authorities. Each address that the name resolves to is shown
-to the guard, and the connection is made to just that address. What cannot be reached resets the visitor's
+with the certificate verified against the system's authorities. Each address that the name resolves to is
+shown to the guard, and the connection is made to just that address. What cannot be reached resets the visitor's
 stream as a busy agent does, so that another member is tried, and is passed over for a moment.
 """
 

@@ -31,7 +31,7 @@ _DOMAIN: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE).fullmat
 Module = Mapping[str, Any]
 
 
-def check_oauth(module: Module, form: str) -> None:
+def check_oauth(module: Module) -> None:
     """Refuse what an oauth module may not say. Raises Error 7033–7068, 7092 or 7136–7165."""
     providers = cast("Mapping[str, Module | None]", module.get("provider") or {})
     blocks = {name: block for name, block in providers.items() if block is not None}
@@ -58,7 +58,7 @@ def check_oauth(module: Module, form: str) -> None:
     _session(module, prefix_code=7136, short=7035, long=7158, session=7161)
 
 
-def check_oidc(module: Module, form: str) -> None:
+def check_oidc(module: Module) -> None:
     """Refuse what an oidc module may not say. Raises Error 7042, 7087–7092 or 7148–7162."""
     issuer = str(module.get("issuer") or "")
     for field, code in (("issuer", 7088), ("client_id", 7089), ("client_secret", 7090)):

@@ -33,17 +33,22 @@ Module = Mapping[str, Any]
 
 
 def check_module(name: str, module: Module, form: str) -> None:
-    """Refuse what a module may not say. ``form`` is tcp, tls, https or route. Raises Error 2090, 7007–7165."""
+    """Refuse what a module may not say. ``form`` is tcp, tls, https or route. Raises Error 2090, 7007…"""
     check = _CHECKS.get(name)
     if check is not None:
         check(module, form)
 
 
-def check_together(form: str, modules: Mapping[str, Module]) -> None:
-    """Refuse modules that do not go together. Raises Error 7062 or 7079."""
+def check_logins(modules: Mapping[str, Module]) -> None:
+    """Refuse more than one login module. Raises Error 7079."""
     logins = [name for name in LOGINS if name in modules]
     if len(logins) > 1:
         raise Error(f"A route has one login module at most; these are {', '.join(logins)}.", 7079)
+
+
+def check_together(form: str, modules: Mapping[str, Module]) -> None:
+    """Refuse modules that do not go together. Raises Error 7062 or 7079."""
+    check_logins(modules)
     if form == "tls" and "mutual_tls" in modules:
         termination = modules.get("tls_termination")
         if termination is None or termination.get("terminate_at") == "upstream":
@@ -151,7 +156,7 @@ _CHECKS: Final[Mapping[str, Callable[[Module, str], None]]] = {
     "response_headers": _headers,
     "webhook_verification": _webhook,
     "user_agent_filter": _user_agents,
-    "oauth": check_oauth,
-    "oidc": check_oidc,
+    "oauth": lambda module, _form: check_oauth(module),
+    "oidc": lambda module, _form: check_oidc(module),
     "saml": _saml,
 }

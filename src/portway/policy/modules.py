@@ -19,6 +19,8 @@ from portway.policy.phase import HTTP
 UNSUPPORTED: Final = 2201
 NOT_FOR_THIS_PROTOCOL: Final = 7021
 
+_SAYS_NOTHING: Final = frozenset(("", "{}", "null", "[]", "---"))
+
 Module = Mapping[str, Any]
 Rule = dict[str, object]
 
@@ -31,15 +33,14 @@ def document_of(modules: Read, scheme: str, limits: PolicyLimits = DEFAULT_LIMIT
     """
     rules = _rules(modules, scheme)
     text = str(modules.ruled.get("traffic_policy", {}).get("value") or "")
+    if text.strip() in _SAYS_NOTHING:
+        text = ""
     if not rules:
         return text
     front = parse(json.dumps(rules), limits)
-    if not text.strip():
+    if not text:
         return front
-    own = parse(text, limits)
-    if own.is_null:
-        return front
-    return joined(front, own, scheme) if own.kind == "map" else own
+    return joined(front, parse(text, limits), scheme)
 
 
 def _rules(modules: Read, scheme: str) -> dict[str, list[Rule]]:
@@ -52,7 +53,8 @@ def _rules(modules: Read, scheme: str) -> dict[str, list[Rule]]:
             if name != "ip_restriction":
                 raise Error(f"A {scheme} edge has no module {name!r}.", NOT_FOR_THIS_PROTOCOL)
             phase = "on_tcp_connect"
-        made.setdefault(phase, []).extend(make(module))
+        for rule in make(module):
+            made.setdefault(phase, []).append(rule)
     return made
 
 

@@ -1,7 +1,7 @@
 """Addresses of edges: which may be attached, and what is reserved for them.
 
-Whether an address is free is a question to two tables of the store, of edges and of cloud endpoints, and to the
-directory of what agents have online. The last may change while we ask; the data plane, which sees all of
+Whether an address is free is a question to two tables of the store, of edges and of cloud endpoints, and to
+the directory of what agents have online. The last may change while we ask; the data plane, which sees all of
 them, then lets an edge wait until the agent has gone.
 """
 

@@ -1,17 +1,30 @@
 """An edge with all that it needs, made in one step, as dashboards do.
 
 A TCP address is reserved for a TCP edge that names none, and a tunnel group is made whose one label,
-``edge=<edge id>``, no other edge has: a labelled tunnel with it serves this edge. All of it or nothing stands
-afterwards; what has been made is ordinary and can be changed and deleted by itself.
+``edge=<edge id>``, no other edge has: a labelled tunnel with it serves this edge, an https edge by a route
+for every path. All of it or nothing stands afterwards; what has been made is ordinary and can be changed and
+deleted by itself.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from portway.control.service import backends, edge_addresses, edge_modules, edges, reserved_addrs, texts
+from portway.control.service import (
+    backends,
+    edge_addresses,
+    edge_modules,
+    edge_routes,
+    edges,
+    reserved_addrs,
+    texts,
+)
 from portway.control.service.context import Context
+from portway.control.service.edge_routes import Wish
 from portway.control.service.edges import EdgeView
+
+if TYPE_CHECKING:
+    from portway.model.edge import EdgeRoute
 
 LABEL: Final = "edge"
 """The key of the label."""
@@ -38,7 +51,8 @@ async def create(
                 context, connection, account_id, description=f"Address of edge {edge.id}"
             )
             hostports = [addr.addr]
-        if kind != "https" and "backend" not in wanted:
+        routes: list[EdgeRoute] = []
+        if "backend" not in wanted:
             backend = await backends.add(
                 context,
                 connection,
@@ -48,7 +62,11 @@ async def create(
                 description=f"Tunnels of edge {edge.id}",
             )
             module = {"enabled": True, "backend_id": backend.id}
-            edge = replace(edge, modules={**edge.modules, "backend": module})
-            await edges.save(context, connection, edge)
+            if kind == "https":
+                wish = Wish(match_type="path_prefix", match="/", modules={"backend": module})
+                routes.append(await edge_routes.add(context, connection, account_id, edge.id, wish))
+            else:
+                edge = replace(edge, modules={**edge.modules, "backend": module})
+                await edges.save(context, connection, edge)
         made = await edge_addresses.attach(context, connection, account_id, edge.id, kind, hostports)
-    return EdgeView(replace(edge, hostports=tuple(each.hostport for each in made)))
+    return EdgeView(replace(edge, hostports=tuple(each.hostport for each in made)), routes)

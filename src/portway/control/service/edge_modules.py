@@ -1,8 +1,8 @@
 """Modules of edges and routes: checked whole, before anything is stored.
 
-What can be said of a module by itself is checked in ``model/module_checks.py``; what it names is looked for in the
-account; and the rules that all modules together make are compiled, so that an edge never holds a policy that
-its data plane would refuse.
+What can be said of a module by itself is checked in ``model/module_checks.py``; what it names is looked for
+in the account; and the rules that all modules together make are compiled, so that an edge never holds a
+policy that its data plane would refuse.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from portway.control.store.core import AsyncConnection
 from portway.control.store.ip_tables import ip_policies
 from portway.control.store.tables import certificate_authorities
 from portway.errors import Error
-from portway.model.module_checks import check_module, check_together
+from portway.model.module_checks import check_logins, check_module, check_together
 from portway.model.modules import read
 from portway.model.url import Url
 
@@ -32,6 +32,7 @@ async def check(context: Context, account_id: str, form: str, modules: Modules) 
     """Check modules of an edge or, as "route", of a route. Raises Error 2090, 2201–2248 or 7007–7164."""
     for name, module in modules.items():
         check_module(name, module, form)
+    check_logins(modules)
     others = {name: module for name, module in modules.items() if name != "ip_restriction"}
     source = read(others, "https" if form == "route" else form)
     if not source.ruled:

@@ -37,24 +37,31 @@ async def create(context: Context, account_id: str, edge_id: str, wish: Wish) ->
     modules = given(wish.modules)
     await edge_modules.check(context, account_id, "route", modules)
     async with context.database.write() as connection:
-        await edges.find(connection, account_id, _HTTPS, edge_id)
-        if await store.count_routes(connection, edge_id) >= ROUTES:
-            raise Error(f"An edge has at most {ROUTES} routes.", 7128)
-        now = context.now()
-        route = EdgeRoute(
-            id=new_id(ROUTE_PREFIX, context.random, now),
-            account_id=account_id,
-            edge_id=edge_id,
-            description=wish.description,
-            metadata=wish.metadata,
-            created_at=now,
-            match_type=wish.match_type,
-            match=wish.match,
-            modules=modules,
-        )
-        await _check(connection, route)
-        await nouns.add(connection, edge_routes, store.route_values(route))
-        await changes.note(connection, changes.EDGE_ROUTE, account_id, route.id, now)
+        return await add(context, connection, account_id, edge_id, wish)
+
+
+async def add(
+    context: Context, connection: AsyncConnection, account_id: str, edge_id: str, wish: Wish
+) -> EdgeRoute:
+    """Make a route in a transaction that writes; what its modules say by themselves is checked already."""
+    await edges.find(connection, account_id, _HTTPS, edge_id)
+    if await store.count_routes(connection, edge_id) >= ROUTES:
+        raise Error(f"An edge has at most {ROUTES} routes.", 7128)
+    now = context.now()
+    route = EdgeRoute(
+        id=new_id(ROUTE_PREFIX, context.random, now),
+        account_id=account_id,
+        edge_id=edge_id,
+        description=wish.description,
+        metadata=wish.metadata,
+        created_at=now,
+        match_type=wish.match_type,
+        match=wish.match,
+        modules=given(wish.modules),
+    )
+    await _check(connection, route)
+    await nouns.add(connection, edge_routes, store.route_values(route))
+    await changes.note(connection, changes.EDGE_ROUTE, account_id, route.id, now)
     return route
 
 

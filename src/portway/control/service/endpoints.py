@@ -1,4 +1,4 @@
-"""Endpoints of an account: those that agents have online now, cloud endpoints and those of edges, in one list.
+"""Endpoints of an account: those that agents have online now, cloud ones and those of edges, in one list.
 
 Agents' endpoints are known from the directory of what is online, the others from the store. All are walked
 from the newest identifier, so a page is the merge of walks of its own length.

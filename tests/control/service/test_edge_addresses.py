@@ -1,0 +1,34 @@
+"""Addresses of edges: whose they may be, and that they are in one region."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.kit.edge_store import address, with_account
+from tests.kit.live import live_endpoint, tell
+from tests.kit.names import DOMAIN, refused
+
+from portway.control.service import edges
+
+
+async def test_addresses_of_two_regions_do_not_go_together(tmp_path: Path) -> None:
+    async with with_account(tmp_path) as (context, account):
+        here = await address(context, account)
+        there = replace(context, settings=replace(context.settings, region="eu"))
+        with refused(7157):
+            await edges.create(context, account, "tcp", hostports=[here, await address(there, account)])
+
+
+async def test_an_agent_that_is_online_is_in_the_way_by_either_scheme(tmp_path: Path) -> None:
+    async with with_account(tmp_path) as (context, account):
+        one = await address(context, account)
+        tell(context, live_endpoint(account, url=f"tcp://{one}"))
+        with refused(7132):
+            await edges.create(context, account, "tcp", hostports=[one])
+
+
+async def test_the_same_address_written_twice_is_one(tmp_path: Path) -> None:
+    async with with_account(tmp_path) as (context, account):
+        one = await address(context, account)
+        made = await edges.create(context, account, "tcp", hostports=[one, one.upper()])
+        assert made.edge.hostports == (one,)
+        assert DOMAIN in one
