@@ -175,3 +175,11 @@ def test_requests_to_the_api_are_bounded_when_that_is_asked_for() -> None:
     asked = config.load({"api_rate": "120", "api_parallel": "8"}, HOME).control
     assert (plain.api_rate, plain.api_parallel) == (0, 0)
     assert (asked.api_rate, asked.api_parallel) == (120, 8)
+
+
+def test_networks_of_the_operator_are_read() -> None:
+    control = config.load({"admin_cidr": "192.0.2.0/24,2001:db8::/32"}, {}).control
+    assert [str(each) for each in control.admin_cidrs] == ["192.0.2.0/24", "2001:db8::/32"]
+    with pytest.raises(ConfigError, match="--admin-cidr"):
+        config.load({"admin_cidr": "192.0.2.9/24"}, {})
+    assert config.load({}, {}).control.admin_cidrs == ()

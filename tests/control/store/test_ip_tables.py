@@ -6,6 +6,7 @@ from sqlalchemy import insert
 from tests.kit.store import opened
 
 from portway.control.store import accounts, ip_tables
+from portway.control.store.edge_tables import edges
 from portway.model.entities import Account
 
 COMMON = {"account_id": "ac_1", "description": "", "metadata": "", "created_at": 1.0}
@@ -34,5 +35,10 @@ async def test_an_address_is_asked_for_by_the_networks_around_it(tmp_path: Path)
         assert await ip_tables.known(connection, "ac_2", ["ipp_1"]) == set()
         assert await ip_tables.rule_of(connection, "ipp_1", "::/0") == "ipr_3"
         assert len(await ip_tables.rule_ids(connection, "ipp_1")) == 4
+        assert await ip_tables.named_by(connection, "ac_1", "ipp_1") is None
+        modules = '{"ip_restriction": {"ip_policy_ids": ["ipp_1"]}}'
+        await connection.execute(insert(edges).values(**COMMON, id="edgtcp_1", kind="tcp", modules=modules))
+        assert await ip_tables.named_by(connection, "ac_1", "ipp_1") == "edgtcp_1"
+        assert await ip_tables.named_by(connection, "ac_2", "ipp_1") is None
         await ip_tables.remove_rules(connection, "ipp_1")
         assert await ip_tables.rule_ids(connection, "ipp_1") == []

@@ -99,9 +99,9 @@ async def _check_unused(connection: AsyncConnection, account_id: str, policy_id:
     for each in await ip_tables.restrictions(connection, account_id):
         if policy_id in each.ip_policy_ids:
             raise Error(f"The IP restriction {each.id} uses this IP policy.", 1420)
-    url = await ip_tables.named_by_endpoint(connection, account_id, policy_id)
-    if url is not None:
-        raise Error(f"The traffic policy of {url} uses this IP policy.", 1420)
+    named_by = await ip_tables.named_by(connection, account_id, policy_id)
+    if named_by is not None:
+        raise Error(f"{named_by} uses this IP policy.", 1420)
 
 
 async def _noted(

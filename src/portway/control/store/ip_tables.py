@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from portway.control.store.core import AsyncConnection
+from portway.control.store.edge_tables import edge_routes, edges
 from portway.control.store.tables import ID, cloud_endpoints, metadata
 from portway.model.cidr import networks_around
 from portway.model.ip import IpPolicy, IpPolicyRule, IpRestriction
@@ -134,13 +135,22 @@ async def known(connection: AsyncConnection, account_id: str, ids: Sequence[str]
     return set((await connection.execute(query)).scalars())
 
 
-async def named_by_endpoint(connection: AsyncConnection, account_id: str, policy_id: str) -> str | None:
-    """Return the URL of a cloud endpoint whose traffic policy names an IP policy, if there is any."""
-    query = select(cloud_endpoints.c.url).where(
-        cloud_endpoints.c.account_id == account_id,
-        cloud_endpoints.c.traffic_policy.contains(policy_id, autoescape=True),
-    )
-    return (await connection.execute(query.limit(1))).scalar()
+async def named_by(connection: AsyncConnection, account_id: str, policy_id: str) -> str | None:
+    """Return what names a policy besides restrictions: a cloud endpoint's URL, an edge or its route; or None.
+
+    Documents are searched for the identifier, within one account.
+    """
+    for shown, text in (
+        (cloud_endpoints.c.url, cloud_endpoints.c.traffic_policy),
+        (edges.c.id, edges.c.modules),
+        (edge_routes.c.id, edge_routes.c.modules),
+    ):
+        ours = shown.table.c.account_id == account_id
+        query = select(shown).where(ours, text.contains(policy_id, autoescape=True))
+        found = (await connection.execute(query.limit(1))).scalar()
+        if found is not None:
+            return str(found)
+    return None
 
 
 async def rules_for(
