@@ -5,13 +5,17 @@ from collections.abc import Callable
 import pytest
 
 from portway.edge import policy
+from portway.edge.binding import read_wish
 from portway.edge.policy import Policies
+from portway.edge.ports import EdgeConfig
 from portway.edge.registry import Registry
 from portway.errors import Error
 from portway.model.url import parse_endpoint_url
 from portway.net.turns import Turns
 from portway.policy.compiler import World
 from portway.policy.limits import PolicyLimits
+from portway.policy.phase import Phase
+from portway.wire.messages import Bind
 
 URL = parse_endpoint_url("https://app.example", "https")
 LIMIT = """
@@ -48,6 +52,21 @@ async def test_large_documents_do_not_hold_up_the_loop(monkeypatch: pytest.Monke
     assert used == ["ac_1"]
     with pytest.raises(Error):
         await found.compile("a: b" + "#" * policy.AT_ONCE, URL, "ac_1")
+
+
+async def test_options_beside_a_long_text_are_read_where_it_is_compiled() -> None:
+    bind = Bind(proto="https", opts={"Compression": {}, "TrafficPolicy": LIMIT % "n" + "#" * policy.AT_ONCE})
+    wish = read_wish(bind, EdgeConfig())
+    assert callable(wish.policy.source)
+    made = await policies().compile(wish.policy.source, URL, "ac_1", size=wish.policy.size)
+    assert made is not None
+    assert made.has(Phase.HTTP_REQUEST)
+    assert made.has(Phase.HTTP_RESPONSE)
+    bind.opts["Compression"] = None
+    bind.opts["Auth"] = "u:short"
+    with pytest.raises(Error, match="360"):
+        read_wish(bind, EdgeConfig())
+    assert await policies().compile(lambda: "", URL, "ac_1") is None
 
 
 async def test_the_operators_limits_hold() -> None:

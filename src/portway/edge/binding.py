@@ -56,8 +56,8 @@ _ANY_PROTOCOL: Final = frozenset({"IPRestriction", "Policy"})
 class PolicyText(NamedTuple):
     """A policy as it was asked for."""
 
-    source: "str | Node"
-    """A document, read or unread; "" for none."""
+    source: "str | Node | Callable[[], str | Node]"
+    """A document, read or unread, or what reads it; "" for none."""
     identity: str
     """The same for the same policy."""
     size: int = 0
@@ -130,11 +130,16 @@ def read_policy(view: OptsView, proto: str, limits: PolicyLimits = DEFAULT_LIMIT
     }
     if not modules:
         return PolicyText(view.traffic_policy, view.traffic_policy)
+    from portway.edge.policy import AT_ONCE
     from portway.policy.legacy import document_of
 
-    source = document_of(modules, view.traffic_policy, proto, limits)
-    size = len(view.traffic_policy) + len(str(modules))
-    return PolicyText(source, f"{modules}\n{view.traffic_policy}", size)
+    text = view.traffic_policy
+    source = document_of(modules, text if len(text) <= AT_ONCE else "", proto, limits)
+    size = len(text) + len(str(modules))
+    if len(text) <= AT_ONCE:
+        return PolicyText(source, f"{modules}\n{text}", size)
+    # Reading takes seconds at most: whoever compiles it reads it, elsewhere.
+    return PolicyText(lambda: document_of(modules, text, proto, limits), f"{modules}\n{text}", size)
 
 
 def random_host(config: "EdgeConfig", random: Callable[[int], bytes]) -> str:

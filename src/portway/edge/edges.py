@@ -13,6 +13,7 @@ the address waits until it has gone. While an edge has an address, agents are re
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from portway.edge.backends import BackendPool
@@ -272,7 +273,7 @@ class Edges:
             return None
         from portway.policy.modules import document_of  # loads what policies need
 
-        source = document_of(modules, url.scheme)
+        source = partial(document_of, modules, url.scheme, self._policies.limits)
         compiled = await self._policies.compile(source, url, account_id, size=modules.size)
         if compiled is None:
             return None

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from portway.policy.geo import GeoLookup
     from portway.policy.phase import Phase
 
+    Document = str | Node | Callable[[], str | Node]
+    """A policy: its text, what was read of it, or what reads it, which may take as long as compiling."""
+
 STATES: Final = 10_000
 """Endpoints whose counts are kept. They are small; what they count is bounded by itself."""
 
@@ -124,9 +127,12 @@ class Policies:
     )
 
     async def compile(
-        self, text: "str | Node", url: "Url", account_id: str, *, cloud: bool = False, size: int = 0
+        self, text: "Document", url: "Url", account_id: str, *, cloud: bool = False, size: int = 0
     ) -> "Policy | None":
-        """Compile a document; None when it says nothing. Raises PolicyError. Cancelled: nothing is kept."""
+        """Compile a document; None when it says nothing. Raises PolicyError. Cancelled: nothing is kept.
+
+        ``size`` is about how many characters a document has that is no text.
+        """
         if isinstance(text, str):
             if is_empty(text):
                 return None
@@ -136,13 +142,16 @@ class Policies:
         # The first one loads what policies need, which takes longer than most of them.
         return await self._turns.run(account_id, lambda: self._compile(text, url, account_id, cloud=cloud))
 
-    def _compile(self, text: "str | Node", url: "Url", account_id: str, *, cloud: bool) -> "Policy":
+    def _compile(self, text: "Document", url: "Url", account_id: str, *, cloud: bool) -> "Policy | None":
         from portway.policy.compiler import Target, compile_policy
 
+        document = text() if callable(text) else text
+        if isinstance(document, str) and is_empty(document):
+            return None
         target = Target(
             url.scheme, internal=url.is_internal, cloud=cloud, host="" if url.is_internal else url.host
         )
-        return compile_policy(text, target, self.limits, self.world(account_id))
+        return compile_policy(document, target, self.limits, self.world(account_id))
 
     def place(
         self, compiled: "Policy", url: "Url", account_id: str, text: str, *, part: str = ""
