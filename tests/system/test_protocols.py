@@ -24,6 +24,7 @@ from tests.kit.openssh import ssh as forwarded
 from tests.kit.product import Service, agent_beside, running_agent
 from tests.kit.programs import need
 from tests.kit.rest import Rest
+from tests.kit.sdk import Sdk
 from tests.kit.traffic import server, visitor
 
 pytestmark = pytest.mark.xdist_group("protocols")
@@ -228,6 +229,50 @@ def test_postgresql_at_a_fixed_address_over_a_restart_of_the_service(
         ask("create table if not exists kept (n int); insert into kept values (1)")
         service.restart()
         assert eventually(lambda: ask("select count(*) from kept"), "psql is back", timeout=60) == "1"
+
+
+# -- edges ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.row("T-080", "T-085", "T-086", "T-087", "T-089", "T-093", "T-094", "ED-02")
+def test_psql_and_ssh_through_edges_from_two_addresses(
+    service: Service, sshd: Sshd, postgres: tuple[int, Path]
+) -> None:
+    """Each edge is made in one step, and served by a labelled listener of the official SDK."""
+    rest, ssh = Rest(service), need("ssh")
+    policy = rest.done("POST", "/ip_policies", {})["id"]
+    rule = {"ip_policy_id": policy, "action": "allow"}
+    first = rest.done("POST", "/ip_policy_rules", rule | {"cidr": "127.0.0.1/32"})
+    restricted = {"ip_restriction": {"ip_policy_ids": [policy]}}
+    with Sdk("python", service) as sdk:
+        sdk.connect()
+        ports: dict[str, int] = {}
+        for name, upstream in (("ssh", sshd.port), ("psql", postgres[0])):
+            edge = rest.done("POST", "/edges/tcp?whole=true", restricted)
+            ports[name] = int(edge["hostports"][0].rpartition(":")[2])
+            sdk.serve({"edge": edge["id"]}, f"tcp://127.0.0.1:{upstream}")
+            eventually(lambda port=ports[name]: _listens(port), "the edge listens")
+        there = ["-p", str(ports["ssh"]), f"{getpass.getuser()}@127.0.0.1", "echo there"]
+
+        def login(source: str) -> str:
+            done = subprocess.run([str(ssh), *sshd.options, "-b", source, *there], capture_output=True)
+            return done.stdout.decode()
+
+        eventually(lambda: login("127.0.0.1") == "there\n", "ssh is let in", timeout=30)
+        assert login("127.0.0.2") == ""
+        _ask_much(f"tcp://localhost:{ports['psql']}", postgres[1])
+        rest.done("POST", "/ip_policy_rules", rule | {"cidr": "127.0.0.2/32"})
+        rest.done("DELETE", f"/ip_policy_rules/{first['id']}")
+        eventually(lambda: login("127.0.0.2") == "there\n", "the rules hold at once", timeout=30)
+        assert login("127.0.0.1") == ""
+        with socket.create_connection(("127.0.0.1", ports["psql"])) as refused:
+            refused.settimeout(10)
+            assert refused.recv(1) == b"", "closed, and not a byte said"
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as visitor:
+        return visitor.connect_ex(("127.0.0.1", port)) == 0
 
 
 # -- the server speaks first ---------------------------------------------------------------------
