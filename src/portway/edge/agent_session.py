@@ -148,7 +148,7 @@ class AgentSession:
                 arch=extra.arch,
                 started_at=self._started_at,
                 stopped_at=self.gateway.wall(),
-                error="" if goodbye else reason,
+                error="" if goodbye and not self._dismissed else reason,
             )
         )
 

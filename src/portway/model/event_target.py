@@ -98,7 +98,7 @@ def _aws(name: str) -> Callable[[dict[str, Any]], None]:
     return check
 
 
-def _auth(auth: Any) -> None:
+def _auth(auth: Mapping[str, Any] | None) -> None:
     """Check how AWS is to be entered: by a role or by a pair of keys."""
     given: dict[str, Any] = {key: value for key, value in (auth or {}).items() if value is not None}
     if not given:
@@ -227,9 +227,10 @@ def _parted(settings: dict[str, Any], secret: tuple[str, ...]) -> tuple[dict[str
     kept, secrets = _copied(settings), cast("dict[str, Any]", {})
     for path in secret:
         *above, leaf = path.split(".")
-        source, target = kept, secrets
+        source: dict[str, Any] = kept
+        target = secrets
         for key in above:
-            source = source.get(key) or {}
+            source = cast("dict[str, Any]", source.get(key) or {})
         if not source.get(leaf):
             source.pop(leaf, None)
             continue
@@ -251,7 +252,8 @@ def _merged(below: Settings, above: Settings) -> dict[str, Any]:
     made = _copied(below)
     for key, value in above.items():
         inner = made.get(key)
-        made[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        both = isinstance(inner, dict) and isinstance(value, dict)
+        made[key] = _merged(cast("Settings", inner), cast("Settings", value)) if both else value
     return made
 
 
@@ -268,7 +270,7 @@ def _unmasked(settings: Settings, before: Settings) -> dict[str, Any]:
     for key, value in settings.items():
         old = before.get(key)
         if isinstance(value, dict):
-            made[key] = _unmasked(cast("Settings", value), old if isinstance(old, dict) else {})
+            made[key] = _unmasked(cast("Settings", value), cast("Settings", old or {}))
         else:
             made[key] = old if value == MASK and old is not None else value
     return made

@@ -54,7 +54,7 @@ class Poster(Protocol):
 class Printer(Protocol):
     """Writes lines somewhere near, and never waits for a reader."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> object:
         """Take whole lines."""
         ...
 

@@ -219,7 +219,7 @@ def _check_fields(each: EventSource) -> None:
         return
     if not each.fields:
         raise Error("A source of traffic events needs at least one field; leave fields out for all.", 5400)
-    every = frozenset().union(*FIELDS.values())
+    every: frozenset[str] = frozenset[str]().union(*FIELDS.values())
     for field in each.fields:
         if field in FIELDS[each.type]:
             continue

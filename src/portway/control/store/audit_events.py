@@ -43,10 +43,8 @@ async def add(
     destination_ids: Sequence[str],
 ) -> None:
     """Write an event down for these destinations, at least one."""
-    made = await connection.execute(
-        insert(audit_events).values(id=event_id, account_id=account_id, at=at, body=body)
-    )
-    seq = made.inserted_primary_key[0]
+    added = insert(audit_events).values(id=event_id, account_id=account_id, at=at, body=body)
+    seq = (await connection.execute(added.returning(audit_events.c.seq))).scalar_one()
     rows = [{"destination_id": each, "seq": seq} for each in destination_ids]
     await connection.execute(insert(audit_deliveries), rows)
     connection.info[JOURNALLED] = True

@@ -85,8 +85,8 @@ async def test_all_types_are_taken_and_no_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "code"),
     [
-        ({"sources": [{"type": AUDIT}] * 2}, 5131),
-        ({"sources": [{"type": HTTP, "fields": []}]}, 5400),
+        ({"sources": [{"type": AUDIT}, {"type": AUDIT}]}, 5131),
+        ({"sources": [{"type": HTTP, "fields": list[str]()}]}, 5400),
         ({"sources": [{"type": AUDIT, "fields": ["id"]}]}, 5401),
         ({"sources": [{"type": AUDIT, "filter": "true"}]}, 5402),
         ({"sources": [{"type": TCP, "fields": ["http.request.method"]}]}, 5403),

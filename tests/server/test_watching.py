@@ -1,0 +1,57 @@
+"""Metrics, health and traces joined to a service: what the system's tests do not see."""
+
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from portway.control.ports import Delivered
+from portway.edge.registry import Registry
+from portway.net.tasks import Tasks
+from portway.server.event_feed import EventFeed
+from portway.server.parsers import Address
+from portway.server.watching import Watching
+
+
+class _Log:
+    def emit(self, event: object) -> None:
+        """Say nothing."""
+
+
+class _Link:
+    is_up = True
+    starts = 2
+
+    async def event_states(self) -> dict[str, Delivered]:
+        return {"ed_1": Delivered(delivered=3)}
+
+
+@pytest.mark.row("EV-19")
+async def test_a_service_is_ready_when_both_planes_are() -> None:
+    async with Tasks() as tasks, AsyncExitStack() as stack:
+        config: Any = SimpleNamespace(listen_metrics=Address("127.0.0.1", 0), otlp_traces="")
+        worker: Any = SimpleNamespace(gateway=None, registry=Registry(), tasks=tasks)
+        link, feed = _Link(), EventFeed(_Log())
+        watching = Watching(config, worker, cast("Any", link), feed)
+        await watching.open(stack)
+        assert len(feed.observers) == 1
+        assert watching.why_not_ready() == "starting"
+        watching.state = ""
+        assert watching.why_not_ready() == ""
+        link.is_up = False
+        assert watching.why_not_ready() == "the control plane is away"
+        page = (await watching.page()).decode()
+        assert 'portway_event_deliveries_total{destination="ed_1",result="delivered"} 3.0' in page
+        assert "portway_controller_up 0.0" in page
+
+
+async def test_nothing_is_opened_unless_it_is_wanted() -> None:
+    async with Tasks() as tasks, AsyncExitStack() as stack:
+        config: Any = SimpleNamespace(listen_metrics=None, otlp_traces="")
+        worker: Any = SimpleNamespace(gateway=None, registry=Registry(), tasks=tasks)
+        feed = EventFeed(_Log())
+        watching = Watching(config, worker, cast("Any", _Link()), feed)
+        await watching.open(stack)
+        assert watching.listener is None
+        assert feed.observers == []
