@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qs, urlsplit
 
 from portway.policy import webhook_schemes as schemes
@@ -180,7 +180,7 @@ def _zoom(hook: Hook, secret: str) -> Reply | None:
         return None
     message = hook.json()
     payload = message.get("payload")
-    token = payload.get("plainToken") if isinstance(payload, dict) else None
+    token = cast("dict[str, Any]", payload).get("plainToken") if isinstance(payload, dict) else None
     if message.get("event") != "endpoint.url_validation" or not isinstance(token, str):
         return None
     PROVIDERS["zoom"](hook, secret)

@@ -7,7 +7,7 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from portway.policy.webhooks import Hook, Unverified, key_of, same, verify_digest
@@ -28,7 +28,8 @@ def contentful(hook: Hook, secret: str) -> None:
 
 def graphcms(hook: Hook, secret: str) -> None:
     """A JSON text of the body, the environment and the time, in milliseconds."""
-    parts = dict(each.strip().partition("=")[::2] for each in hook.get("gcms-signature").split(", "))
+    pairs = [each.strip().partition("=") for each in hook.get("gcms-signature").split(", ")]
+    parts = {name: value for name, _, value in pairs}
     at = parts.get("t", "")
     if not at.isdecimal() or not at.isascii():
         raise Unverified("its time cannot be read")
@@ -76,13 +77,9 @@ def mailchimp(hook: Hook, secret: str) -> None:
 
 def mailgun(hook: Hook, secret: str) -> None:
     """Time and token stand in the body with their MAC; nothing else is covered by it."""
-    if hook.form():
-        found: object = dict(hook.form())
-    else:
-        found = hook.json().get("signature")
-    texts = [
-        found.get(name) if isinstance(found, dict) else None for name in ("timestamp", "token", "signature")
-    ]
+    given: object = dict(hook.form()) if hook.form() else hook.json().get("signature")
+    found = cast("dict[str, object]", given) if isinstance(given, dict) else {}
+    texts = [found.get(name) for name in ("timestamp", "token", "signature")]
     at, token, signature = (str(each) if isinstance(each, str | int) else "" for each in texts)
     hook.recent(at)
     if not token or not same(signature, hmac.digest(secret.encode(), (at + token).encode(), "sha256"), "hex"):

@@ -136,6 +136,8 @@ class Worker:
         """Which events subscriptions want; of the running edge once it has started."""
         self.web: WebClient | None = None
         """Asks what others name: key sets, identity providers."""
+        self.strict_web: WebClient | None = None
+        """Asks what policies name freely, of the public internet alone."""
         self.fetches: Fetches | None = None
         self.identities: Identities | None = None
         self.edges: Edges | None = None
@@ -195,8 +197,10 @@ class Worker:
         ip_policies = IpPolicies(control.view, self.registry.look_again)
         edge.restrictions = ip_policies.endpoints
         world = partial(world_of, control.view, self._geo, ip_policies)
-        self.web = WebClient(guard_of(self.settings, [each.port for each in self.listeners]))
-        self.fetches = Fetches(self.tasks, fetch_kinds(self.web, edge.now))
+        guard = guard_of(self.settings, [each.port for each in self.listeners])
+        self.web, self.strict_web = WebClient(guard), WebClient(guard.strict())
+        kinds = fetch_kinds(self.web, self.strict_web, self.registry, edge.now)
+        self.fetches = Fetches(self.tasks, kinds)
         world = identity_setup.knowing(world, self.settings.oauth_providers, self.config.domain)
         if identities is not None:
             self._sign_in(edge, identities, control, secret)
@@ -329,6 +333,8 @@ class Worker:
             await self.tasks.close()
             if self.web is not None:
                 await self.web.close()
+            if self.strict_web is not None:
+                await self.strict_web.close()
             self._close_listeners()
 
     async def stop(self) -> None:

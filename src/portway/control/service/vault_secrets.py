@@ -134,13 +134,13 @@ async def _vault(connection: AsyncConnection, account_id: str, vault_id: str, na
         raise Error("A secret needs a vault: name one by vault_id or vault_name.", 24008)
     if vault_id:
         try:
-            found: Vault | None = await vaults.find(connection, account_id, vault_id)
+            named = await vaults.find(connection, account_id, vault_id)
         except NotFound as error:
             raise Error("There is no such vault.", 24006) from error
-        if name and found is not None and found.name != name:
+        if name and named.name != name:
             raise Error("vault_id and vault_name name different vaults.", 24009)
-    else:
-        found = await vault_tables.by_name(connection, account_id, name)
+        return named
+    found = await vault_tables.by_name(connection, account_id, name)
     if found is None:
         raise Error(f"There is no vault of the name {name!r}.", 24009)
     return found

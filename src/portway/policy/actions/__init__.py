@@ -87,14 +87,14 @@ class ActionType:
 
 FAMILIES: Final = (
     "reply", "headers", "access", "limit", "rewrite", "notes", "forward", "bodies", "tls", "convert",
-    "identity", "jwt", "webhook",
+    "identity", "jwt", "webhook", "outgoing",
 )  # fmt: skip
 """Modules of this package that have a list TYPES."""
 
 ALIASES: Final = {"oidc": "openid-connect"}
 
 NOT_BUILT: Final = (
-    "ai-gateway", "http-request", "owasp-crs-request",
+    "ai-gateway", "owasp-crs-request",
     "owasp-crs-response", "saml",
 )  # fmt: skip
 """Types that are known and refused: a policy that is not carried out whole is not carried out."""
