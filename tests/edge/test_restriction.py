@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.kit.agent import Agent
+from tests.kit.agent import Agent, code
 from tests.kit.http2_client import certs2, visit2
 from tests.kit.http_edge import HOST, stand
 from tests.kit.service import DOMAIN, Running, running_worker
@@ -29,6 +29,7 @@ URLS = {
     "https": f"https://{NAME}",
 }
 DENY_ALL = "on_tcp_connect: [{actions: [{type: deny}]}]"
+NAMED = "on_tcp_connect: [{actions: [{type: restrict-ips, config: {ip_policies: [ipp_ac_good]}}]}]"
 TERMINATE = "on_tcp_connect: [{actions: [{type: terminate-tls}]}]"
 
 
@@ -207,3 +208,20 @@ async def test_requests_of_http2_are_judged_one_by_one() -> None:
         assert b"ERR_NGROK_3205" in refused.body
         assert [each.ip_policy_decision for each in made.edge.requests] == ["allow", "block"]
         assert made.edge.requests[1].host == HOST
+
+
+async def test_a_policy_may_name_an_ip_policy_that_was_made_just_now() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        control = service.control
+        answer = await agent.bind("tcp", {"URL": "", "TrafficPolicy": NAMED})
+        assert code(answer) == "2216"
+        control.withheld = rows("127.0.0.2/32")[:2]  # without the restriction
+        answer = await agent.bind("tcp", {"URL": "", "TrafficPolicy": NAMED})
+        assert answer["Error"] == ""
+        url = answer["URL"]
+        await served(service, agent, "tcp", url, "127.0.0.2")
+        await closed(service, "tcp", url, "127.0.0.1")
+        control.view.apply([IpRuleItem("ipr_x", ACCOUNT, "ipp_ac_good", "127.0.0.1/32", "allow")])
+        await served(service, agent, "tcp", url, "127.0.0.1")
+        control.view.apply([IpPolicyItem("ipp_ac_good", ACCOUNT, gone=True)])
+        await closed(service, "tcp", url, "127.0.0.1")

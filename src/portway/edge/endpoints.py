@@ -19,6 +19,7 @@ from portway.edge.cloud import CloudMember, refuses
 from portway.edge.member import Carrier, Member, SessionMember
 from portway.edge.oversight import Oversight
 from portway.edge.permits import FREE, Owner, Permit, Permits
+from portway.edge.policy import compile_brought
 from portway.edge.policy_pool import check_tls, rule
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint, Registry
@@ -132,7 +133,9 @@ class Endpoints:
         """Grant a bind, or raise Error. Cancelled or failed, nothing stays claimed."""
         wish = binding.read_wish(bind, self.config)
         policy = wish.policy
-        compiled = await self._policies.compile(policy.source, wish.url, owner.account_id, size=policy.size)
+        compiled = await compile_brought(
+            self._policies, self._control, policy.source, wish.url, owner.account_id, policy.size
+        )
         check_tls(compiled, wish.tls)
         drawn = self._was_drawn(wish.url, owner, bind) if wish.returning else wish.random
         await self._permitted(wish, owner, drawn=drawn)
@@ -234,7 +237,8 @@ class Endpoints:
         """
         text, compiled = patch.traffic_policy, None
         if text is not UNSET:
-            compiled = await self._policies.compile(text, bound.url, bound.owner.account_id)
+            account = bound.owner.account_id
+            compiled = await compile_brought(self._policies, self._control, text, bound.url, account)
             check_tls(compiled, bound.endpoint.tls)
             if bound.member.retired:
                 raise SessionClosed("the endpoint was given up while it was changed")

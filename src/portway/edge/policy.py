@@ -17,6 +17,7 @@ from portway.edge.policy_request import PolicyHooks
 from portway.model.view import AuthorityItem
 from portway.net.turns import Turns
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
+from portway.policy.problem import PolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from portway.edge.http_sides import RequestHooks
     from portway.edge.ip_policies import IpPolicies
     from portway.edge.policy_fetch import Fetches
+    from portway.edge.ports import Control
     from portway.edge.registry import Registry
     from portway.edge.secrets import Secrets
     from portway.edge.view import View
@@ -47,6 +49,9 @@ AT_ONCE: Final = 2048
 
 COMPILING: Final = 2
 """Longer documents of one account that are compiled at a time."""
+
+NAMED: Final = frozenset((1672, 2216))
+"""Problems of documents that name a row which is not there: a certificate authority, an IP policy."""
 
 State = dict[str, object]
 
@@ -169,6 +174,23 @@ class Policies:
         while len(self._states) > STATES:
             self._states.popitem(last=False)
         return EndpointPolicy(self, compiled, state, text, account_id)
+
+
+async def compile_brought(
+    policies: Policies, control: "Control", text: "Document", url: "Url", account_id: str, size: int = 0
+) -> "Policy | None":
+    """Compile a document that an agent brings. Raises PolicyError, but not for want of a row made just now.
+
+    After a start it waits until it is known which rows there are. Cancelled: nothing is kept.
+    """
+    await control.view.known()
+    try:
+        return await policies.compile(text, url, account_id, size=size)
+    except PolicyError as error:
+        if NAMED.isdisjoint(each.code for each in error.problems):
+            raise
+        await control.caught_up()
+        return await policies.compile(text, url, account_id, size=size)
 
 
 def world_of(view: "View", geo: "GeoLookup | None", ip_policies: "IpPolicies", account_id: str) -> "World":

@@ -102,16 +102,22 @@ class Serving:
         self.endpoint.counters.connections += 1
         self.endpoint.counters.open += 1
         self._edge.idle.add(leg, self._edge.now())
-        judged = decide(self._edge, self.endpoint, split_address(self._ends.client)[0])
-        if judged is not None:
-            self._judged = judged.word
-            if judged.refused:
-                self._failure = WHY
-                leg.dismiss()
-                return False
+        if self.endpoint.account_id in self._edge.restrictions and not self._is_let_in(self.endpoint):
+            leg.dismiss()
+            return False
         if self.endpoint.gates and self._gate is None:
             self._gate = enter_by(self._edge, self.endpoint, self._ends, self.tls)
         return not self._is_closed(leg)
+
+    def _is_let_in(self, endpoint: "Endpoint") -> bool:
+        """Ask the account's restriction."""
+        judged = decide(self._edge, endpoint, split_address(self.ends.client)[0])
+        if judged is None:
+            return True
+        self._judged = judged.word
+        if judged.refused:
+            self._failure = WHY
+        return not judged.refused
 
     def secured(self, leg: "Leg", agreed: "Agreed") -> bool:
         """The handshake is complete: judge what waited for it; False when the visitor may not enter."""
