@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tests.kit.api_client import ApiClient, ClientError
+from tests.kit.client_edges import edges
+from tests.kit.client_events import events
 from tests.kit.eventually import eventually
 from tests.kit.product import AgentProcess, Service, running_agent
 from tests.kit.sdk import Sdk
@@ -22,9 +24,15 @@ from tests.kit.x509 import make
 
 NOUNS = (
     "api_keys",
+    "backends",
     "certificate_authorities",
     "credentials",
+    "edge_modules",
+    "edges",
     "endpoints",
+    "event_destinations",
+    "event_sources",
+    "event_subscriptions",
     "ip_policies",
     "ip_policy_rules",
     "ip_restrictions",
@@ -118,7 +126,7 @@ def act(service: Service) -> Run:
     known = service.bootstrap
     with ApiClient(known.api_key, f"http://api.{known.domain}:{known.http_port}") as client:
         run = Run(client, service, client.methods())
-        for scene in (_keys, _names, _certificates, _addresses, _endpoints, _agents, _others):
+        for scene in (_keys, _names, _certificates, _addresses, _endpoints, edges, events, _agents, _others):
             scene(run)
         return run
 

@@ -14,6 +14,9 @@ from typing import Any, cast
 ngrok: Any = importlib.import_module("ngrok")
 services: Any = importlib.import_module("ngrok.services")
 
+MAPS = frozenset(("labels", "headers", "backends"))
+"""Arguments that are plain maps."""
+
 LIMIT = 1000
 """Items that are read of a list."""
 
@@ -84,10 +87,14 @@ class Object:
 
 def objects(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return arguments with an object for each that is given as fields."""
-    return {
-        name: Object(cast("dict[str, Any]", each)) if isinstance(each, dict) else each
-        for name, each in arguments.items()
-    }
+    return {name: each if name in MAPS else wrapped(each) for name, each in arguments.items()}
+
+
+def wrapped(value: Any) -> Any:
+    """Return an object in place of fields, also within a list."""
+    if isinstance(value, list):
+        return [wrapped(each) for each in cast("list[Any]", value)]
+    return Object(cast("dict[str, Any]", value)) if isinstance(value, dict) else value
 
 
 class Recorder:
