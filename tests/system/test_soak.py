@@ -2,18 +2,20 @@
 
 import asyncio
 import os
+import random
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from tests.kit.driven import driven_agent
-from tests.kit.eventually import eventually_async, let_pass
+from tests.kit.eventually import eventually, eventually_async, let_pass
 from tests.kit.fault_proxy import fault_proxy
 from tests.kit.netns import NAME, SpacedAgent, cable, pull
 from tests.kit.product import Service, agent_beside, running_service
+from tests.kit.rest import Rest
 from tests.kit.traffic import echo, exchange, get, hello_http, server, visitor
 from tests.system.test_chaos import (
     NOTICE,
@@ -21,6 +23,7 @@ from tests.system.test_chaos import (
     SLACK,
     back_after,
     downloading,
+    is_served,
     outcome,
     port_of,
     pouring,
@@ -32,6 +35,9 @@ import portway
 pytestmark = pytest.mark.long
 
 MIB = 1 << 20
+
+CUTS = 600.0
+"""Seconds for which the cable is pulled out again and again."""
 
 SYN_GAP = 4.0
 """Seconds between two tries of a kernel to connect, within the 10 s that a dial may take: at 3 and 7 s."""
@@ -143,3 +149,56 @@ async def test_a_link_that_is_down_for_a_while(tmp_path: Path) -> None:
                     assert max(noticed, at_agent) < NOTICE + SLACK
             finally:
                 await asyncio.to_thread(agent.kill)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.row("A9", "A10", "G-047", "S21", "S30")
+async def test_ten_minutes_of_a_cable_that_is_pulled_every_few_seconds(tmp_path: Path) -> None:
+    """At the end every endpoint is up under its URL, and no task, descriptor or endpoint is left over.
+
+    Some outages are over before a heartbeat misses them, some last for several attempts to connect. The
+    ten rounds of test_chaos.py are the short form.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("making a network namespace needs root")
+    chance = random.Random(7)
+    with cable() as (space, near), running_service(tmp_path, "--listen-agent", f"{near}:0") as service:
+        port = port_of(f"//{service.bootstrap.connect_url}")
+        process = psutil.Process(service.pid)
+        async with server(pouring, host=near) as upstream:
+            agent = SpacedAgent(service, space, f"{NAME}:{port}")
+            try:
+                urls = await asyncio.to_thread(lambda: agent.start(f"{near}:{upstream}", "tcp://", count=12))
+                await all_answer(urls)
+                before = await asyncio.to_thread(agent.tasks), agent.descriptors(), process.num_fds()
+                cuts, end = 0, time.monotonic() + CUTS
+                while time.monotonic() < end:
+                    with suppress(OSError, EOFError):  # a session that is just being lost: no cut then
+                        async with downloading(chance.choice(urls)):
+                            cuts += 1
+                            pull(space, down=True)
+                            await asyncio.to_thread(let_pass, chance.uniform(0.2, 6.0))
+                            pull(space, down=False)
+                    await asyncio.to_thread(let_pass, chance.uniform(0.5, 4.0))
+                    await all_answer(urls)
+                returns = len(agent.told("back")) - 1
+
+                def left() -> tuple[int, int, int]:
+                    return agent.tasks(), agent.descriptors(), process.num_fds()
+
+                def settled() -> bool:
+                    return all(now <= then for now, then in zip(left(), before, strict=True))
+
+                await asyncio.to_thread(eventually, settled, "nothing is left over", timeout=30)
+                online = Rest(service).done("GET", "/endpoints")["endpoints"]
+                print(f"{cuts} cuts, {returns} new sessions; tasks and descriptors {before} to {left()}")
+                assert sorted(each["public_url"] for each in online) == sorted(urls)
+                assert returns > cuts / 3, "too few cuts were long enough to be noticed"
+            finally:
+                await asyncio.to_thread(agent.kill)
+
+
+async def all_answer(urls: list[str]) -> None:
+    """Wait until each endpoint answers."""
+    for url in urls:
+        await eventually_async(lambda url=url: is_served(url), f"{url} answers", timeout=60)
