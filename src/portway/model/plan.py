@@ -35,6 +35,10 @@ class Plan:
     """Rules of one IP policy."""
     ip_restrictions: bool = True
     """Restrictions of the account by address."""
+    cloud_endpoints: int | None = None
+    """Cloud endpoints."""
+    pool_size: int | None = None
+    """Endpoints of a pool that a cloud endpoint may join, itself included."""
     tcp_endpoints: bool = True
     """TCP endpoints, at random addresses and at reserved ones."""
     tls_endpoints: bool = True

@@ -16,6 +16,7 @@ from portway.control.service.context import Context
 from portway.control.store import changes
 from portway.errors import NotFound
 from portway.model.cloud_endpoint import CloudEndpoint
+from portway.model.plan import Plan
 
 POLICY = "on_http_request: [{actions: [{type: deny}]}]"
 OTHER = "on_http_request: [{actions: [{type: close-connection}]}]"
@@ -238,3 +239,18 @@ async def test_the_endpoint_of_an_agent_is_its_own(tmp_path: Path) -> None:
             await cloud_endpoints.delete(it.context, it.ann, live.id)
         with pytest.raises(NotFound):
             await cloud_endpoints.delete(it.context, it.ben, live.id)
+
+
+async def test_plans_bound_cloud_endpoints_and_their_pools(tmp_path: Path) -> None:
+    async with stage(tmp_path) as made:
+        plans = {"free": Plan(cloud_endpoints=3, pool_size=2)}
+        made.context = replace(made.context, settings=replace(made.context.settings, plans=plans))
+        for _ in range(2):
+            await made.make("https://a.internal", pooling_enabled=True)
+        with refused(18020):
+            await made.make("https://a.internal", pooling_enabled=True)
+        third = await made.make("https://b.internal", pooling_enabled=True)
+        with refused(18020):
+            await made.change(third, url="https://a.internal")
+        with refused(18010):
+            await made.make("https://c.internal")

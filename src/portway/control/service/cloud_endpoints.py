@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from portway.control.service import policies, texts
+from portway.control.service import plans, policies, texts
 from portway.control.service.context import Context
 from portway.control.service.reserved_domains import service_names
 from portway.control.service.settings import Settings
@@ -26,6 +26,7 @@ from portway.model.ids import new_id
 from portway.model.url import Binding, Url
 
 _TEXTS: Final = (18012, 18013)
+_GATE: Final = plans.Gate("cloud_endpoints", "cloud endpoints", cloud_endpoints, 18010, 18010, 18010)
 _SAME_DOOR: Final = {"https": "tls", "tls": "https"}
 """Schemes whose endpoints share a listener and are told apart by name alone: a name has one of them."""
 
@@ -60,6 +61,7 @@ async def create(context: Context, account_id: str, wish: Wish) -> CloudEndpoint
     url, bound = parse_url(wish.url, binding, public_ports(context.settings))
     await policies.check(context, account_id, url, policy)
     async with context.database.write() as connection:
+        await plans.check_room(context, connection, account_id, _GATE)
         now = context.now()
         made = CloudEndpoint(
             id=new_id("ep", context.random, now),
@@ -165,7 +167,7 @@ def _check(wish: Wish, policy: str | None) -> None:
 async def _placed(
     context: Context, connection: AsyncConnection, endpoint: CloudEndpoint, url: Url
 ) -> CloudEndpoint:
-    """Return the endpoint with what is reserved for it. Raises Error 18006, 18009, 18016 or 18017."""
+    """Return the endpoint with what is reserved for it. Raises Error 18006 to 18020."""
     domain_id = tcp_addr_id = None
     if endpoint.binding == "public":
         if url.scheme == "tcp":
@@ -192,7 +194,7 @@ async def domain_of(context: Context, connection: AsyncConnection, account_id: s
 async def _check_free(
     context: Context, connection: AsyncConnection, endpoint: CloudEndpoint, url: Url
 ) -> None:
-    """Refuse a URL that is in use, unless all who use it and this one share it. Raises Error 6027…18017."""
+    """Refuse a URL that is in use, unless all who use it and this one share it. Raises Error 6027…18020."""
     same_door = endpoint.binding == "public" and url.scheme in _SAME_DOOR
     twin = str(Url(_SAME_DOOR[url.scheme], url.host, url.port)) if same_door else ""
     urls = {endpoint.url, twin} - {""}
@@ -206,7 +208,12 @@ async def _check_free(
         if each.binding == endpoint.binding
         and (endpoint.binding == "public" or each.account_id == endpoint.account_id)
     ]
-    if not others or (endpoint.pooling_enabled and all(poolable for poolable, _ in others)):
+    if not others:
+        return
+    if endpoint.pooling_enabled and all(poolable for poolable, _ in others):
+        most = (await plans.plan_of(context, connection, endpoint.account_id)).pool_size
+        if most is not None and len(others) >= most:
+            raise Error(f"The plan of this account allows pools of {most} endpoints.", 18020)
         return
     if endpoint.pooling_enabled:
         raise Error(f"The endpoint that is at {endpoint.url} already does not allow pooling.", 18016)
