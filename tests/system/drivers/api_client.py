@@ -190,7 +190,7 @@ def main() -> None:
             }
         except Exception as error:  # noqa: BLE001 - whatever the client raises is the answer
             answer = {"error": type(error).__name__, "text": str(error)}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer, default=str), flush=True)
 
 
 if __name__ == "__main__":

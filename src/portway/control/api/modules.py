@@ -1,7 +1,8 @@
 """Modules of edges and routes in requests and answers: what is written, and how it is shown.
 
 A module is kept as it was written, so what is shown is made of that: identifiers become references. Numbers
-and texts that clients send as placeholders for "not given" (0, "") are kept as they are: they mean the same here.
+and texts that clients send as placeholders for "not given" (0, "") are kept as they are: they mean the same
+here.
 """
 
 from collections.abc import Mapping
@@ -213,16 +214,11 @@ class MutualTlsShown(_Shown):
     certificate_authorities: list[Ref]
 
 
-class EdgeTerminationShown(_Shown):
-    """From which version on TLS is spoken."""
-
-    min_version: str | None
-
-
-class TlsTerminationShown(EdgeTerminationShown):
-    """Where TLS ends."""
+class TlsTerminationShown(_Shown):
+    """Where TLS ends, and from which version on it is spoken; of an HTTPS edge ``terminate_at`` is null."""
 
     terminate_at: str | None
+    min_version: str | None
 
 
 class HeadersShown(_Shown):

@@ -164,7 +164,7 @@ async def test_tls_and_https_edges_have_their_modules(ann: Api) -> None:
     assert tls["tls_termination"] == {"enabled": True, **ended}
     assert [each["id"] for each in tls["mutual_tls"]["certificate_authorities"]] == [authority["id"]]
     https = await made(ann, "/edges/https", {"mutual_tls": mutual, "tls_termination": {"min_version": "1.2"}})
-    assert https["tls_termination"] == {"enabled": True, "min_version": "1.2"}
+    assert https["tls_termination"] == {"enabled": True, "min_version": "1.2", "terminate_at": None}
     assert https["routes"] == []
     refused = await ann.post("/edges/https", {"tls_termination": ended})
     assert refused.code == 7109

@@ -13,7 +13,6 @@ from portway.control.api import modules as module
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.paging import path_id
 from portway.control.api.routes.edge_routes import EdgeId
-from portway.control.api.routes.edges import shown_model
 from portway.control.service import edge_routes, edges
 from portway.model.edge import PREFIXES, ROUTE_PREFIX
 from portway.model.modules import EDGE_MODULES, ROUTE_MODULES
@@ -24,7 +23,7 @@ router = APIRouter(tags=["edge_modules"])
 def _of_edge(kind: str, name: str) -> None:
     """Make the three routes of a module of a kind of edge."""
     path, stem = f"/edges/{kind}/{{id}}/{name}", f"{kind}_edge_{name}"
-    shown, given_model = shown_model(kind, name), module.GIVEN[name]
+    shown, given_model = module.SHOWN[name], module.GIVEN[name]
     edge_id = Depends(path_id(PREFIXES[kind]))
 
     @router.put(path, name=f"{stem}_replace", response_model=shown)

@@ -11,7 +11,6 @@ from portway.control.api.auth import Ctx, Who
 from portway.control.api.modules import (
     BackendGiven,
     BackendShown,
-    EdgeTerminationShown,
     IpRestrictionGiven,
     IpRestrictionShown,
     MutualTlsGiven,
@@ -63,7 +62,7 @@ class HttpsEdgeAnswer(_EdgeAnswer):
     """An HTTPS edge; its other modules are those of its routes."""
 
     mutual_tls: MutualTlsShown | None
-    tls_termination: EdgeTerminationShown | None
+    tls_termination: TlsTerminationShown | None
     routes: list[RouteAnswer]
 
 
@@ -231,7 +230,7 @@ def shown_edge(context: Context, each: EdgeView) -> BaseModel:
     edge, api_url = each.edge, context.settings.api_url
     answer = ANSWERS[edge.kind]
     told: dict[str, Any] = {
-        name: module.show(api_url, name, edge.modules[name], shown_model(edge.kind, name))
+        name: module.show(api_url, name, edge.modules[name], module.SHOWN[name])
         if name in edge.modules
         else None
         for name in EDGE_MODULES[edge.kind]
@@ -247,12 +246,6 @@ def shown_edge(context: Context, each: EdgeView) -> BaseModel:
         hostports=list(edge.hostports),
         **told,
     )
-
-
-def shown_model(kind: str, name: str) -> type[BaseModel]:
-    """Return how a module of a kind of edge is shown: TLS of an https edge ends in one place only."""
-    https = kind == "https" and name == "tls_termination"
-    return EdgeTerminationShown if https else module.SHOWN[name]
 
 
 ROUTERS: Final[Sequence[APIRouter]] = tuple(_router(kind) for kind in ("tcp", "tls", "https"))
