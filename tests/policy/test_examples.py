@@ -202,6 +202,14 @@ def test_every_action_has_a_page_with_examples(name: str) -> None:
     assert f"]({name}.md)" in (ACTIONS / "README.md").read_text(), "the list of actions is to name it"
 
 
+def test_the_page_names_every_action_that_guards() -> None:
+    page = (ROOT / "docs" / "spec" / "policy.md").read_text()
+    guarding = page[page.index("A rule *guards* when") :].partition("\n\n")[0]
+    assert {name for name, kind in table().items() if kind.guards} <= set(
+        re.findall(r"`([a-z-]+)`", guarding)
+    )
+
+
 def test_no_page_is_of_what_is_not_there() -> None:
     pages = {page.stem for page in ACTIONS.glob("*.md")} - {"README"}
     assert pages <= {*table(), *NOT_BUILT}
