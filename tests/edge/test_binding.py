@@ -219,8 +219,7 @@ def test_public_is_the_default_binding() -> None:
 
 
 MODULES: list[dict[str, Any]] = [
-    {"OAuth": {"provider": "google"}},
-    {"OIDC": {"issuer_url": "https://a"}},
+    {"OAuth": {"provider": "google", "client_id": "x", "sealed_client_secret": "eA=="}},
     {"HostHeaderRewrite": True},
 ]
 

@@ -44,7 +44,7 @@ def browsing(url: str, folder: Path, ca: Path) -> Generator[None]:
     program = need("chromium")
     with (folder / "browser.log").open("ab") as log:
         process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={folder}", _trust(url, ca), url],
+            [program, *FLAGS, f"--user-data-dir={folder}", trusting(url, ca), url],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -59,7 +59,7 @@ def browsing(url: str, folder: Path, ca: Path) -> Generator[None]:
         process.wait()
 
 
-def _trust(url: str, ca: Path) -> str:
+def trusting(url: str, ca: Path) -> str:
     """Return the flag that has the key trusted which the page's server shows."""
     parts = urlsplit(url)
     context = ssl.create_default_context(cafile=str(ca))

@@ -5,12 +5,17 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
+from tests.kit.policy import begin
 
 from portway.errors import Error
+from portway.model.identity import Person, Tokens, VisitorSession
 from portway.policy.compiler import Target, compile_policy
 from portway.policy.document import Node
+from portway.policy.identity import IdentitySettings, SignedIn
 from portway.policy.legacy import document_of
 from portway.policy.phase import Phase
+from portway.policy.verdict import CONTINUE, Fetch, Respond
 
 
 def read(modules: dict[str, Any], text: str = "", protocol: str = "https") -> Any:
@@ -93,6 +98,57 @@ def test_modules_come_before_the_rules_of_the_text_in_either_spelling() -> None:
         assert [rule["actions"][0]["type"] for rule in made[response]] == ["compress-response", "log"]
 
 
+ADA = Person("google", "u", "ada")
+LOGIN = VisitorSession(
+    "appsess_1", "ac_1", "appusr_1", "r", "c", "s", ADA, Tokens(), 1.0, 2.0, 3.0, 4.0,
+)  # fmt: skip
+
+
+@pytest.mark.row("P-60")
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("OAuth", {"provider": "google"}),
+        (
+            "OIDC",
+            {"issuer_url": "https://idp.example", "client_id": "i${", "client_secret": "s", "scopes": ["g"]},
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("email", "enters"),
+    [
+        ("ada@example.com", True), ("Bob@Allowed.example", True), ("eve@sub.allowed.example", False),
+        ("eve@notallowed.example", False), ("", False),
+    ],
+)  # fmt: skip
+def test_logins_of_old_ask_and_then_deny_who_is_in_no_list(
+    name: str, module: dict[str, Any], email: str, enters: bool
+) -> None:
+    lists = {"allow_emails": ["ADA@example.com"], "allow_domains": ["allowed.example"]}
+    run = begin(compile_policy(document_of({name: module | lists}, "", "https")))
+    asked = run.step()
+    assert isinstance(asked, Fetch)
+    settings = asked.arguments["settings"]
+    assert isinstance(settings, IdentitySettings)
+    assert settings.prefix == "/auth"
+    session = changed(LOGIN, person=changed(LOGIN.person, email=email))
+    verdict = run.resume(SignedIn(session, "i"))
+    assert (verdict is CONTINUE) is enters
+    if not enters:
+        assert isinstance(verdict, Respond)
+        assert verdict.status == 403
+
+
+def test_names_in_lists_are_texts_and_nothing_else() -> None:
+    lists = {"allow_domains": ['x" || true || "', "y'z\\"]}
+    run = begin(compile_policy(document_of({"OAuth": {"provider": "google"} | lists}, "", "https")))
+    run.step()
+    verdict = run.resume(SignedIn(LOGIN, "i"))
+    assert isinstance(verdict, Respond)
+    assert verdict.status == 403
+
+
 @pytest.mark.row("P-04", "P-60")
 def test_the_structured_form_of_a_policy() -> None:
     config = b64encode(b'{"status_code": 404}').decode()
@@ -106,8 +162,9 @@ def test_the_structured_form_of_a_policy() -> None:
 @pytest.mark.parametrize(
     ("modules", "protocol", "code"),
     [
-        ({"OAuth": {}}, "https", 2201),
-        ({"OIDC": {}}, "https", 2201),
+        ({"OAuth": {}}, "https", 365),
+        ({"OAuth": {"provider": "google", "client_id": "x", "sealed_client_secret": "eA=="}}, "https", 2201),
+        ({"OIDC": {"issuer_url": "https://a.example"}}, "tcp", 2205),
         ({"WebhookVerification": {"provider": "github"}}, "https", 2032),
         ({"WebhookVerification": {"provider": "github", "sealed_secret": "eA=="}}, "https", 2201),
         ({"WebsocketTCPConverter": {}}, "tcp", 2205),

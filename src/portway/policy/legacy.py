@@ -1,9 +1,9 @@
 """Module options of older agents and SDKs → the rules of a Traffic Policy that does the same.
 
-Older agents ask for one thing in one structure: compression, basic authentication, header fields, addresses,
-a circuit breaker, a user-agent filter. Each becomes a rule with one action, before the user's own rules and
-in the order of the table in ``docs/spec/policy.md``. What differs from the actions of today is kept: a
-circuit breaker of old counts from 20 requests on, old compression knows gzip and deflate, addresses that are
+Older agents ask for one thing in one structure: compression, basic authentication, a login, header fields,
+addresses, a circuit breaker, a user-agent filter. Each becomes a rule with one action, before the user's own
+rules and in the order of the table in ``docs/spec/policy.md``. What differs from the actions of today is
+kept: a circuit breaker of old counts from 20 requests on, old compression knows gzip and deflate, addresses that are
 refused on HTTP get an answer.
 
 What has no counterpart here is refused by name: a module that is not carried out would be an open door.
@@ -20,9 +20,8 @@ from portway.model.cidr import parse_network
 from portway.policy.document import Node, parse
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import HTTP
+from portway.policy.providers import PROVIDERS
 
-NOT_PROVIDED: Final = ("OAuth", "OIDC")
-"""Modules that are known and refused."""
 UNSUPPORTED: Final = 2201
 HTTP_ONLY: Final = 2205
 
@@ -80,9 +79,6 @@ def _old_name(phase: str, protocol: str) -> str:
 
 def _rules(modules: Modules, protocol: str) -> _Rules:
     given = [name for name, value in modules.items() if value not in (None, "", False)]
-    refused = [name for name in NOT_PROVIDED if name in given]
-    if refused:
-        raise Error(f"Not provided by this version of the service: {', '.join(refused)}.", UNSUPPORTED)
     rules: _Rules = {}
     for name, (phase, make) in _MODULES.items():
         if name not in given:
@@ -90,8 +86,9 @@ def _rules(modules: Modules, protocol: str) -> _Rules:
         if protocol not in HTTP and name != "IPRestriction":
             raise Error(f"{name} does not exist on {protocol} endpoints.", HTTP_ONLY)
         where = phase if protocol in HTTP else "on_tcp_connect"
-        for action in make(modules[name]):
-            rules.setdefault(where, []).append({"name": name, "actions": [action]})
+        for made in make(modules[name]):
+            rule = made if "actions" in made else {"actions": [made]}
+            rules.setdefault(where, []).append({"name": name, **rule})
     return rules
 
 
@@ -138,6 +135,39 @@ def _basic_auth(module: Modules) -> list[dict[str, object]]:
 def _auth(text: str) -> list[dict[str, object]]:
     name, _, password = text.partition(":")
     return _basic_auth({"credentials": [{"username": name, "cleartext_password": password}]})
+
+
+def _oauth(module: Modules) -> list[dict[str, object]]:
+    provider = str(module.get("provider") or "").lower()
+    if provider not in PROVIDERS:
+        raise Error(f"There is no OAuth provider {provider[:80]!r}: {', '.join(PROVIDERS)}.", 365)
+    return _login("oauth", "oauth", module, provider=provider)
+
+
+def _oidc(module: Modules) -> list[dict[str, object]]:
+    return _login("openid-connect", "oidc", module, issuer_url=str(module.get("issuer_url") or "") or None)
+
+
+def _login(kind: str, result: str, module: Modules, **config: object) -> list[dict[str, object]]:
+    """Have visitors sign in under the paths of old; then deny who is not in the lists, if there are any."""
+    if module.get("sealed_client_secret") and not module.get("client_secret"):
+        raise Error("Sealed secrets are not provided by this version of the service.", UNSUPPORTED)
+    for name in ("client_id", "client_secret"):
+        if module.get(name):
+            config[name] = _literal(str(module[name]))
+    if scopes := _texts(module, "scopes"):
+        config["scopes"] = scopes
+    made: list[dict[str, object]] = [_action(kind, path_prefix="/auth", **config)]
+    emails = [each.lower() for each in _texts(module, "allow_emails")]
+    domains = [each.lower() for each in _texts(module, "allow_domains")]
+    if emails or domains:
+        email = f"actions.ngrok.{result}.identity.email.lowerAscii()"
+        tests = [f"{email} in {json.dumps(emails)}"] if emails else []
+        tests += [f"{email}.endsWith({json.dumps(f'@{each}')})" for each in domains]
+        made.append(
+            {"expressions": [f"!({' || '.join(tests)})"], "actions": [_action("deny", status_code=403)]}
+        )
+    return made
 
 
 def _breaker(module: Modules) -> list[dict[str, object]]:
@@ -199,6 +229,8 @@ _MODULES: Final[dict[str, tuple[str, Any]]] = {
     "UserAgentFilter": ("on_http_request", _user_agents),
     "Auth": ("on_http_request", _auth),
     "BasicAuth": ("on_http_request", _basic_auth),
+    "OAuth": ("on_http_request", _oauth),
+    "OIDC": ("on_http_request", _oidc),
     "WebhookVerification": ("on_http_request", _webhook),
     "CircuitBreaker": ("on_http_request", _breaker),
     "RequestHeaders": ("on_http_request", _headers),

@@ -45,7 +45,7 @@ BAD = [
     ("oauth", OAUTH + "\nscopes: ['a b']", 2204),
     ("oauth", OAUTH + "\nauthz_url_params: {state: x}", 2204),
     ("oauth", OAUTH + "\nauthz_url_params: {Redirect_URI: x}", 2204),
-    ("oauth", OAUTH + "\nuserinfo_refresh_interval: 59s", 1635),
+    ("oauth", OAUTH + "\nuserinfo_refresh_interval: 4s", 1635),
     ("oauth", OAUTH + "\nmax_session_duration: soon", 2228),
     ("oauth", OAUTH + "\nauth_cookie_domain: com", 2243),
     ("oauth", OAUTH + "\npath_prefix: /elsewhere", 2222),

@@ -49,7 +49,7 @@ SCOPES: Final = 30
 SCOPE_LENGTH: Final = 255
 PARAMETERS: Final = 20
 ISSUER_LENGTH: Final = 255
-REFRESH_LEAST: Final = 60.0
+REFRESH_LEAST: Final = 5.0
 DURATION_MOST: Final = 10 * 365 * 86_400.0
 TOKEN_FIELD: Final = 8192
 """Bytes of a token that is still put into a field: upstreams take no head of any size."""

@@ -1,0 +1,101 @@
+"""A real provider of OpenID Connect in a process of its own, and a real browser that signs in there."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.async_api import Error as BrowserError
+from playwright.async_api import Page, async_playwright
+
+from tests.kit.browser import FLAGS, trusting
+from tests.kit.eventually import eventually
+from tests.kit.programs import need
+from tests.kit.sdk import NODE, TESTS, installed
+
+CLIENT: Final = {"client_id": "portway", "client_secret": "a-secret-of-the-tests-that-is-long"}
+
+_OWN: Final = ("--headless", "--host-resolver-rules")
+"""Flags that the driver of the browser sets in its own way, or that we do."""
+_NAMES: Final = "--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+
+
+@contextlib.contextmanager
+def providing(port: int, folder: Path, *callbacks: str) -> Generator[str]:
+    """Run the provider for the time of the context; yield its issuer."""
+    home = installed()
+    with (folder / "provider.log").open("ab") as log:
+        process = subprocess.Popen(
+            [str(NODE), str(TESTS / "node" / "provider.mjs"), str(port), *callbacks],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"SDK_HOME": str(home)},
+        )
+    try:
+        eventually(
+            lambda: b"ready" in (folder / "provider.log").read_bytes(), "the provider is ready", timeout=60
+        )
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        assert process.stdin
+        process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        process.kill()
+        process.wait()
+
+
+@contextlib.asynccontextmanager
+async def browser_page(url: str, ca: Path) -> AsyncGenerator[Page]:
+    """Open a page of a browser that has nothing yet and trusts whom ``ca`` vouches for at ``url``."""
+    flags = [*(each for each in FLAGS if not each.startswith(_OWN)), _NAMES, trusting(url, ca)]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=str(need("chromium")), args=flags)
+        try:
+            yield await browser.new_page()
+        finally:
+            await browser.close()
+
+
+async def go(page: Page, url: str) -> Any:
+    """Go to a URL; again while the network of this machine changes below the browser, as other tests have it."""
+    for _ in range(20):
+        try:
+            return await page.goto(url)
+        except BrowserError as error:
+            if "ERR_NETWORK_CHANGED" not in str(error) and "chrome-error" not in str(error):
+                raise
+            await asyncio.sleep(0.2)
+    raise AssertionError("the network changes all the time")
+
+
+async def sign_in(page: Page, url: str, who: str) -> Any:
+    """Go to a URL, sign in as somebody, consent; return the answer that the browser ends with."""
+    for _ in range(5):
+        try:
+            answer = await go(page, url)
+            if "/interaction/" in page.url:
+                await page.fill("input[name=login]", who)
+                await page.fill("input[name=password]", "any")
+                async with page.expect_navigation():
+                    await page.click("button[type=submit]")
+                async with page.expect_navigation() as last:
+                    await page.click("button[type=submit]")
+                answer = await last.value
+        except BrowserError as error:
+            if "ERR_NETWORK_CHANGED" not in str(error) and "chrome-error" not in str(error):
+                raise
+        else:
+            return answer
+    raise AssertionError("the network changes all the time")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])

@@ -1,0 +1,184 @@
+"""Signing in through the whole product: a real provider of OpenID Connect, a real browser, our agent.
+
+The sample of the ngrok-go documentation runs as it stands, its provider mapped to the one of the tests by the
+service's configuration file.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.kit.eventually import eventually_async
+from tests.kit.openid import CLIENT, browser_page, free_port, go, providing, sign_in
+from tests.kit.product import Service, running_service
+from tests.kit.rest import Rest
+from tests.kit.traffic import server
+from tests.system.test_policies import agent_of, ask, shown
+
+import portway
+
+pytestmark = pytest.mark.xdist_group("identity")
+
+SAMPLE = """
+on_http_request:
+  - name: rate limit by client ip
+    actions:
+      - type: rate-limit
+        config:
+          name: client-ip-rate-limit
+          algorithm: sliding_window
+          capacity: 30
+          rate: 60s
+          bucket_key:
+            - conn.client_ip
+  - name: sign in
+    actions:
+      - type: oauth
+        config:
+          provider: google
+  - name: only of the domain
+    expressions:
+      - "!actions.ngrok.oauth.identity.email.endsWith('@example.com')"
+    actions:
+      - type: custom-response
+        config:
+          status_code: 403
+          content: "Hey, no auth for you ${actions.ngrok.oauth.identity.name}!"
+"""
+
+
+@dataclass
+class Place:
+    """A service with an application at the provider."""
+
+    service: Service
+    issuer: str
+
+    @property
+    def ca(self) -> Path:
+        """Who vouches for the service."""
+        return Path(self.service.bootstrap.ca_cert)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Generator[Place]:
+    """A service and a provider that know each other."""
+    folder = tmp_path_factory.mktemp("identity")
+    port = free_port()
+    config = folder / "portway.yml"
+    config.write_text(
+        "oauth:\n  providers:\n    google:\n"
+        f"      issuer: http://127.0.0.1:{port}\n"
+        f"      client_id: {CLIENT['client_id']}\n      client_secret: {CLIENT['client_secret']}\n"
+    )
+    flags = ("--config", str(config), "--outgoing-allow", "127.0.0.0/8")
+    with running_service(folder / "service", *flags) as service:
+        callback = f"https://auth.{service.bootstrap.domain}:{service.bootstrap.https_port}/oauth2/callback"
+        with providing(port, folder, callback) as issuer:
+            yield Place(service, issuer)
+
+
+@asynccontextmanager
+async def endpoint_of(place: Place, name: str, policy: str) -> AsyncGenerator[str]:
+    """Put an endpoint online whose upstream shows what it gets; yield its URL."""
+    async with server(shown) as upstream, agent_of(place.service) as agent:
+        wanted = f"https://{name}.{place.service.bootstrap.domain}"
+        made = await agent.forward(f"http://127.0.0.1:{upstream}", url=wanted, traffic_policy=policy)
+        yield made.url
+
+
+@pytest.mark.row("G-010", "G-011", "G-012", "G-013", "G-014", "G-015", "G-016", "G-017", "P-51", "P-54")
+async def test_the_sample_of_the_documentation_with_a_browser(place: Place) -> None:
+    rest = Rest(place.service)
+    async with endpoint_of(place, "app", SAMPLE) as url:
+        status, head, _ = await ask(place.service, url)
+        assert status == 302
+        assert f"location: {place.issuer}/auth?" in head
+        async with browser_page(url, place.ca) as page:
+            inside = await sign_in(page, f"{url}/deep?x=1", "ada")
+            assert (inside.status, page.url) == (200, f"{url}/deep?x=1")
+            got = (await inside.text()).lower()
+            assert "get /deep?x=1 " in got
+            assert "ngrok-auth-user-email: ada@example.com" in got
+            assert "ngrok-auth-user-name: ada lovelace" in got
+            assert "token" not in got
+            cookies = {each.get("name"): each for each in await page.context.cookies(url)}
+            cookie = cookies["__Host-ngrok.session"]
+            assert (cookie.get("httpOnly"), cookie.get("secure"), cookie.get("sameSite")) == (
+                True,
+                True,
+                "Lax",
+            )
+            (session,) = (await asyncio.to_thread(rest.done, "GET", "/app/sessions"))["application_sessions"]
+            (user,) = (await asyncio.to_thread(rest.done, "GET", "/app/users"))["application_users"]
+            assert (user["email"], user["provider_user_id"]) == ("ada@example.com", "ada")
+            assert session["application_user"]["id"] == user["id"]
+            assert session["public_url"] == url
+            await asyncio.to_thread(rest.done, "DELETE", f"/app/sessions/{session['id']}")
+            named = f"Cookie: __Host-ngrok.session={cookie.get('value')}"
+
+            async def out() -> bool:
+                return (await ask(place.service, url, named))[0] == 302
+
+            await eventually_async(out, "a session that was deleted lets nobody in")
+        async with browser_page(url, place.ca) as page:
+            outside = await sign_in(page, url, "bob")
+            assert outside.status == 403
+            assert await outside.text() == "Hey, no auth for you Bob!"
+            gone = await go(page, f"{url}/ngrok/logout?redirect_path=/bye")
+            assert page.url == f"{url}/bye"  # the provider still knows Bob
+            assert gone.status == 403
+
+
+@pytest.mark.row("G-014", "P-52", "P-53")
+async def test_sessions_outlive_the_service(place: Place) -> None:
+    policy = f"""
+        on_http_request:
+          - actions:
+              - type: openid-connect
+                config:
+                  issuer_url: {place.issuer}
+                  client_id: {CLIENT["client_id"]}
+                  client_secret: {CLIENT["client_secret"]}
+        """
+    async with endpoint_of(place, "oidc", policy) as url:
+        async with browser_page(url, place.ca) as page:
+            inside = await sign_in(page, url, "ada")
+            assert inside.status == 200
+            assert "ngrok-auth-oauth-access-token: " in (await inside.text()).lower()
+            cookies = {
+                str(each.get("name")): str(each.get("value")) for each in await page.context.cookies(url)
+            }
+        named = f"Cookie: __Host-ngrok.session={cookies['__Host-ngrok.session']}"
+        assert (await ask(place.service, url, named))[0] == 200
+        await asyncio.to_thread(place.service.restart, kill=True)
+
+        async def back() -> bool:
+            return (await ask(place.service, url, named))[0] == 200
+
+        await eventually_async(back, "the session outlives the service", timeout=60)
+        assert (await ask(place.service, url))[0] == 302
+
+
+async def test_the_callback_host_is_the_service_s_own(place: Place) -> None:
+    known = place.service.bootstrap
+    url = f"https://auth.{known.domain}:{known.https_port}"
+    status, head, _ = await ask(place.service, f"{url}/oauth2/callback")
+    assert (status, "ngrok-error-code: err_ngrok_3107" in head) == (400, True)
+    assert (await ask(place.service, f"{url}/"))[0] == 404
+    tls = ssl.create_default_context(cafile=known.ca_cert)
+    assert tls.verify_mode is ssl.CERT_REQUIRED  # `ask` trusts the local authority alone
+    async with agent_of(place.service) as agent:
+        with pytest.raises(portway.Error) as refused:
+            await agent.listen(url=f"https://auth.{known.domain}")
+        assert refused.value.code == "ERR_NGROK_320"
+        with pytest.raises(portway.Error, match=r"oauth\.providers\.github") as refused:
+            await agent.listen(
+                url="https://",
+                traffic_policy="on_http_request: [{actions: [{type: oauth, config: {provider: github}}]}]",
+            )
+        assert refused.value.code == "ERR_NGROK_2232"
