@@ -39,6 +39,7 @@ async def test_a_set_is_asked_for_once_for_all_who_wait() -> None:
     assert len(made.web.asked) == 2
 
 
+@pytest.mark.row("P-50")
 async def test_a_key_that_is_not_known_is_asked_for_now_and_then() -> None:
     """Keys are rotated; but names that are invented do not make us ask for each of them."""
     made = Set()
@@ -100,6 +101,7 @@ on_http_request:
 """
 
 
+@pytest.mark.row("P-50")
 async def test_visitors_with_a_token_reach_the_upstream_and_others_do_not() -> None:
     made = Set()
     async with fetching(POLICY, {"keys": made.sets.fetch}) as (on, _):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import pytest
 from tests.kit.fetching import fetching
 from tests.kit.http_edge import AgentStream
 from tests.kit.policies import Ruled
@@ -50,6 +51,7 @@ def ok(body: bytes = b"inside", *lines: bytes):
     return serve
 
 
+@pytest.mark.row("P-48")
 async def test_an_internal_endpoint_is_asked_by_way_of_its_policy() -> None:
     inner = """
 on_http_request:
@@ -98,6 +100,7 @@ async def test_an_endpoint_that_breaks_off_or_is_busy_is_a_failure() -> None:
         assert "|" in await outcome(on)
 
 
+@pytest.mark.row("P-48")
 async def test_policies_that_ask_each_other_in_a_circle_are_stopped() -> None:
     """Each asks itself: the fourth request is not made, and each answers what came of its own."""
     text = policy("url: 'http://loop.internal/'")

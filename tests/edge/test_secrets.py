@@ -81,6 +81,7 @@ on_http_request:
 """
 
 
+@pytest.mark.row("P-34")
 async def test_policies_read_secrets_and_see_changes_at_once() -> None:
     view, secrets = kept()
     async with ruled() as on:

@@ -111,6 +111,7 @@ async def test_other_spellings_of_this_machine_are_refused(host: str) -> None:
     await made.close()
 
 
+@pytest.mark.row("P-48")
 async def test_a_name_that_changes_its_mind_is_refused_the_second_time() -> None:
     names = {"rebinds.example": [["127.0.0.1"], ["127.0.0.2"]]}
     async with upstream(says(ok())) as server, client(names=names) as made:

@@ -31,6 +31,7 @@ def test_a_signature_over_something_else_is_refused() -> None:
     assert refused(f"{head}.{packed({'sub': 'you'})}.{signature}").code == 3401
 
 
+@pytest.mark.row("P-50")
 def test_a_public_key_is_no_secret() -> None:
     """Alg confusion: a token signed by HMAC whose secret is the public RSA key."""
     public = key_of("RSA", 0).as_pem(private=False)

@@ -210,6 +210,7 @@ def test_every_documented_sender_is_there() -> None:
     assert set(ALIASES.values()) <= DOCUMENTED
 
 
+@pytest.mark.row("P-55")
 @pytest.mark.parametrize("provider", SIGNED)
 def test_what_its_sender_has_signed_is_verified_and_nothing_else(provider: str) -> None:
     secret = BY_KEY.get(provider, SECRET)
@@ -413,6 +414,7 @@ def test_older_versions_of_hubspot_mongodb_and_square() -> None:
 # -- challenges
 
 
+@pytest.mark.row("P-55")
 def test_twitter_is_answered_what_it_asks_for() -> None:
     reply = CHALLENGES["twitter"](hook({}, b"", url="https://a.example/?crc_token=abc", method="GET"), SECRET)
     assert reply is not None

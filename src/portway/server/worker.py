@@ -194,26 +194,9 @@ class Worker:
         certificates = Certificates(certificate, self.config.domain, control, self.config.limits.certificates)
         context = service_context(certificate.chain, certificate.key)
         ports = TcpPorts(edge, self.config.tcp_listen, certificates)
-        ip_policies = IpPolicies(control.view, self.registry.look_again)
-        edge.restrictions = ip_policies.endpoints
-        world = partial(world_of, control.view, self._geo, ip_policies)
-        guard = guard_of(self.settings, [each.port for each in self.listeners])
-        self.web, self.strict_web = WebClient(guard), WebClient(guard.strict())
-        kinds = fetch_kinds(self.web, self.strict_web, self.registry, edge.now)
-        self.fetches = Fetches(self.tasks, kinds)
-        world = identity_setup.knowing(world, self.settings.oauth_providers, self.config.domain)
+        policies = self._make_policies(edge, control, open_secret)
         if identities is not None:
             self._sign_in(edge, identities, control, secret)
-        policies = Policies(
-            self.registry,
-            edge.now,
-            edge.wall,
-            world,
-            self._geo,
-            fetches=self.fetches,
-            secrets=Secrets(control.view, open_secret),
-            limits=self.config.policy_limits,
-        )
         self.wishes = edge.wishes
         edge.wishes.follow(control.view)
         endpoints = Endpoints(
@@ -262,6 +245,28 @@ class Worker:
         self.tasks.start(edge.idle.run(), name="idle visitors")
         if self.settings.listen_ssh is not None and ssh is not None:
             self._loading = self.tasks.start(self._load_ssh(ssh, gateway, control, life), name="SSH gateway")
+
+    def _make_policies(
+        self, edge: Edge, control: "Control", open_secret: "Callable[[bytes, str], bytes] | None"
+    ) -> Policies:
+        """Make what Traffic Policies share, and what they may ask for."""
+        ip_policies = IpPolicies(control.view, self.registry.look_again)
+        edge.restrictions = ip_policies.endpoints
+        world = partial(world_of, control.view, self._geo, ip_policies)
+        guard = guard_of(self.settings, [each.port for each in self.listeners])
+        self.web, self.strict_web = WebClient(guard), WebClient(guard.strict())
+        kinds = fetch_kinds(self.web, self.strict_web, self.registry, edge.now)
+        self.fetches = Fetches(self.tasks, kinds)
+        return Policies(
+            self.registry,
+            edge.now,
+            edge.wall,
+            identity_setup.knowing(world, self.settings.oauth_providers, self.config.domain),
+            self._geo,
+            fetches=self.fetches,
+            secrets=Secrets(control.view, open_secret),
+            limits=self.config.policy_limits,
+        )
 
     async def _load_ssh(
         self, ssh: "SshSetup", agents: Gateway, control: "Control", life: "EventSink"

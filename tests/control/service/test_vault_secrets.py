@@ -53,6 +53,7 @@ def _found(folder: Path, text: bytes) -> bool:
     return any(text in each.read_bytes() for each in folder.rglob("*") if each.is_file())
 
 
+@pytest.mark.row("P-34")
 async def test_a_value_is_sealed_in_the_store_and_on_its_way_to_the_edge(tmp_path: Path) -> None:
     async with opened(tmp_path, Clock()) as plain:
         context = configured(plain, tmp_path)

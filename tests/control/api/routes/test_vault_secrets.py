@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.kit.api import BASE, running_api
+from tests.kit.api import BASE, Api, running_api
 from tests.kit.store import Clock
 from tests.kit.tenants import two_apis
 
@@ -39,7 +39,7 @@ async def test_a_secret_is_its_accounts_alone(tmp_path: Path) -> None:
         await is_private_secret(ann, ben, f"{PLACE}/{made['id']}")
 
 
-async def is_private_secret(ann, ben, path: str) -> None:  # type: ignore[no-untyped-def]
+async def is_private_secret(ann: Api, ben: Api, path: str) -> None:
     for verb, body in (("GET", None), ("PATCH", {"value": "x"}), ("DELETE", None)):
         assert (await ben.send(verb, path, body)).status == 404
     assert (await ben.get(PLACE))["secrets"] == []
