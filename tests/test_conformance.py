@@ -42,6 +42,8 @@ def test_the_page_counts_and_orders_rows() -> None:
     page = render(areas, [Proof("S2", "a::b"), Proof("S2", "a::b"), Proof("S2", "c::d")])
     assert "1 of 2 rows are proved." in page
     assert page.index("| S2 | two | `a::b`<br>`c::d` |") < page.index("| S10 | ten | open |")
+    page = render([Area("One", {"ED-10": "ten", "ED-02": "two"})], [])
+    assert page.index("ED-02") < page.index("ED-10")
 
 
 def test_a_row_stands_once() -> None:

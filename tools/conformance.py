@@ -119,8 +119,8 @@ def render(areas: list[Area], proofs: list[Proof]) -> str:
 
 
 def _order(row: str) -> tuple[str, int]:
-    letter, number = row[0], row[1:].lstrip("-")
-    return letter, int(number)
+    letters = row.rstrip("0123456789")
+    return letters, int(row[len(letters) :])
 
 
 def _count(areas: list[Area], proofs: list[Proof]) -> str:
