@@ -30,6 +30,14 @@ CREATE: Mapping[str, Callable[[], dict[str, Any]]] = {
     "vaults": lambda: {"name": "prod"},
     "event_destinations": lambda: {"target": {"debug": {"log": True}}},
     "event_subscriptions": lambda: {"sources": [{"type": "domain_created.v0"}]},
+    "edges/tcp": dict,
+    "edges/tls": dict,
+    "edges/https": dict,
+    "backends/tunnel_group": lambda: {"labels": {"a": "b"}},
+    "backends/failover": dict,
+    "backends/weighted": dict,
+    "backends/http_response": dict,
+    "backends/static": lambda: {"address": "db.example.org:5432"},
     "endpoints": lambda: {"type": "cloud", "url": "https://x.internal", "traffic_policy": POLICY},
 }
 """What is posted to make a thing."""

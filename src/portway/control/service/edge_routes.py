@@ -76,6 +76,8 @@ async def update(context: Context, account_id: str, edge_id: str, route_id: str,
     texts.check(wish.description, wish.metadata, TEXTS)
     modules = given(wish.modules)
     if modules:
+        async with context.database.read() as connection:
+            await _find(connection, account_id, edge_id, route_id)  # what is not there is not judged
         await edge_modules.check(context, account_id, "route", modules)
     async with context.database.write() as connection:
         before = await _find(connection, account_id, edge_id, route_id)

@@ -121,6 +121,8 @@ async def update(
     texts.check(description, metadata, TEXTS)
     wanted = given(modules or {})
     if wanted:
+        async with context.database.read() as connection:
+            await find(connection, account_id, kind, edge_id)  # what is not there is not judged
         await edge_modules.check(context, account_id, kind, wanted)
     async with context.database.write() as connection:
         before = await find(connection, account_id, kind, edge_id)
