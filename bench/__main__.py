@@ -27,7 +27,7 @@ QUICK: Final = 0.15
 BEGAN: Final = time.monotonic()
 
 STARTERS: Final[dict[str, tuple[Starter, ...]]] = {
-    "portway": (contenders.portway, contenders.portway_logging),
+    "portway": (contenders.portway, contenders.portway_logging, contenders.portway_watched),
     "sdk": (contenders.portway_official,),
     "minimal": (contenders.minimal,),
     "prototype": (contenders.prototype,),

@@ -1,6 +1,7 @@
 """What is measured: pairs of processes that carry a visitor's bytes to an upstream."""
 
 import contextlib
+import http.client
 import importlib.util
 import json
 import os
@@ -35,7 +36,8 @@ class Contender:
     name: str
     entries: dict[str, Order]
     """For "tcp", "http", "https", "ws" (WebSocket over http), "grpc" (https before an upstream of HTTP/2),
-    "log" (http with an access log) and "rules…" (http under a policy of so many): where visitors connect.
+    "log" (http with an access log), "events" (http with metrics, and a subscription to a file) and "rules…"
+    (http under a policy of so many): where visitors connect.
     What is missing cannot be measured."""
     service: int
     """Process id."""
@@ -65,6 +67,8 @@ class Service:
     connect_url: str
     ca: str
     token: str
+    key: str = ""
+    http_url: str = ""
 
     def agent(self) -> dict[str, str]:
         """Return the variables of an agent of ours."""
@@ -81,7 +85,12 @@ class Service:
 
 
 def serve(
-    stack: contextlib.ExitStack, *, access_log: str = "off", ports: str = "21000-21999", agents: int = 0
+    stack: contextlib.ExitStack,
+    *,
+    access_log: str = "off",
+    ports: str = "21000-21999",
+    agents: int = 0,
+    more: tuple[str, ...] = (),
 ) -> Service:
     """Start a service in a new folder, and wait until it is ready; ``agents`` is a port, 0 any."""
     data = folder(stack)
@@ -98,14 +107,21 @@ def serve(
         "0",
     ]
     log = data / "log"
-    process = start(stack, module("portway.cli.main", "serve", *flags, *listen), log=log)
+    process = start(stack, module("portway.cli.main", "serve", *flags, *listen, *more), log=log)
     bootstrap = data / "bootstrap.json"
     with contextlib.suppress(StartError):
         wait(lambda: bootstrap.exists() or process.poll() is not None, "portway serve")
     if not bootstrap.exists():
         raise StartError(f"portway serve: {log.read_text()[-2000:]}")
     known = json.loads(bootstrap.read_text())
-    return Service(process.pid, known["connect_url"], known["ca_cert"], known["authtoken"])
+    return Service(
+        process.pid,
+        known["connect_url"],
+        known["ca_cert"],
+        known["authtoken"],
+        known["api_key"],
+        known["http_url"],
+    )
 
 
 def folder(stack: contextlib.ExitStack) -> Path:
@@ -126,6 +142,38 @@ def portway_logging(stack: contextlib.ExitStack, upstream: int) -> Contender:
     agent = start(stack, module("bench.agent", "forward", str(upstream)), service.agent())
     entry = _entries(first_line(agent), service)["http"]
     return Contender(OURS, {"log": entry}, service.pid, agent.pid)
+
+
+def portway_watched(stack: contextlib.ExitStack, upstream: int) -> Contender:
+    """Start the same with metrics, and with a subscription that writes every request to a file."""
+    service = serve(stack, ports="26000-26999", more=("--listen-metrics", "127.0.0.1:0"))
+    to = _post(service, "/event_destinations", {"target": {"file": {"path": "requests.jsonl"}}})
+    fields = ["conn.client_ip", "http.request.url.path", "http.response.status_code"]
+    source = {"type": "http_request_complete.v0", "fields": fields}
+    _post(service, "/event_subscriptions", {"sources": [source], "destination_ids": [to["id"]]})
+    agent = start(stack, module("bench.agent", "forward", str(upstream)), service.agent())
+    entry = _entries(first_line(agent), service)["http"]
+    return Contender(OURS, {"events": entry}, service.pid, agent.pid)
+
+
+def _post(service: Service, path: str, body: object) -> dict[str, str]:
+    """Post to the API of a service; return the answer."""
+    parts = urlsplit(service.http_url)
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=30)
+    fields = {
+        "Host": f"api.{parts.hostname}",
+        "Authorization": f"Bearer {service.key}",
+        "Ngrok-Version": "2",
+        "Content-Type": "application/json",
+    }
+    connection.request("POST", path, json.dumps(body), fields)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    if answer.status != 201:
+        raise StartError(f"{path}: {answer.status} {content.decode()[:300]}")
+    made: dict[str, str] = json.loads(content)
+    return made
 
 
 def portway_official(stack: contextlib.ExitStack, upstream: int) -> Contender | None:

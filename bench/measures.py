@@ -52,6 +52,7 @@ WORKLOADS: Final = (
     Workload("HTTP, heads alike", "10k", "http", "requests", {"count": 24_000}),
     Workload("HTTP, heads that differ", "10k", "http", "requests", {"count": 24_000, "vary": True}),
     Workload("the same, access log on", "10k", "log", "requests", {"count": 24_000, "vary": True}),
+    Workload("the same, events and metrics on", "10k", "events", "requests", {"count": 24_000, "vary": True}),
     Workload("HTTPS at the edge", "10k", "https", "requests", {"count": 15_000, "vary": True}),
     Workload("TLS set-ups at the edge", "10k", "https", "handshakes", {"count": 1_500, "vary": True}),
     Workload(

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from portway.errors import Error
+from portway.errors import Error, RefusedSession
 from portway.server import channel as channels
 from portway.server.channel import Channel, arguments
 
@@ -38,6 +38,8 @@ class Side:
         await self.gate.wait()
         if do == "refuse":
             raise Error("No.", 107)
+        if do == "refuse session":
+            raise RefusedSession("No.", 107, "ac_1", "cr_1")
         if do == "crash":
             raise ZeroDivisionError
         number = arguments(args, Number).n
@@ -255,3 +257,15 @@ async def test_a_ping_is_answered_before_what_waits_to_be_done() -> None:
         assert not busy.done()
         there.gate.set()
         assert (await busy).n == 2
+
+
+@pytest.mark.row("EV-09")
+async def test_whose_session_was_refused_is_told() -> None:
+    async with joined() as (one, _):
+        with pytest.raises(RefusedSession) as caught:
+            await one.channel.call("refuse session", {}, Number)
+        error = caught.value
+        assert (error.code, error.account_id, error.credential_id) == ("ERR_NGROK_107", "ac_1", "cr_1")
+        with pytest.raises(Error) as plain:
+            await one.channel.call("refuse", {}, Number)
+        assert not isinstance(plain.value, RefusedSession)

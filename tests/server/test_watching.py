@@ -36,6 +36,8 @@ async def test_a_service_is_ready_when_both_planes_are() -> None:
         watching = Watching(config, worker, cast("Any", link), feed)
         await watching.open(stack)
         assert len(feed.observers) == 1
+        assert watching.listener is not None
+        assert watching.addresses == (("127.0.0.1", watching.listener.port),)
         assert watching.why_not_ready() == "starting"
         watching.state = ""
         assert watching.why_not_ready() == ""
@@ -53,5 +55,5 @@ async def test_nothing_is_opened_unless_it_is_wanted() -> None:
         feed = EventFeed(_Log())
         watching = Watching(config, worker, cast("Any", _Link()), feed)
         await watching.open(stack)
-        assert watching.listener is None
+        assert (watching.listener, watching.addresses) == (None, ())
         assert feed.observers == []

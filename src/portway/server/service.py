@@ -105,7 +105,7 @@ class _Service:
                 api_parallel=control.api_parallel,
                 admin_cidrs=tuple(map(str, control.admin_cidrs)),
                 outgoing_allow=tuple(map(str, edge.outgoing_allow)),
-                listeners=self._worker.addresses,
+                listeners=self._worker.addresses + self._watching.addresses,
             )
             self._link.start(api.fileno(), settings)
             self._worker.start(

@@ -42,6 +42,12 @@ class Watching:
         """Show where the pages are."""
         return f"<Watching {self.listener!r} {self.state or 'ready'}>"
 
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """Where the pages are, if they are anywhere."""
+        address = self._config.listen_metrics
+        return () if address is None or self.listener is None else ((address.host, self.listener.port),)
+
     async def open(self, stack: "AsyncExitStack") -> None:
         """Listen, and begin to watch. Raises ConfigError: an address is taken, or an extra is missing."""
         address = self._config.listen_metrics

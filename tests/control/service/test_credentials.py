@@ -6,8 +6,9 @@ import pytest
 from tests.kit.store import Clock, everything, opened
 
 from portway.control.service import accounts, credentials
+from portway.control.service.keys import Texts
 from portway.control.store import changes
-from portway.errors import Error
+from portway.errors import Error, RefusedSession
 from portway.model.entities import Grant
 
 
@@ -96,3 +97,18 @@ async def test_unknown_keys_and_long_descriptions_are_refused(tmp_path: Path) ->
         with pytest.raises(Error) as caught:
             await credentials.add(context, description="é" * 128)
     assert caught.value.code == "ERR_NGROK_604"
+
+
+@pytest.mark.row("EV-09")
+async def test_of_a_revoked_token_it_is_known_whose_it_was(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context:
+        account = (await accounts.add(context, "ann")).id
+        made = await credentials.create(context, account, Texts())
+        await credentials.delete(context, account, made.value.id)
+        with pytest.raises(RefusedSession) as caught:
+            await credentials.authenticate(context, made.token)
+        assert (caught.value.account_id, caught.value.credential_id) == (account, made.value.id)
+        other = made.token[:-1] + ("a" if made.token[-1] != "a" else "b")
+        with pytest.raises(Error) as never:
+            await credentials.authenticate(context, other)
+        assert not isinstance(never.value, RefusedSession)
