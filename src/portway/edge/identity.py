@@ -18,7 +18,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qs, urlencode
 
 from portway.edge import pages
@@ -125,8 +125,7 @@ class Identities:
         html = pages.wants_html(exchange.head.headers)
         if asked.path in ONE_TIME:
             exchange.head = exchange.head._replace(target=asked.path.encode("ascii"))  # codes are not logged
-        others = arguments.get("others", ())
-        assert isinstance(others, frozenset | tuple)
+        others = cast("tuple[str, ...]", arguments.get("others", ()))
         visit = Visit(self, asking.account_id, asking.endpoint.id, settings, asked, html=html, others=others)
         return await visit.judge()
 
@@ -262,7 +261,7 @@ class Visit:
         asked: Asked,
         *,
         html: bool,
-        others: "frozenset[str] | tuple[str, ...]" = (),
+        others: tuple[str, ...] = (),
     ) -> None:
         """Judge this one; ``others`` are the ``auth_id`` of further actions of the policy."""
         self._all = identities

@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from portway.edge.identity_pages import LoginFailed
@@ -451,11 +451,12 @@ def _tokens(said: Mapping[str, object], now: float) -> Tokens:
         texts.append(value)
     if not texts[0]:
         raise LoginFailed(3160, "the provider gave no access token")
-    seconds: Any = said.get("expires_in", 0)
+    seconds = said.get("expires_in", 0)
     if isinstance(seconds, str) and seconds.isdigit():
         seconds = int(seconds[:12])
-    good = isinstance(seconds, int | float) and 0 < seconds < 10**10
-    return Tokens(*texts, expires_at=now + seconds if good else 0.0)
+    if not isinstance(seconds, int | float) or not 0 < seconds < 10**10:
+        return Tokens(*texts)
+    return Tokens(*texts, expires_at=now + seconds)
 
 
 def _plain(text: str) -> bool:

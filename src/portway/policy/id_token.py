@@ -152,7 +152,7 @@ def _check_hash(hashed: str, access_token: str, algorithm: str) -> None:
 
 def keys_in(document: object) -> Mapping[str, Sequence[object]]:
     """Return a JWK set if a document is one. Raises BadToken."""
-    table = cast("Mapping[str, object]", document) if isinstance(document, dict) else {}
+    table: Mapping[str, object] = cast("Mapping[str, object]", document) if isinstance(document, dict) else {}
     listed = table.get("keys")
     if not isinstance(listed, list):
         raise BadToken("no set of keys")

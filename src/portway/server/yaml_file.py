@@ -80,7 +80,7 @@ def _entries(path: Path, value: object, names: tuple[str, ...], place: str) -> I
             line, column = marks.key(key)
             yield from _entries(path, each, (*names, str(key)), f"{path}:{line + 1}:{column + 1}")
         return
-    text = _text(value)
+    text = _text(cast("object", value))
     if text is None:
         raise ConfigError(f"{place}: {'.'.join(names)} must be one value")
     if text:
