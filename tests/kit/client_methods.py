@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from tests.kit.api_client import ApiClient, ClientError
 from tests.kit.client_edges import edges
 from tests.kit.client_events import events
+from tests.kit.client_people import people
 from tests.kit.eventually import eventually
 from tests.kit.product import AgentProcess, Service, running_agent
 from tests.kit.sdk import Sdk
@@ -24,6 +25,8 @@ from tests.kit.x509 import make
 
 NOUNS = (
     "api_keys",
+    "application_sessions",
+    "application_users",
     "backends",
     "certificate_authorities",
     "credentials",
@@ -126,7 +129,8 @@ def act(service: Service) -> Run:
     known = service.bootstrap
     with ApiClient(known.api_key, f"http://api.{known.domain}:{known.http_port}") as client:
         run = Run(client, service, client.methods())
-        for scene in (_keys, _names, _certificates, _addresses, _endpoints, edges, events, _agents, _others):
+        scenes = (_keys, _names, _certificates, _addresses, _endpoints, people, edges, events, _agents, _others)
+        for scene in scenes:
             scene(run)
         return run
 
