@@ -138,10 +138,15 @@ class Revoked:
 
 
 def _fetched(url: str) -> bytes:
+    from urllib.error import HTTPError
     from urllib.request import urlopen
 
-    with urlopen(url, timeout=LIST_TIMEOUT) as answer:  # noqa: S310 - the scheme was looked at
-        data = cast("bytes", answer.read(LIST_LIMIT + 1))
+    try:
+        with urlopen(url, timeout=LIST_TIMEOUT) as answer:  # noqa: S310 - the scheme was looked at
+            data = cast("bytes", answer.read(LIST_LIMIT + 1))
+    except HTTPError as error:
+        error.close()  # it holds the connection
+        raise ValueError(f"the answer is {error.code}") from None
     if len(data) > LIST_LIMIT:
         raise ValueError(f"larger than {LIST_LIMIT} bytes")
     return data

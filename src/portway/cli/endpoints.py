@@ -178,6 +178,7 @@ def _read(path: Path) -> bytes:
 
 
 def _fetch(url: str) -> str:
+    from urllib.error import HTTPError
     from urllib.request import urlopen
 
     if urlsplit(url).scheme not in ("http", "https"):
@@ -186,6 +187,8 @@ def _fetch(url: str) -> str:
         with urlopen(url, timeout=FETCH_TIMEOUT) as answer:  # noqa: S310 - the scheme was looked at
             data = cast("bytes", answer.read(POLICY_LIMIT + 1))
     except (OSError, ValueError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it holds the connection
         raise ConfigError(f"traffic policy {url}: cannot be fetched: {error}") from error
     return _text_of(data, url)
 
