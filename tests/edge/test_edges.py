@@ -28,7 +28,7 @@ async def until(true: Callable[[], object], what: str) -> None:
     await eventually_async(look, what)
 
 
-async def attached(service: Running, place: int = 0, **modules: object) -> int:
+async def attached(service: Running, place: int = 0, **modules: Any) -> int:
     """Put a TCP edge online at one of the ports, with a tunnel group; return the port."""
     port = service.worker.config.tcp_ports[place]
     tell(service, backend(), edge("tcp", [f"tcp://localhost:{port}"], backend="bkdtg_1", **modules))

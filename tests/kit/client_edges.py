@@ -1,4 +1,4 @@
-"""The methods of ngrok's Python client for edges, their modules, routes and backends, called on a real service."""
+"""The methods of ngrok's Python client for edges, modules, routes and backends, on a real service."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -78,8 +78,8 @@ def _made(run: "Run", noun: str, create: Mapping[str, Any], change: Mapping[str,
     """Create, get, list and change; return the identifier."""
     made = run.call(f"{noun}.create", **{**create, **TEXTS})
     assert run.call(f"{noun}.get", id=made["id"]) == made
-    (listed,) = [each for name, each in run.call(f"{noun}.list").items() if isinstance(each, list)]
-    assert made in listed
+    answer: dict[str, Any] = run.call(f"{noun}.list")
+    assert any(isinstance(each, list) and made in each for each in answer.values())
     assert made in run.client.iterate(f"{noun}.list")
     changed = run.call(f"{noun}.update", id=made["id"], **change)
     kept = set(create) - set(change)

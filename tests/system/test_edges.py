@@ -1,4 +1,4 @@
-"""Edges on the whole product: made through the API, served by labelled listeners, visited by real programs."""
+"""Edges on the whole product: made by the API, served by labelled listeners, visited by real programs."""
 
 import asyncio
 import socket
@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from tests.kit.eventually import eventually_async
+from tests.kit.eventually import eventually
 from tests.kit.product import Service, running_service
 from tests.kit.rest import Rest
 from tests.kit.sdk import Sdk
@@ -41,7 +41,7 @@ async def echoed(port: int, payload: bytes) -> bytes:
 async def opened(hostport: str) -> int:
     """Wait until an edge listens at its address; return the port."""
     port = int(hostport.rpartition(":")[2])
-    await eventually_async(lambda: is_open(port), "the edge listens")
+    await asyncio.to_thread(eventually, lambda: is_open(port), "the edge listens")
     return port
 
 

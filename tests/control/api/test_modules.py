@@ -1,5 +1,7 @@
 """Modules in requests and answers: what is kept, and how it is shown."""
 
+from typing import Any
+
 import pytest
 
 from portway.control.api.modules import GIVEN, SHOWN, OauthGiven, backend_ref, kept, show
@@ -15,7 +17,9 @@ def test_what_is_kept_is_what_was_given_and_whether_it_is_on() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(GIVEN) - {"backend"}))
 def test_every_field_is_shown_empty_where_nothing_was_given(name: str) -> None:
-    module = {"enabled": True, **({"provider": {}} if name == "oauth" else {})}
+    module: dict[str, Any] = {"enabled": True}
+    if name == "oauth":
+        module["provider"] = {}
     shown = show(API, name, module, SHOWN[name]).model_dump()
     assert shown["enabled"] is True
     assert set(shown) == set(SHOWN[name].model_fields)

@@ -5,8 +5,8 @@ and texts that clients send as placeholders for "not given" (0, "") are kept as 
 here.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel, Field
 
@@ -16,59 +16,59 @@ from portway.model.edge import BACKEND_PREFIXES
 _NOUNS: Final = {prefix: kind for kind, prefix in BACKEND_PREFIXES.items()}
 
 
-class _Module(Given):
+class ModuleGiven(Given):
     """What every module has."""
 
     enabled: bool | None = Field(None, description="False switches the module off; it is on otherwise.")
 
 
-class BackendGiven(_Module):
+class BackendGiven(ModuleGiven):
     """Who serves."""
 
     backend_id: str | None = Field(None, description="A backend of the account.")
 
 
-class IpRestrictionGiven(_Module):
+class IpRestrictionGiven(ModuleGiven):
     """From where one may come."""
 
     ip_policy_ids: list[str] | None = Field(None, description="IP policies of the account.")
 
 
-class TrafficPolicyGiven(_Module):
+class TrafficPolicyGiven(ModuleGiven):
     """Rules of a Traffic Policy, behind those of the other modules."""
 
     value: str | None = Field(None, description="YAML or JSON.")
 
 
-class MutualTlsGiven(_Module):
+class MutualTlsGiven(ModuleGiven):
     """Whose certificates visitors must show."""
 
     certificate_authority_ids: list[str] | None = Field(None, description="Authorities of the account.")
 
 
-class TlsTerminationGiven(_Module):
+class TlsTerminationGiven(ModuleGiven):
     """Where TLS ends."""
 
     terminate_at: str | None = Field(None, description='"edge" or "upstream"; TLS edges only.')
     min_version: str | None = Field(None, description='"1.2" or "1.3".')
 
 
-class HeadersGiven(_Module):
+class HeadersGiven(ModuleGiven):
     """Headers that are added and removed."""
 
     add: dict[str, str] | None = Field(None, description="Names and values.")
     remove: list[str] | None = Field(None, description="Names.")
 
 
-class CompressionGiven(_Module):
+class CompressionGiven(ModuleGiven):
     """Compression of answers."""
 
 
-class WebsocketTcpConverterGiven(_Module):
+class WebsocketTcpConverterGiven(ModuleGiven):
     """WebSockets whose upstream speaks TCP."""
 
 
-class CircuitBreakerGiven(_Module):
+class CircuitBreakerGiven(ModuleGiven):
     """When to spare an upstream that fails."""
 
     tripped_duration: int | None = Field(None, description="Seconds for which it is spared.")
@@ -78,14 +78,14 @@ class CircuitBreakerGiven(_Module):
     error_threshold_percentage: float | None = Field(None, description="Share of failures, 0 to 1.")
 
 
-class WebhookVerificationGiven(_Module):
+class WebhookVerificationGiven(ModuleGiven):
     """Whose webhooks are let in."""
 
     provider: str | None = Field(None, description="Who signs the webhooks.")
     secret: str | None = Field(None, description="With what they are signed; none for SNS.")
 
 
-class UserAgentFilterGiven(_Module):
+class UserAgentFilterGiven(ModuleGiven):
     """Which programs are let in."""
 
     allow: list[str] | None = Field(None, description="Regular expressions.")
@@ -128,7 +128,7 @@ class ProvidersGiven(Given):
     amazon: ProviderGiven | None = None
 
 
-class _Session(_Module):
+class _Session(ModuleGiven):
     """What the login modules have in common; times are seconds."""
 
     options_passthrough: bool | None = Field(None, description="CORS preflights need no login.")
@@ -164,7 +164,7 @@ class SamlGiven(_Session):
     nameid_format: str | None = None
 
 
-GIVEN: Final[Mapping[str, type[_Module]]] = {
+GIVEN: Final[Mapping[str, type[ModuleGiven]]] = {
     "backend": BackendGiven,
     "ip_restriction": IpRestrictionGiven,
     "mutual_tls": MutualTlsGiven,
@@ -373,6 +373,19 @@ _DEFAULTS: Final[Mapping[str, Kept]] = {
 """What is shown of a field that was not given, where it is not simply empty."""
 
 
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def takes(model: object) -> Callable[[F], F]:
+    """Have a route take this model as ``given``: for routes that are made for several kinds of thing."""
+
+    def mark(function: F) -> F:
+        function.__annotations__["given"] = model
+        return function
+
+    return mark
+
+
 def kept(given: BaseModel) -> dict[str, Any]:
     """Return a module as it is kept: what was given, ``enabled`` always."""
     made = given.model_dump(exclude_none=True)
@@ -413,7 +426,7 @@ def _filled(model: type[BaseModel], told: Mapping[str, Any]) -> BaseModel:
         value, kind = told.get(name), field.annotation
         inner = _inner(kind)
         if inner is not None and isinstance(value, Mapping):
-            value = _filled(inner, value)
+            value = _filled(inner, cast("Kept", value))
         elif value is None:
             value = _empty(kind)
         values[name] = value

@@ -41,6 +41,12 @@ async def test_each_kind_from_beginning_to_end(ann: Api) -> None:
         ),
         "static": ({"address": "db.example.org:5432", "tls": {"enabled": True}}, {"address": "10.0.0.1:1"}),
     }
+    empty: dict[str, dict[str, Any]] = {
+        "tunnel_group": {"labels": {}},
+        "failover": {"backends": []},
+        "weighted": {"backends": {}},
+        "static": {"address": ""},
+    }
     for kind, (create, change) in kinds.items():
         backend = await made(ann, kind, **create, description="d", metadata="m")
         place = f"/backends/{kind}/{backend['id']}"
@@ -52,11 +58,7 @@ async def test_each_kind_from_beginning_to_end(ann: Api) -> None:
         changed = await ann.send("PATCH", place, change)
         assert changed.json == backend | change
         # What the official client sends for what it is not told to change.
-        empty = {"labels": {}} if kind == "tunnel_group" else {}
-        empty = {"backends": []} if kind == "failover" else empty
-        empty = {"backends": {}} if kind == "weighted" else empty
-        empty = {"address": ""} if kind == "static" else empty
-        assert (await ann.send("PATCH", place, empty)).json == changed.json
+        assert (await ann.send("PATCH", place, empty.get(kind, {}))).json == changed.json
         assert (await ann.send("DELETE", place)).status == 204
         assert (await ann.get(place)).status == 404
     used = await ann.send("DELETE", f"/backends/tunnel_group/{group['id']}")

@@ -168,7 +168,7 @@ async def test_tls_and_https_edges_have_their_modules(ann: Api) -> None:
     assert https["routes"] == []
     refused = await ann.post("/edges/https", {"tls_termination": ended})
     assert refused.code == 7109
-    for module, code in (
+    wrong: list[tuple[dict[str, Any], int]] = [
         ({"mutual_tls": {"certificate_authority_ids": []}}, 7072),
         ({"mutual_tls": {"certificate_authority_ids": ["ca_none"]}, "tls_termination": {}}, 7072),
         ({"tls_termination": {"terminate_at": "upstream", "min_version": "1.2"}}, 7032),
@@ -181,7 +181,8 @@ async def test_tls_and_https_edges_have_their_modules(ann: Api) -> None:
         ({"traffic_policy": {"value": "on_http_request: [{actions: [{type: deny}]}]"}}, 2230),
         ({"description": "x" * 256}, 7073),
         ({"metadata": "x" * 4097}, 7074),
-    ):
+    ]
+    for module, code in wrong:
         answer = await ann.post("/edges/tls", module)
         assert (answer.status, answer.code) == (400, code), module
     response = await made(ann, "/backends/http_response", {"body": "hi"})

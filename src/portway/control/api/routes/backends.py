@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from portway.control.api.auth import Ctx, Who
+from portway.control.api.modules import takes
 from portway.control.api.paging import Listing, listing, path_id
 from portway.control.api.schema import Answer, Given, Ref, Timestamp, timestamp
 from portway.control.service import backends
@@ -178,10 +179,11 @@ def _router(kind: str) -> APIRouter:
         return _Row(backend, await backends.tunnels_of(context, backend))
 
     @router.post("", name="create", status_code=201, response_model=answer)
+    @takes(given_model)
     async def create(  # pyright: ignore[reportUnusedFunction]
         who: Who,
         context: Ctx,
-        given: given_model,  # pyright: ignore[reportInvalidTypeForm]
+        given: _BackendGiven,
     ) -> BaseModel:
         """Make a backend."""
         made = await backends.create(
@@ -217,10 +219,11 @@ def _router(kind: str) -> APIRouter:
         return _shown(context, await row(context, found))
 
     @router.patch("/{id}", name="update", response_model=answer)
+    @takes(given_model)
     async def update(  # pyright: ignore[reportUnusedFunction]
         who: Who,
         context: Ctx,
-        given: given_model,  # pyright: ignore[reportInvalidTypeForm]
+        given: _BackendGiven,
         id: str = backend_id,  # noqa: A002
     ) -> BaseModel:
         """Change a backend; the next visitor is served by what it is then."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from portway.control.api import modules as module
 from portway.control.api.auth import Ctx, Who
+from portway.control.api.modules import ModuleGiven, takes
 from portway.control.api.paging import path_id
 from portway.control.api.routes.edge_routes import EdgeId
 from portway.control.service import edge_routes, edges
@@ -27,14 +28,15 @@ def _of_edge(kind: str, name: str) -> None:
     edge_id = Depends(path_id(PREFIXES[kind]))
 
     @router.put(path, name=f"{stem}_replace", response_model=shown)
+    @takes(Annotated[given_model | None, Body()])
     async def replace(  # pyright: ignore[reportUnusedFunction]
         who: Who,
         context: Ctx,
-        given: Annotated[given_model | None, Body()] = None,  # pyright: ignore[reportInvalidTypeForm]
+        given: ModuleGiven | None = None,
         id: str = edge_id,  # noqa: A002 - the name in the path
     ) -> BaseModel:
         """Write a module of an edge."""
-        value = module.kept(given or given_model())
+        value = module.kept(given or given_model.model_validate({}))
         await edges.put_module(context, who.account_id, kind, id, name, value)
         return module.show(context.settings.api_url, name, value, shown)
 
@@ -65,15 +67,16 @@ def _of_route(name: str) -> None:
     route_id = Depends(path_id(ROUTE_PREFIX))
 
     @router.put(path, name=f"{stem}_replace", response_model=shown)
+    @takes(Annotated[given_model | None, Body()])
     async def replace(  # pyright: ignore[reportUnusedFunction]
         who: Who,
         context: Ctx,
         edge_id: EdgeId,
-        given: Annotated[given_model | None, Body()] = None,  # pyright: ignore[reportInvalidTypeForm]
+        given: ModuleGiven | None = None,
         id: str = route_id,  # noqa: A002
     ) -> BaseModel:
         """Write a module of a route."""
-        value = module.kept(given or given_model())
+        value = module.kept(given or given_model.model_validate({}))
         await edge_routes.put_module(context, who.account_id, edge_id, id, name, value)
         return module.show(context.settings.api_url, name, value, shown)
 

@@ -19,6 +19,7 @@ from portway.control.api.modules import (
     TlsTerminationShown,
     TrafficPolicyGiven,
     TrafficPolicyShown,
+    takes,
 )
 from portway.control.api.paging import Listing, listing, path_id
 from portway.control.api.routes.edge_routes import RouteAnswer, shown_route
@@ -152,10 +153,11 @@ def _router(kind: str) -> APIRouter:
     wanted_page = Depends(listing(f"{kind}_edges", PREFIXES[kind], NO_FILTER))
 
     @router.post("", name="create", status_code=201, response_model=answer)
+    @takes(given_model)
     async def create(  # pyright: ignore[reportUnusedFunction]
         who: Who,
         context: Ctx,
-        given: given_model,  # pyright: ignore[reportInvalidTypeForm]
+        given: _EdgeGiven,
         whole: Whole = False,
     ) -> BaseModel:
         """Make an edge."""
@@ -188,10 +190,11 @@ def _router(kind: str) -> APIRouter:
         return shown_edge(context, await edges.get(context, who.account_id, kind, id))
 
     @router.patch("/{id}", name="update", response_model=answer)
+    @takes(given_model)
     async def update(  # pyright: ignore[reportUnusedFunction]
         who: Who,
         context: Ctx,
-        given: given_model,  # pyright: ignore[reportInvalidTypeForm]
+        given: _EdgeGiven,
         id: str = edge_id,  # noqa: A002
     ) -> BaseModel:
         """Change an edge. Addresses that are kept stay online."""
