@@ -3,7 +3,7 @@
 import hmac
 import http.client
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -69,7 +69,7 @@ class _Keys(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def issuer() -> Iterator[int]:
+def issuer() -> Generator[int]:
     server = HTTPServer(("127.0.0.1", 0), _Keys)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
