@@ -175,9 +175,6 @@ def _router(kind: str) -> APIRouter:
     backend_id = Depends(path_id(BACKEND_PREFIXES[kind]))
     wanted_page = Depends(listing("backends", BACKEND_PREFIXES[kind], NO_FILTER))
 
-    async def row(context: Context, backend: Backend) -> _Row:
-        return _Row(backend, await backends.tunnels_of(context, backend))
-
     @router.post("", name="create", status_code=201, response_model=answer)
     @takes(given_model)
     async def create(  # pyright: ignore[reportUnusedFunction]
@@ -194,7 +191,7 @@ def _router(kind: str) -> APIRouter:
             description=given.description or "",
             metadata=given.metadata or "",
         )
-        return _shown(context, await row(context, made))
+        return _shown(context, await _row(context, made))
 
     @router.get("", name="list", response_model=list_model)
     async def listed(  # pyright: ignore[reportUnusedFunction]
@@ -204,7 +201,7 @@ def _router(kind: str) -> APIRouter:
 
         async def fetch(page: Any) -> list[_Row]:
             found = await backends.listed(context, who.account_id, kind, page)
-            return [await row(context, each) for each in found]
+            return [await _row(context, each) for each in found]
 
         return await wanted.page(fetch, lambda each: _shown(context, each))
 
@@ -216,7 +213,7 @@ def _router(kind: str) -> APIRouter:
     ) -> BaseModel:
         """Return one backend."""
         found = await backends.get(context, who.account_id, kind, id)
-        return _shown(context, await row(context, found))
+        return _shown(context, await _row(context, found))
 
     @router.patch("/{id}", name="update", response_model=answer)
     @takes(given_model)
@@ -237,7 +234,7 @@ def _router(kind: str) -> APIRouter:
             description=given.description,
             metadata=given.metadata,
         )
-        return _shown(context, await row(context, changed))
+        return _shown(context, await _row(context, changed))
 
     @router.delete("/{id}", name="delete", status_code=204)
     async def delete(  # pyright: ignore[reportUnusedFunction]
@@ -249,6 +246,10 @@ def _router(kind: str) -> APIRouter:
         await backends.delete(context, who.account_id, kind, id)
 
     return router
+
+
+async def _row(context: Context, backend: Backend) -> _Row:
+    return _Row(backend, await backends.tunnels_of(context, backend))
 
 
 def _spec(given: BaseModel) -> dict[str, Any]:
