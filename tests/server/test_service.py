@@ -20,6 +20,7 @@ from tests.kit.eventually import eventually
 from tests.kit.product import clean_environment
 
 from portway.edge.ports import EdgeConfig
+from portway.edge.wishes import Wishes
 from portway.errors import Error
 from portway.server import config
 from portway.server import service as service_module
@@ -198,6 +199,9 @@ def test_the_log_can_be_json(tmp_path: Path) -> None:
 class FakeWorker:
     """A data plane that never finishes draining; counts how often it is drained and closed."""
 
+    addresses: tuple[tuple[str, int], ...] = ()
+    wishes = Wishes()
+
     agent_port = http_port = https_port = 1
     config = EdgeConfig()
     drains = closes = 0
@@ -231,7 +235,9 @@ class FakeLink:
 
     stops = 0
 
-    def __init__(self, _config: object, _directory: object) -> None:
+    is_up = True
+
+    def __init__(self, *_: object) -> None:
         self.asked = 0
 
     def start(self, *_: object) -> None:
@@ -245,6 +251,9 @@ class FakeLink:
         if self.asked == 1:
             raise Error("away", 128)
         return Secrets("token", "key", fresh=True)
+
+    async def flush_events(self) -> None:
+        pass
 
     async def stop(self) -> None:
         FakeLink.stops += 1

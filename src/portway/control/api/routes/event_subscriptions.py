@@ -70,7 +70,7 @@ class EventSourceUpdate(Given):
 class EventSourceCreate(EventSourceUpdate):
     """A new source."""
 
-    type: str = Field(description=TYPE)
+    type: str | None = Field(None, description=TYPE)
 
 
 class EventSubscriptionUpdate(Given):
@@ -139,7 +139,9 @@ async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
 @sources_router.post("", name="create", status_code=201, response_model=EventSourceAnswer)
 async def create_source(who: Who, context: Ctx, id: Id, given: EventSourceCreate) -> EventSourceAnswer:  # noqa: A002
     """Add a type of events to a subscription."""
-    added = await event_subscriptions.add_source(context, who.account_id, id, _source(given.type, given))
+    added = await event_subscriptions.add_source(
+        context, who.account_id, id, _source(given.type or "", given)
+    )
     return _shown_source(context, id, added)
 
 
@@ -186,7 +188,7 @@ async def delete_source(who: Who, context: Ctx, id: Id, type: Kind) -> None:  # 
 
 
 def _sources(given: EventSubscriptionUpdate) -> list[EventSource]:
-    return [_source(each.type, each) for each in given.sources or ()]
+    return [_source(each.type or "", each) for each in given.sources or ()]
 
 
 def _source(kind: str, given: EventSourceUpdate) -> EventSource:
