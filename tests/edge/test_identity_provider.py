@@ -222,7 +222,7 @@ class GitHub:
 
     async def request(self, request: Any) -> Any:
         self.asked.append(request)
-        return answer(200, self.answers[urlsplit(request.url).path.removeprefix("/api/v3")])
+        return answer(200, self.answers[urlsplit(str(request.url)).path.removeprefix("/api/v3")])
 
 
 async def exchanged(web: GitHub, settings: IdentitySettings = GITHUB) -> tuple[Tokens, Any]:

@@ -41,10 +41,12 @@ NOUNS = (
     "ip_restrictions",
     "reserved_addrs",
     "reserved_domains",
+    "secrets",
     "ssh_credentials",
     "tls_certificates",
     "tunnel_sessions",
     "tunnels",
+    "vaults",
 )
 """Parts of the client that the service provides for."""
 
@@ -129,7 +131,10 @@ def act(service: Service) -> Run:
     known = service.bootstrap
     with ApiClient(known.api_key, f"http://api.{known.domain}:{known.http_port}") as client:
         run = Run(client, service, client.methods())
-        scenes = (_keys, _names, _certificates, _addresses, _endpoints, people, edges, events, _agents, _others)
+        scenes = (
+            _keys, _names, _certificates, _addresses, _vaults, _endpoints, people, edges, events, _agents,
+            _others,
+        )  # fmt: skip
         for scene in scenes:
             scene(run)
         return run
@@ -193,6 +198,18 @@ def _certificates(run: Run) -> None:
         run.call("reserved_domains.delete_certificate_management_policy", id=domain["id"])
         left = run.call("reserved_domains.get", id=domain["id"])
         assert (left["certificate"], left["certificate_management_policy"]) == (None, None)
+
+
+def _vaults(run: Run) -> None:
+    with run.thing("vaults", {"name": "prod"}, {"name": "live"}) as vault:
+        given = {"name": "key", "value": "hidden", "vault_id": vault["id"]}
+        with run.thing("secrets", given, {"value": "new", "metadata": "new"}) as secret:
+            assert secret["vault"]["id"] == vault["id"]
+            assert "hidden" not in str(secret)
+            listed = run.call("vaults.get_secrets_by_vault", id=vault["id"])
+            assert [each["id"] for each in listed["secrets"]] == [secret["id"]]
+            run.refused("vaults.delete", 23003, id=vault["id"])
+            run.refused("secrets.create", 24005, **given)
 
 
 def _addresses(run: Run) -> None:

@@ -90,15 +90,12 @@ class FakeProvider:
             raise fixed
         if fixed is not None:
             return fixed
-        makers = {
-            "/.well-known/openid-configuration": self._document,
-            "/keys": lambda _: {"keys": self.keys},
-            "/token": self._token,
-            "/me": lambda _: self.person if self.info is None else self.info,
-            "/revoke": lambda _: {},
-        }
-        maker = makers.get(path)
-        return answer(404, {}) if maker is None else answer(200, maker(request))
+        if path == "/.well-known/openid-configuration":
+            return answer(200, self._document(request))
+        if path == "/token":
+            return answer(200, self._token(request))
+        known = {"/keys": {"keys": self.keys}, "/me": self.info or self.person, "/revoke": dict[str, Any]()}
+        return answer(200, known[path]) if path in known else answer(404, {})
 
     def _document(self, _request: WebRequest) -> dict[str, Any]:
         made: dict[str, Any] = {

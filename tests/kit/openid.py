@@ -1,6 +1,5 @@
 """A real provider of OpenID Connect in a process of its own, and a real browser that signs in there."""
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -63,14 +62,14 @@ async def browser_page(url: str, ca: Path) -> AsyncGenerator[Page]:
 
 
 async def go(page: Page, url: str) -> Any:
-    """Go to a URL; again while the network of this machine changes below the browser, as other tests have it."""
+    """Go to a URL; again while the network of this machine changes, as other tests have it."""
     for _ in range(20):
         try:
             return await page.goto(url)
         except BrowserError as error:
             if "ERR_NETWORK_CHANGED" not in str(error) and "chrome-error" not in str(error):
                 raise
-            await asyncio.sleep(0.2)
+            await page.wait_for_timeout(200)
     raise AssertionError("the network changes all the time")
 
 

@@ -129,6 +129,7 @@ def test_nonsense_is_refused(text: str) -> None:
 
 def test_a_set_of_keys_is_one() -> None:
     assert keys_in({"keys": [1]}) == {"keys": [1]}
-    for odd in ({}, [], None, {"keys": {}}):
+    odd_ones: tuple[Any, ...] = ({}, [], None, {"keys": {}})
+    for odd in odd_ones:
         with pytest.raises(BadToken):
             keys_in(odd)

@@ -89,7 +89,8 @@ def test_github_s_list() -> None:
     assert verified_of([{"email": "x@b.example", "verified": True}, good]) == "a@b.example"
     assert verified_of([{"email": "x@b.example", "verified": True}]) == "x@b.example"
     assert verified_of([good | {"verified": "true"}]) == ""
-    for odd in (None, {}, "x", [None, 7, [], {}]):
+    odd_ones: tuple[Any, ...] = (None, {}, "x", [None, 7, [], {}])
+    for odd in odd_ones:
         assert verified_of(odd) == ""
 
 

@@ -18,10 +18,10 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from portway.edge.identity_pages import LoginFailed
 from portway.edge.identity_state import LoginState
-from portway.model.identity import Person, Tokens
+from portway.model.identity import Person, Tokens, issuer_problem
 from portway.net.web_client import WebAnswer, WebFailure, WebRequest
 from portway.policy.id_token import BadToken, UnknownKey, keys_in, verify
-from portway.policy.identity import IdentitySettings, issuer_problem
+from portway.policy.identity import IdentitySettings
 from portway.policy.providers import PROVIDERS, Unfit, person_of, verified_of
 
 T = TypeVar("T")
@@ -451,12 +451,15 @@ def _tokens(said: Mapping[str, object], now: float) -> Tokens:
         texts.append(value)
     if not texts[0]:
         raise LoginFailed(3160, "the provider gave no access token")
-    seconds = said.get("expires_in", 0)
-    if isinstance(seconds, str) and seconds.isdigit():
-        seconds = int(seconds[:12])
-    if not isinstance(seconds, int | float) or not 0 < seconds < 10**10:
-        return Tokens(*texts)
-    return Tokens(*texts, expires_at=now + seconds)
+    return Tokens(*texts, expires_at=_ends(said.get("expires_in"), now))
+
+
+def _ends(seconds: object, now: float) -> float:
+    """Return when a token of so many seconds ends; 0 when that is not said in a way that makes sense."""
+    if isinstance(seconds, str) and seconds.isdecimal() and len(seconds) < 12:
+        seconds = int(seconds)
+    good = isinstance(seconds, int | float) and 0 < seconds < 10**10
+    return now + float(seconds) if good and isinstance(seconds, int | float) else 0.0
 
 
 def _plain(text: str) -> bool:

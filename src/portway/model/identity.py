@@ -5,6 +5,9 @@ session is known by the hash of its cookie alone: who reads the store cannot ent
 here, on their way; in the store they are sealed.
 """
 
+import re
+from urllib.parse import urlsplit
+
 import msgspec
 
 
@@ -104,3 +107,29 @@ class ProviderApp(msgspec.Struct, frozen=True, omit_defaults=True):
     def __repr__(self) -> str:
         """Leave the secret out."""
         return f"ProviderApp(client_id={self.client_id!r}, issuer={self.issuer!r})"
+
+
+def issuer_problem(text: str) -> str:
+    """Return what is wrong with an issuer's URL, "" if nothing is.
+
+    Secrets and codes go there: without TLS only on this machine.
+    """
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "is no URL"
+    if parts.scheme not in ("https", "http") or not host or not re.fullmatch(r"[!-~]+", text):
+        return "is no http or https URL"
+    if parts.query or parts.fragment or parts.username is not None or "?" in text or "#" in text:
+        return "has a query, a fragment or a user in it"
+    if parts.scheme == "http" and not is_loopback_host(host):
+        return "is http, which would send secrets in clear: use https"
+    return ""
+
+
+def is_loopback_host(host: str) -> bool:
+    """Tell whether a host is this machine by its very name."""
+    if host == "localhost" or host.endswith(".localhost") or host == "::1":
+        return True
+    return re.fullmatch(r"127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}", host) is not None

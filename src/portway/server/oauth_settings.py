@@ -18,9 +18,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from portway.errors import ConfigError
-from portway.model.identity import ProviderApp
-from portway.policy.identity import issuer_problem
-from portway.policy.providers import PROVIDERS
+from portway.model.identity import ProviderApp, issuer_problem
+from portway.model.login_checks import PROVIDERS
 from portway.server.config import SECTION
 from portway.server.yaml_file import Entry
 

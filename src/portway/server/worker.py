@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 from portway.cluster.local import LocalClaims
 from portway.cluster.table import Table
+from portway.edge import identity_setup
 from portway.edge.backends import Backends
 from portway.edge.binding import API_LABEL, public_url
 from portway.edge.certificates import Certificates
@@ -62,7 +63,6 @@ from portway.net.local import LocalPipes
 from portway.net.tasks import Tasks
 from portway.net.tls import service_context
 from portway.net.web_client import WebClient
-from portway.server import identity_setup
 from portway.server.outgoing import guard_of
 from portway.server.parsers import Address
 

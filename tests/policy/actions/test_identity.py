@@ -82,7 +82,8 @@ def test_they_stand_in_the_request_phase_alone() -> None:
 
 def two(first: str, second: str) -> str:
     """Write a policy of two actions."""
-    return f"on_http_request: [{{actions: [{{type: oauth, config: {first}}}, {{type: oauth, config: {second}}}]}}]"
+    both = ", ".join(f"{{type: oauth, config: {each}}}" for each in (first, second))
+    return f"on_http_request: [{{actions: [{both}]}}]"
 
 
 def test_two_of_them_need_names() -> None:
@@ -248,7 +249,8 @@ def test_a_rule_behind_it_decides_by_the_address(email: str, status: int) -> Non
           - actions: [{type: oauth, config: {provider: google}}]
           - expressions: ["!actions.ngrok.oauth.identity.email.endsWith('@example.com')"]
             actions:
-              - {type: custom-response, config: {status_code: 403, content: "no, ${actions.ngrok.oauth.identity.name}"}}
+              - type: custom-response
+                config: {status_code: 403, content: "no, ${actions.ngrok.oauth.identity.name}"}
           - actions: [{type: custom-response, config: {status_code: 200}}]
         """
     run = begin(policy(text))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from portway.model.identity import ProviderApp
+from portway.model.identity import ProviderApp, issuer_problem
 from portway.policy.actions import Action, ActionFailed, ActionType
 from portway.policy.identity import (
     OLD_PREFIX,
@@ -21,7 +21,6 @@ from portway.policy.identity import (
     Standing,
     check_cookie_domain,
     clean,
-    issuer_problem,
 )
 from portway.policy.phase import HTTP, Phase
 from portway.policy.providers import PROVIDERS

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from tests.kit.identity import Clock, FakeProvider, FakeStore
 
+from portway.edge import identity_setup
 from portway.edge.ports import EdgeConfig
 from portway.edge.registry import Registry
 from portway.edge.view import View
@@ -12,7 +13,6 @@ from portway.model.identity import ProviderApp
 from portway.model.view import AppSessionItem
 from portway.net.tasks import Tasks
 from portway.policy.compiler import World
-from portway.server import identity_setup
 
 
 class FakeEdge:
