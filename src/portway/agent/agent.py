@@ -90,15 +90,13 @@ class Agent:
 
         ``proxy_url``, ``scheme://[user:password@]host[:port]``, names a proxy through which the service
         is reached: http and https (by CONNECT) or socks5; "" means none. An https proxy's own certificate
-        is verified with the authorities of this machine. The URL is read at the time of connecting
-        too, so a wrong one is a `ConfigError` of `connect`.
+        is verified with the authorities of this machine. A wrong URL is a `ConfigError` of `connect`.
 
-        ``metadata`` and ``description`` are shown beside the session in the service's API. Heartbeat
-        times are seconds; a session without an answer for interval + tolerance is given up.
-        ``connect_timeout`` is the seconds that one attempt may take, from the dial to the service's answer;
-        0: 10 for the dial and 15 for the rest. The next attempt follows after the usual pause.
-        ``auto_connect`` lets `listen` and `forward` connect. ``client_info`` names the programs that
-        use this agent, the outermost first. Event handlers are called inline (`portway.agent.events`).
+        ``metadata`` and ``description`` are shown beside the session in the service's API. Times are
+        seconds: a session without an answer for heartbeat interval + tolerance is given up, and an attempt
+        to connect after ``connect_timeout`` (0: 10 for the dial and 15 for the rest). ``auto_connect`` lets
+        `listen` and `forward` connect. ``client_info`` names the programs that use this agent, the
+        outermost first. Event handlers are called inline (`portway.agent.events`).
 
         ``rpc_handler`` is asked when the service wants the agent to stop, restart or update itself
         (`portway.agent.rpc`); ``rpc_unsupported`` says for methods that it does not take why. ``resume``
@@ -107,14 +105,12 @@ class Agent:
         ``dialer`` makes every connection to the service, or to its proxy (`portway.agent.dialer`).
         ``tls_config`` is called with the `ssl.SSLContext` for the service before each connection, and may
         change it or return another. ``multi_leg`` opens a session to every address that the service
-        names, so that the loss of one leaves the others serving (`portway.agent.further`). ``region`` is
-        the older way to choose an address of the service: "eu" makes ``connect.eu.example.com`` of
-        ``connect.example.com``. Records go to ``logger``, "portway.agent" unless said otherwise.
+        names, so that the loss of one leaves the others serving (`portway.agent.further`). ``region`` "eu"
+        makes ``connect.eu.example.com`` of ``connect.example.com``. Records go to ``logger``.
 
         Raises `ConfigError` for a value that no service could accept or that is of a wrong type.
         """
-        handlers = list(event_handlers)
-        for handler in handlers:
+        for handler in (handlers := list(event_handlers)):
             expect_call(handler, "event_handlers")
         expect(logger, logging.Logger | logging.LoggerAdapter, "logger")
         self.options = AgentOptions(

@@ -41,13 +41,16 @@ class Rules:
     """Action and network → its rule. A rule that goes must not take along what another has got meanwhile."""
 
     def side(self, action: str) -> CidrTable:
+        """Return the networks that an action holds for."""
         return self.allow if action == "allow" else self.deny
 
     def add(self, rule: IpRuleItem) -> None:
+        """Take a rule in."""
         self.side(rule.action).add(rule.cidr)
         self.owners[rule.action, rule.cidr] = rule.id
 
     def discard(self, rule: IpRuleItem) -> None:
+        """Let a rule go."""
         if self.owners.get((rule.action, rule.cidr)) == rule.id:
             del self.owners[rule.action, rule.cidr]
             self.side(rule.action).discard(rule.cidr)
