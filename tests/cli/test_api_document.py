@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portway.cli.api_document import Field, Operation, read
+from portway.cli.api_document import SHARED, Field, Operation, read
 
 
 def _document(paths: dict[str, Any], schemas: dict[str, Any] | None = None) -> str:
@@ -93,3 +93,14 @@ def test_a_list_is_paged_and_headers_are_no_flags() -> None:
 def test_what_is_no_document_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"OpenAPI|Expecting"):
         read(text)
+
+
+def test_resources_that_share_a_first_part_are_told_apart() -> None:
+    from portway.control.api.app import document
+
+    operations = [each for each in read(json.dumps(document())) if each.path.split("/")[1] in SHARED]
+    found = {f"{each.resource} {each.verb}": each.place for each in operations}
+    assert found["edges-tcp list"] == found["backends-static create"] == ()
+    assert found["edges-tcp get"] == found["edge-modules tcp-edge-backend-replace"] == ("id",)
+    assert found["edges-https-routes update"] == ("edge_id", "id")
+    assert len(found) == len(operations)

@@ -11,6 +11,12 @@ can ask for. A path's first part is the resource, method and tail are the verb::
     DELETE /reserved_addrs/{id}                 reserved-addrs delete ID
     DELETE /reserved_domains/{id}/certificate   reserved-domains delete-certificate ID
     POST   /tunnel_sessions/{id}/stop           tunnel-sessions stop ID
+
+Below ``/app``, ``/edges`` and ``/backends`` several resources share a first part; there the operation says who
+it is::
+
+    GET    /edges/tcp                           edges-tcp list
+    PUT    /edges/tcp/{id}/backend              edge-modules tcp-edge-backend-replace ID
 """
 
 import json
@@ -20,6 +26,9 @@ from typing import Final, cast
 
 VERBS: Final = {"get": "get", "post": "create", "patch": "update", "put": "replace", "delete": "delete"}
 """HTTP method → verb, where the path says nothing else."""
+
+SHARED: Final = frozenset(("app", "backends", "edges"))
+"""First parts of paths that several resources have."""
 
 Json = Mapping[str, object]
 
@@ -79,9 +88,13 @@ def _operation(document: Json, path: str, method: str, said: Json) -> Operation:
     tail = [part for part in parts[1:] if not part.startswith("{")]
     query = tuple(_parameters(document, said))
     body, has_body = _body(document, said)
+    resource, verb = parts[0].replace("_", "-") if parts else "root", _verb(method, parts, tail)
+    if resource in SHARED:
+        resource = str(_list(said.get("tags"))[0]).replace("_", "-")
+        verb = str(said["operationId"]).removeprefix(f"{resource}-")
     return Operation(
-        resource=parts[0].replace("_", "-") if parts else "root",
-        verb=_verb(method, parts, tail),
+        resource=resource,
+        verb=verb,
         method=method.upper(),
         path=path,
         place=tuple(part[1:-1] for part in parts if part.startswith("{")),
