@@ -12,8 +12,8 @@ can ask for. A path's first part is the resource, method and tail are the verb::
     DELETE /reserved_domains/{id}/certificate   reserved-domains delete-certificate ID
     POST   /tunnel_sessions/{id}/stop           tunnel-sessions stop ID
 
-Below ``/app``, ``/edges`` and ``/backends`` several resources share a first part; there the operation says who
-it is::
+Below ``/app``, ``/edges`` and ``/backends`` several resources share a first part; there the operation says
+who it is::
 
     GET    /edges/tcp                           edges-tcp list
     PUT    /edges/tcp/{id}/backend              edge-modules tcp-edge-backend-replace ID
