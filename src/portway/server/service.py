@@ -100,6 +100,7 @@ class _Service:
             control = self._config.control
             settings = replace(
                 facts_of(self._worker.config),
+                oauth_providers=tuple(name for name, app in edge.oauth_providers.items() if app.client_id),
                 plans=control.plans,
                 api_rate=control.api_rate,
                 api_parallel=control.api_parallel,

@@ -1,5 +1,6 @@
 """Policies as the API takes them: what they may name, and how large they may be."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from tests.kit.names import configured, refused, two_accounts
 from tests.kit.store import Clock, opened
 
 from portway.control.service import certificate_authorities, policies
+from portway.control.service.settings import Settings
 from portway.errors import Error
 from portway.model.url import parse_endpoint_url
 from portway.policy.limits import DEFAULT_LIMITS
@@ -41,3 +43,17 @@ async def test_all_problems_are_told_with_their_places(tmp_path: Path) -> None:
         assert caught.value.code == "ERR_NGROK_2201"
         with refused(18002):
             await policies.check(context, "ac_1", TLS, "#" * (DEFAULT_LIMITS.document + 1))
+
+
+@pytest.mark.row("G-014")
+async def test_a_provider_needs_an_application_of_the_operator(tmp_path: Path) -> None:
+    text = (
+        "on_http_request: [{actions: [{type: oauth, config: {provider: google}}, {type: custom-response}]}]"
+    )
+    url = parse_endpoint_url("https://a.example", "https")
+    async with opened(tmp_path) as bare:
+        context = replace(bare, settings=Settings(oauth_providers=("google",)))
+        await policies.check(context, "ac_1", url, text)
+        with pytest.raises(Error, match=r"oauth\.providers\.google") as raised:
+            await policies.check(bare, "ac_1", url, text)
+        assert raised.value.code == "ERR_NGROK_2232"

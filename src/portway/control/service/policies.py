@@ -9,6 +9,7 @@ from portway.control.store import ip_tables, nouns
 from portway.control.store.tables import certificate_authorities
 from portway.errors import Error
 from portway.model.cidr import CidrSet
+from portway.model.identity import ProviderApp
 from portway.net.turns import Turns
 
 if TYPE_CHECKING:
@@ -95,16 +96,22 @@ async def _named(context: "Context", account_id: str, text: str) -> _Named:
 def _compile(
     text: "str | Node", url: "Url", named: _Named, settings: "Settings", *, cloud: bool = True
 ) -> "Policy":
+    from portway.policy.actions.identity import APPS, SHARED
     from portway.policy.compiler import Target, World, compile_policy
 
     world = World(
         authority=named.authorities.get,
         ip_policy=partial(named.ip_policy, cloud=cloud),
         geo=_nowhere if settings.geoip else None,
+        extra={APPS: dict.fromkeys(settings.oauth_providers, _APP), SHARED: (settings.domain,)},
     )
     host = "" if url.is_internal or not cloud else url.host
     target = Target(url.scheme, internal=url.is_internal, cloud=cloud, host=host)
     return compile_policy(text, target, settings.policy_limits, world)
+
+
+_APP: Final = ProviderApp("known to the data plane")
+"""Stands for an application of the operator: what it is, is not told to the controller."""
 
 
 def _nowhere(_address: str) -> "Geo":

@@ -59,7 +59,7 @@ class Wish:
 
 def service_names(settings: Settings) -> ServiceNames:
     """Return what this service itself is called."""
-    return ServiceNames(settings.domain, settings.tcp_host)
+    return ServiceNames(settings.domain, settings.tcp_host, settings.auth_host)
 
 
 def qualified(domain: str, name: str, settings: Settings) -> str:

@@ -36,6 +36,10 @@ class Settings:
     """Networks that the service may send requests to whatever else holds."""
     listeners: tuple[tuple[str, int], ...] = ()
     """Addresses and ports on which the data plane listens: agents, http, https and the others."""
+    auth_host: str = "auth.portway.localhost"
+    """Host to which identity providers send visitors back."""
+    oauth_providers: tuple[str, ...] = ()
+    """Those at which the operator has an application."""
     geoip: bool = False
     """The data plane knows where addresses are, so policies may ask."""
     policy_limits: PolicyLimits = DEFAULT_LIMITS
