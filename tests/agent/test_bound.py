@@ -11,7 +11,7 @@ from portway import Agent, Error
 from portway.agent.bound import Bound
 from portway.agent.emitter import Emitter
 from portway.agent.options import endpoint_options
-from portway.wire.messages import BindResp, BindRespExtra, Patch, ProxyHeader
+from portway.wire.messages import Bind, BindResp, BindRespExtra, Patch, ProxyHeader
 
 HEADER = ProxyHeader("ep_1", "1.2.3.4:5", "tcp", "0", False)
 
@@ -42,9 +42,16 @@ def bound_of(**answer: object) -> Bound:
     )
 
 
+def again(bound: Bound) -> Bind:
+    """Return the request that binds it again: one by URL, as it has no labels."""
+    rebind = bound.rebind()
+    assert isinstance(rebind, Bind)
+    return rebind
+
+
 @pytest.mark.row("A9")
 async def test_a_rebind_repeats_the_first_answer() -> None:
-    rebind = bound_of(opts={"URL": "tcp://h:1", "Addr": "h:1"}).rebind()
+    rebind = again(bound_of(opts={"URL": "tcp://h:1", "Addr": "h:1"}))
     assert (rebind.id, rebind.proto, rebind.extra.token) == ("ep_1", "tcp", "proof")
     assert rebind.opts == {"URL": "tcp://h:1", "Addr": "h:1"}
     assert rebind.extra.metadata == "m"
@@ -53,7 +60,7 @@ async def test_a_rebind_repeats_the_first_answer() -> None:
 
 @pytest.mark.row("A5")
 async def test_an_answer_without_options_repeats_what_was_asked() -> None:
-    assert bound_of(opts={}).rebind().opts["URL"] == "tcp://"
+    assert again(bound_of(opts={})).opts["URL"] == "tcp://"
 
 
 async def test_it_ends_once() -> None:
@@ -73,7 +80,7 @@ async def test_a_rebind_says_what_was_changed() -> None:
     bound = bound_of(opts={"URL": "tcp://h:1", "Addr": "h:1", "TrafficPolicy": "old"})
     options = replace(bound.options, name="n", traffic_policy="new", pooling_enabled=True)
     await bound.change(options, Patch(name="n"))
-    rebind = bound.rebind()
+    rebind = again(bound)
     assert rebind.opts == {"URL": "tcp://h:1", "Addr": "h:1", "TrafficPolicy": "new"}
     assert (rebind.extra.name, rebind.extra.metadata, rebind.extra.pooling_enabled) == ("n", "m", True)
     assert rebind.extra.token == "proof"

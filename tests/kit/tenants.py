@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 from portway.control.api.app import make_app
 from portway.control.service import accounts, api_keys
@@ -40,6 +41,9 @@ async def is_private(ann: Api, ben: Api, path: str, *below: str, update: object)
         assert foreign.status == 404, (verb, place)
         assert foreign.without_operation() == never.without_operation(), (verb, place)
     collection = path.rpartition("/")[0]
-    (listed,) = (each for each in (await ben.get(collection)).json.values() if isinstance(each, list))
+    answer = (await ben.get(collection)).json
+    (listed,) = cast(
+        "list[list[dict[str, Any]]]", [each for each in answer.values() if isinstance(each, list)]
+    )
     assert path not in {each["uri"].removeprefix(ben.context.settings.api_url) for each in listed}
     assert (await ann.get(path)).status == 200

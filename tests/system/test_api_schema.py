@@ -30,8 +30,11 @@ CHECKS = (
 """Not `positive_data_acceptance`: many rules cannot be said in a schema with the right code. Nor
 `negative_data_rejection`: what it takes for wrong in a query, a list that is one text, is right there."""
 
-_ALIKE = re.compile(r"/edges/(tcp|https)/.*\{id\}/\w+").fullmatch
-"""Modules of edges: forty are made by the same three functions. Those of TLS edges stand for all."""
+_ALIKE = re.compile(
+    r"/edges/(tcp|https)/.*\{id\}/\w+|/edges/https.*|/backends/(static|weighted|failover|http_response).*"
+).fullmatch
+"""Edges and their modules are made by the same few functions, and so are backends: one of each stands for all
+in the short form."""
 
 SHORT, LONG = 2, 200
 """Requests for each operation and kind, in `make test` and in `make soak`."""

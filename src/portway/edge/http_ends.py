@@ -44,6 +44,9 @@ class VisitorEnds(RequestRelay):
         """The connection is free for its next request."""
         raise NotImplementedError
 
+    def _wall(self) -> float:
+        return self._edge.wall()
+
     # -- answers of ours, and ends
 
     def _refuse(self, status: int, reason: str) -> None:

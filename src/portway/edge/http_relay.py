@@ -66,6 +66,10 @@ class RequestRelay(HttpSocket):
         """The body of the running request is malformed."""
         raise NotImplementedError
 
+    def _wall(self) -> float:
+        """Return Unix seconds."""
+        raise NotImplementedError
+
     # -- for the subclass
 
     def _join(self, pipe: "Pipe") -> None:
@@ -202,7 +206,7 @@ class RequestRelay(HttpSocket):
         if done:
             self._scanner = None
             if self._exchange is not None:
-                self._exchange.complete_at = self._edge.wall()
+                self._exchange.complete_at = self._wall()
             self._enter(_WAIT)
         return done
 

@@ -2,8 +2,8 @@
 
 A :class:`StaticMember` opens a connection of its own for each visitor, over TLS where its backend says so,
 with the certificate verified against the system's authorities. Each address that the name resolves to is
-shown to the guard, and the connection is made to just that address. What cannot be reached resets the visitor's
-stream as a busy agent does, so that another member is tried, and is passed over for a moment.
+shown to the guard, and the connection is made to just that address. What cannot be reached resets the
+visitor's stream as a busy agent does, so that another member is tried, and is passed over for a moment.
 """
 
 import asyncio

@@ -313,7 +313,6 @@ def _shown_settings(kind: str, masked: Settings) -> dict[str, Any]:
         role, creds = auth.get("role"), auth.get("creds")
         made[_AUTH] = {
             "role": role and {"role_arn": role.get("role_arn")},
-            "creds": creds
-            and {key: creds.get(key) for key in _CREDS},
+            "creds": creds and {key: creds.get(key) for key in _CREDS},
         }
     return made

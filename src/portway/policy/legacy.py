@@ -3,8 +3,8 @@
 Older agents ask for one thing in one structure: compression, basic authentication, a login, header fields,
 addresses, a circuit breaker, a user-agent filter. Each becomes a rule with one action, before the user's own
 rules and in the order of the table in ``docs/spec/policy.md``. What differs from the actions of today is
-kept: a circuit breaker of old counts from 20 requests on, old compression knows gzip and deflate, addresses that are
-refused on HTTP get an answer.
+kept: a circuit breaker of old counts from 20 requests on, old compression knows gzip and deflate, addresses
+that are refused on HTTP get an answer.
 
 What has no counterpart here is refused by name: a module that is not carried out would be an open door.
 """

@@ -23,8 +23,8 @@ BROWSER = Browser("Firefox", "192.0.2.1", "DE", 52.5, 13.4, 10)
 def opening(account: str, token_hash: str = "h", person: Person = ADA, **more: float) -> SessionOpening:
     """Ask for a session."""
     return SessionOpening(
-        account, "ep_1", "https://a.example", "a.example oidc", "client", "settings", token_hash, person, TOKENS,
-        BROWSER, **more,
+        account, "ep_1", "https://a.example", "a.example oidc", "client", "settings", token_hash, person,
+        TOKENS, BROWSER, **more,
     )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from portway.control.store.identity_tables import application_users
 from portway.control.store.tables import accounts
 
 SESSION = {
-    "endpoint_id": "ep_1", "public_url": "u", "realm": "r", "client": "c", "settings": "s", "sealed_tokens": b"x",
-    "user_agent": "", "ip": "", "country": "", "latitude": 0.0, "longitude": 0.0, "radius": 0, "idle": 0.0,
+    "endpoint_id": "ep_1", "public_url": "u", "realm": "r", "client": "c", "settings": "s",
+    "sealed_tokens": b"x", "user_agent": "", "ip": "",
+    "country": "", "latitude": 0.0, "longitude": 0.0, "radius": 0, "idle": 0.0,
     "most": 0.0, "created_at": 1.0, "last_active": 1.0, "refreshed_at": 1.0,
 }  # fmt: skip
 
