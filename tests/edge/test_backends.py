@@ -153,6 +153,7 @@ def test_a_pool_opens_evicts_and_says_why_nobody_serves() -> None:
     with pytest.raises(Unserved) as caught:
         pool.open(visitor, visitor, 0.0)
     assert caught.value.code == NO_TUNNEL
+    assert str(caught.value) == "no tunnel matches the labels of bkdtg_1 (ERR_NGROK_6515)"
     for backend_id in ("", "bkdfo_1"):
         with pytest.raises(Unserved) as caught:
             BackendPool(backends, ACCOUNT, backend_id).open(visitor, visitor, 0.0)

@@ -51,6 +51,13 @@ const commands = {
     await ngrok.listen(server, listener);
     return keep(listener);
   },
+  async serve({ labels, to, metadata }) {
+    const made = session.labeledListener().metadata(metadata);
+    for (const [name, value] of Object.entries(labels)) made.label(name, value);
+    const listener = await made.listenAndForward(to);
+    listeners.set(listener.id(), listener);
+    return { id: listener.id(), labels: listener.labels() };
+  },
   async unbind({ url }) {
     await listeners.get(url).close();
     listeners.delete(url);

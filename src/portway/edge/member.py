@@ -34,11 +34,14 @@ class Answered(NoVerdict):
 
 
 class Unserved(SessionClosed):
-    """Nobody behind an edge can serve; ``code`` is n of the ERR_NGROK_n that says why."""
+    """Nobody behind an edge can serve; ``code`` is n of the ERR_NGROK_n that says why.
+
+    The text has it too: of a connection without pages the log is where it is read.
+    """
 
     def __init__(self, message: str, code: int) -> None:
         """Take the reason."""
-        super().__init__(message)
+        super().__init__(f"{message} (ERR_NGROK_{code})")
         self.code = code
 
 
