@@ -44,8 +44,7 @@ async def _knocked(descriptor: int) -> None:
 
 
 def _prepared() -> ModuleType:
-    """Import the server and have the API's document made: what takes long, away from the event loop."""
-    import_module("portway.control.api.app").document()
+    """Import the server: what takes long, away from the event loop."""
     return import_module("portway.server.api_server")
 
 

@@ -14,11 +14,12 @@
    Rules that a schema cannot say with the right code belong into the use case, not into the schema.
 3. Its router in :data:`ROUTES`.
 
-All else is done before a route runs, by the gate, from the generated OpenAPI document: keys, versions,
+All else is done before a route runs, by the gate, from what the routes say: keys, versions,
 unknown parameters, bodies, CORS, envelopes, operation ids. Create answers 201 (``status_code=201``),
 delete 204, an action 204 through ``done(request)``.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -100,13 +101,18 @@ def make_app(context: Context, *, doorkeeper: Doorkeeper | None = None) -> Gate:
 
 @cache
 def document() -> dict[str, Any]:
-    """Return the OpenAPI document. The first call takes some tenths of a second."""
+    """Return the OpenAPI document. The first call takes a second or two; only who asks for it pays."""
     return openapi.document(make_routes())
 
 
 @cache
+def _written() -> bytes:
+    return json.dumps(document()).encode()
+
+
+@cache
 def _contract() -> Contract:
-    return Contract(document())
+    return Contract(route for router in ROUTES for route in router.routes)
 
 
 def make_routes(context: Context | None = None) -> FastAPI:
@@ -116,14 +122,15 @@ def make_routes(context: Context | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=openapi.operation_id,
     )
     app.state.context = context
+    app.state.document_lock = asyncio.Lock()
     app.state.nouns = tuple(
         router.prefix.strip("/") for router in ROUTES if router.prefix and "{" not in router.prefix
     )
     for router in ROUTES:
-        app.include_router(router)
+        # Not include_router: that makes every route a second time, in every application.
+        app.router.routes.extend(router.routes)
     app.add_route(DOCUMENT, _document, include_in_schema=False)
     app.add_exception_handler(Error, _refused)
     app.add_exception_handler(RequestValidationError, _unfit)
@@ -132,8 +139,10 @@ def make_routes(context: Context | None = None) -> FastAPI:
     return app
 
 
-async def _document(_request: Request) -> Response:
-    return _json(200, json.dumps(document()).encode())
+async def _document(request: Request) -> Response:
+    """Answer with the document; it is made in a thread, once, while agents and other callers are served."""
+    async with request.app.state.document_lock:
+        return _json(200, await asyncio.to_thread(_written))
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -50,6 +50,9 @@ def operation_id(route: APIRoute) -> str:
 
 def document(app: FastAPI) -> dict[str, Any]:
     """Make the document."""
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            route.operation_id = operation_id(route)
     made = get_openapi(title="portway", version="2", description=_DESCRIPTION, routes=app.routes)
     for item in made["paths"].values():
         for operation in item.values():
