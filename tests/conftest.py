@@ -39,6 +39,14 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"asyncio": asyncio.new_event_loop}
 
 
+# -- names of tests ------------------------------------------------------------------------------
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: masked and compressed ones differ from one test process to the next."""
+    return argname if isinstance(val, bytes) else None
+
+
 # -- skips, and what runs only by hand -----------------------------------------------------------
 
 
