@@ -1,8 +1,9 @@
 """The drivers of SDKs that must be compiled, tests/go and tests/rust: built into a cache that git ignores.
 
 They need a toolchain that is recent enough for what the SDKs ask for, and their packages, whose versions are
-pinned in go.mod and Cargo.lock. Where the one or the other cannot be had, the tests are skipped with the
-reason; a driver that does not compile is a failure.
+pinned in go.mod and Cargo.toml. (Cargo.lock would pin those that they need in turn, but holds addresses: it is
+made at the first build and stays out of the repository.) Where the one or the other cannot be had, the tests
+are skipped with the reason; a driver that does not compile is a failure.
 """
 
 import fcntl
@@ -47,8 +48,8 @@ def rust_driver() -> Path:
     folder, target = TESTS / "rust", CACHE / "rust"
     environ = {"CARGO_TARGET_DIR": str(target)}
     with _lock("rust"):
-        _fetch([cargo, "fetch", "--locked"], folder, environ)
-        _build([cargo, "build", "--quiet", "--locked", "--offline"], folder, environ)
+        _fetch([cargo, "fetch"], folder, environ)
+        _build([cargo, "build", "--quiet", "--offline"], folder, environ)
     return target / "debug" / "portway-rust-driver"
 
 
