@@ -1,8 +1,8 @@
 """The drivers of SDKs that must be compiled, tests/go and tests/rust: built into a cache that git ignores.
 
 They need a toolchain that is recent enough for what the SDKs ask for, and their packages, whose versions are
-pinned in go.mod and Cargo.toml. (Cargo.lock would pin those that they need in turn, but holds addresses: it is
-made at the first build and stays out of the repository.) Where the one or the other cannot be had, the tests
+pinned in go.mod and Cargo.toml. (Cargo.lock, which would pin what those need in turn, holds addresses: it is
+made by the first build and stays out of the repository.) Where the one or the other cannot be had, the tests
 are skipped with the reason; a driver that does not compile is a failure.
 """
 
