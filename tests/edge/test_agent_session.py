@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from tests.kit.agent import code
-from tests.kit.service import GRANT, running_worker
+from tests.kit.service import GRANT, running_worker, settings
 
 from portway.edge.ports import Limits
 from portway.errors import Error
 from portway.model.entities import Grant
 from portway.model.event import AgentSessionStarted, AgentSessionStopped
+from portway.model.plan import Plan
 from portway.session import StreamType
 
 
@@ -164,6 +165,31 @@ async def test_an_unknown_client_or_a_bad_cookie_is_a_new_session() -> None:
         assert answer["ClientId"] != agent.client_id
         assert not agent.closed.is_set()
         await stolen.leave()
+
+
+@pytest.mark.row("K-24")
+async def test_a_plan_bounds_the_agents_that_are_connected_at_once() -> None:
+    config = settings(plans={"free": Plan(agents=1)})
+    async with running_worker(config=config) as service, service.connected() as agent:
+        more = service.agent(token="good2")
+        await more.connect()
+        assert code(await more.auth()) == "108"
+        await more.gone()
+        refused = service.events.of(AgentSessionStarted)[-1]
+        assert (refused.account_id, refused.credential_id) == ("ac_good", "cr_good2")
+        assert "plan allows (1)" in refused.error
+        leg = service.agent()
+        await leg.connect()
+        answer = await leg.auth(client_id=agent.client_id, cookie=agent.cookie, LegNumber=1)
+        assert answer["Error"] == ""
+        async with service.connected("other"):  # another account, with as much room of its own
+            assert not agent.closed.is_set()
+        assert (await agent.reconnect())["Error"] == ""
+        await leg.leave()
+        await agent.leave()
+        await service.offline(4)
+        async with service.connected("good2"):
+            pass
 
 
 async def test_sessions_are_told() -> None:

@@ -12,6 +12,7 @@ def test_each_plan_has_its_limits() -> None:
         "free": Plan(domains=3, addresses=0, custom_domains=False),
         "team": Plan(addresses=20),
     }
+    assert plan_limits("clinic:health_data=on,agents=2") == {"clinic": Plan(health_data=True, agents=2)}
 
 
 @pytest.mark.parametrize(("text", "says"), [

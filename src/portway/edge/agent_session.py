@@ -15,6 +15,7 @@ from portway.edge.permits import Owner
 from portway.errors import Error, MessageError, PortwayError, RefusedSession, SessionClosed
 from portway.model.event import AgentSessionStarted, AgentSessionStopped
 from portway.model.ids import new_id
+from portway.model.plan import Plan
 from portway.session import ErrorCode, Session, StreamType
 from portway.wire.messages import (
     PROTOCOL_VERSIONS,
@@ -229,12 +230,13 @@ class AgentSession:
             auth = self._auth = _read_auth(body, gateway.config.limits)
             await asyncio.sleep(gateway.admission.delay(self._address, loop.time()))
             grant = await self._ask_control(session, auth.extra.authtoken)
+            client_id = self._client_id(auth, grant.account_id)
+            self._check_number(grant, client_id)
         except Error as error:
             if error.code in _WRONG_TOKEN:
                 gateway.admission.wrong_token(self._address, loop.time())
             self._tell_started(error)
             raise
-        client_id = self._client_id(auth, grant.account_id)
         self._grant = grant
         self.id = new_id("ts", gateway.random.octets, gateway.wall())
         self._owner = Owner(
@@ -272,6 +274,20 @@ class AgentSession:
             if session.gate is not None and session.gate.deadline is not None:
                 session.gate.deadline = max(session.gate.deadline, give_up)
             await asyncio.sleep(CONTROL_RETRY)
+
+    def _check_number(self, grant: "Grant", client_id: str) -> None:
+        """Refuse one agent more than the plan has; resuming or adding a leg adds none. Raises Error 108."""
+        limit = self.gateway.config.plans.get(grant.plan, Plan()).agents
+        if limit is None:
+            return
+        online = {client for account, client, _ in self.gateway.legs if account == grant.account_id}
+        if client_id not in online and len(online) >= limit:
+            raise RefusedSession(
+                f"As many agents as your plan allows ({limit}) are connected.",
+                108,
+                grant.account_id,
+                grant.credential_id,
+            )
 
     def _client_id(self, auth: Auth, account_id: str) -> str:
         """Resume the session that the cookie proves, else begin a new one: that is kinder than 110."""

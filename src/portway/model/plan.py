@@ -43,5 +43,7 @@ class Plan:
     """TCP endpoints, at random addresses and at reserved ones."""
     tls_endpoints: bool = True
     """TLS endpoints."""
+    agents: int | None = None
+    """Agents that are connected at once, each with all its legs; SSH clients are not counted."""
     health_data: bool = False
     """Its accounts handle data of patients: rules for these forbid connecting by SSH."""

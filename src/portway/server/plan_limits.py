@@ -9,7 +9,7 @@ from portway.model.plan import Plan
 from portway.server import parsers
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
-_SWITCHES: Final = frozenset(each.name for each in fields(Plan) if each.default is True)
+_SWITCHES: Final = frozenset(each.name for each in fields(Plan) if isinstance(each.default, bool))
 _COUNTS: Final = frozenset(each.name for each in fields(Plan)) - _SWITCHES
 
 
