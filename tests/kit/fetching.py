@@ -1,7 +1,7 @@
 """Policies that ask the edge for something: actions and fetches that the test plays."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from portway.edge.policy import EndpointPolicy
@@ -12,6 +12,7 @@ from portway.policy.engine import Policy, Rule, Run, Step
 from portway.policy.phase import Phase
 from portway.policy.verdict import Failed, Fetch, Respond, Verdict, refusal
 from tests.kit.certs import Certs
+from tests.kit.http_edge import AgentStream
 from tests.kit.policies import Ruled, ruled
 
 
@@ -72,10 +73,14 @@ class Desk:
 
 @asynccontextmanager
 async def fetching(
-    text: str = "", kinds: Mapping[str, Fetcher] | None = None, *, certs: Certs | None = None
+    text: str = "",
+    kinds: Mapping[str, Fetcher] | None = None,
+    *,
+    certs: Certs | None = None,
+    serve: Callable[[AgentStream], None] | None = None,
 ) -> AsyncGenerator[tuple[Ruled, Fetches]]:
     """Open an edge with a policy, whose fetches are carried out."""
-    async with Tasks() as tasks, ruled(certs=certs) as on:
+    async with Tasks() as tasks, ruled(certs=certs, serve=serve) as on:
         fetches = on.policies.fetches = Fetches(tasks, kinds)
         if text:
             await on.rule(text)

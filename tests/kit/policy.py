@@ -5,6 +5,7 @@ from dataclasses import replace
 from random import Random
 from textwrap import dedent
 
+from portway.policy.actions.waf import CRS
 from portway.policy.compiler import Target, World, compile_policy
 from portway.policy.engine import Policy, Run
 from portway.policy.expression import Expression, compile_expression
@@ -18,7 +19,7 @@ from portway.policy.verdict import Verdict
 NOW = 1_720_829_416.0
 """2024-07-13T00:10:16Z."""
 
-EXAMPLE_WORLD = World()
+EXAMPLE_WORLD = World(extra={CRS: True})
 """What the examples of the documentation may ask of the account and the service."""
 
 

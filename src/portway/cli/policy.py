@@ -190,12 +190,15 @@ def _read(file: Path) -> str:
 def _world(place: "dict[str, str] | None") -> "World":
     """Return what the policy may know: with a place, a database that says it of every address."""
     from portway.model.cidr import CidrSet
+    from portway.policy.actions.waf import CRS
     from portway.policy.compiler import World
     from portway.policy.geo import Geo, Place
 
     nothing = CidrSet(()), CidrSet(())
     assumed = World(
-        ip_policy=lambda name: nothing if name.startswith("ipp_") else None, authority=lambda _: b""
+        ip_policy=lambda name: nothing if name.startswith("ipp_") else None,
+        authority=lambda _: b"",
+        extra={CRS: True},
     )
     if place is None:
         return assumed

@@ -11,14 +11,21 @@ if TYPE_CHECKING:
 
     from portway.edge.policy_fetch import Fetcher
     from portway.edge.registry import Registry
+    from portway.edge.waf import Firewall
     from portway.net.web_client import WebClient
 
 
 def fetch_kinds(
-    web: "WebClient", strict: "WebClient", registry: "Registry", now: "Callable[[], float]"
+    web: "WebClient",
+    strict: "WebClient",
+    registry: "Registry",
+    now: "Callable[[], float]",
+    firewall: "Firewall | None" = None,
 ) -> "dict[str, Fetcher]":
     """Return what can be fetched, by the name that actions use; ``strict`` asks what policies name freely."""
+    inspected: dict[str, Fetcher] = {} if firewall is None else {"inspect": firewall.fetch}
     return {
+        **inspected,
         "http": Outgoing(strict, registry).fetch,
         "keys": KeySets(web, now).fetch,
         "sns certificate": SnsCertificates(web, now).fetch,

@@ -193,8 +193,11 @@ async def compile_brought(
         return await policies.compile(text, url, account_id, size=size)
 
 
-def world_of(view: "View", geo: "GeoLookup | None", ip_policies: "IpPolicies", account_id: str) -> "World":
+def world_of(
+    view: "View", geo: "GeoLookup | None", ip_policies: "IpPolicies", account_id: str, *, crs: bool = False
+) -> "World":
     """Return what the policies of an account may ask of the rows that the edge knows."""
+    from portway.policy.actions.waf import CRS
     from portway.policy.compiler import World
 
     def authority(row: str) -> bytes | None:
@@ -203,7 +206,7 @@ def world_of(view: "View", geo: "GeoLookup | None", ip_policies: "IpPolicies", a
             return item.pem.encode()
         return None
 
-    return World(geo, ip_policy=partial(ip_policies.sides, account_id), authority=authority)
+    return World(geo, ip_policy=partial(ip_policies.sides, account_id), authority=authority, extra={CRS: crs})
 
 
 def is_empty(text: str) -> bool:

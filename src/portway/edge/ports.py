@@ -227,6 +227,8 @@ class EdgeConfig:
     """Load balancers: connections from there must begin with a PROXY header."""
     geoip: tuple[Path, ...] = ()
     """MaxMind files that say where addresses are."""
+    crs: tuple[Path, ...] = ()
+    """Files or folders of the OWASP Core Rule Set."""
     policy_limits: PolicyLimits = DEFAULT_LIMITS
     """How much a Traffic Policy may be and do."""
     access_events: bool = True

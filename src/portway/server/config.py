@@ -63,6 +63,8 @@ class EdgeConfig:
     """Load balancers: visitors' connections from there begin with a PROXY header."""
     geoip: tuple[Path, ...] = ()
     """MaxMind files that say where addresses are; without any, policies cannot ask."""
+    crs: tuple[Path, ...] = ()
+    """Files or folders of the OWASP Core Rule Set; without any, policies cannot have it."""
     connect_addresses: tuple[Address, ...] = ()
     """Where agents may connect besides the listener's own address; port 0: the listener's."""
     outgoing_allow: tuple[Network, ...] = ()
@@ -210,6 +212,9 @@ OUTGOING_ALLOW = Option(
 GEOIP = Option(
     "geoip", BEHAVIOUR, "PATH,…", "none", parsers.paths,
     "MaxMind files (City, ASN) that tell traffic policies where visitors are.")  # fmt: skip
+CRS = Option(
+    "crs", BEHAVIOUR, "PATH,…", "none", parsers.paths,
+    "Folders or files of the OWASP Core Rule Set, for the actions owasp-crs-….")  # fmt: skip
 RESUME_GRACE = Option(
     "resume_grace", BEHAVIOUR, "DURATION", "180s", parsers.duration,
     "How long a name waits for its lost agent. 0 frees it at once.")  # fmt: skip
@@ -255,7 +260,7 @@ OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, CONNECT_ADDRESS, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, LISTEN_METRICS, TCP_PORTS,
     DOMAIN, TCP_HOST, AUTH_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
     TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS, POLICY_LIMITS,
-    API_RATE, API_PARALLEL, ADMIN_CIDR, PROXY_FROM, OUTGOING_ALLOW, GEOIP,
+    API_RATE, API_PARALLEL, ADMIN_CIDR, PROXY_FROM, OUTGOING_ALLOW, GEOIP, CRS,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG, OTLP_TRACES,
 )  # fmt: skip
 """Every option, in the order of the help text."""
@@ -354,6 +359,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         plans=settings.given(PLAN_LIMITS) or {},
         proxy_from=settings.given(PROXY_FROM) or (),
         geoip=settings.given(GEOIP) or (),
+        crs=settings.given(CRS) or (),
         policy_limits=settings.given(POLICY_LIMITS) or DEFAULT_LIMITS,
         outgoing_allow=settings.given(OUTGOING_ALLOW) or (),
         connect_addresses=settings.given(CONNECT_ADDRESS) or (),

@@ -35,6 +35,7 @@ def facts_of(edge: "EdgeConfig") -> Settings:
         http_port=edge.http_port,
         https_port=edge.https_port,
         geoip=bool(edge.geoip),
+        crs=bool(edge.crs),
         auth_host=edge.auth_host,
         policy_limits=edge.policy_limits,
         api_url=str(public_url("http" if local else "https", f"{API_LABEL}.{edge.domain}", edge)),

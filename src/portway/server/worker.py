@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from portway.edge.ssh_gateway import SshGateway
     from portway.edge.ssh_login import Keys
     from portway.edge.tls_facts import TlsFacts
+    from portway.edge.waf import Firewall
     from portway.net.tls import TlsPump
     from portway.server.config import EdgeConfig as Settings
 
@@ -121,6 +122,7 @@ class Worker:
         self.tasks = Tasks()
         self.registry = Registry()
         self._geo: Lookup | None = None
+        self._firewall: Firewall | None = None
         self.listeners: list[Listener] = []
         self.gateway: Gateway | None = None
         self.claims: LocalClaims | None = None
@@ -165,6 +167,10 @@ class Worker:
         self.config = self._make_config()
         if self.config.geoip:
             self._geo = open_geoip(self.config.geoip)
+        if self.config.crs:
+            from portway.edge.waf import open_crs
+
+            self._firewall = open_crs(self.config.crs)
 
     def start(
         self,
@@ -252,10 +258,10 @@ class Worker:
         """Make what Traffic Policies share, and what they may ask for."""
         ip_policies = IpPolicies(control.view, self.registry.look_again)
         edge.restrictions = ip_policies.endpoints
-        world = partial(world_of, control.view, self._geo, ip_policies)
+        world = partial(world_of, control.view, self._geo, ip_policies, crs=bool(self.config.crs))
         guard = guard_of(self.settings, [each.port for each in self.listeners])
         self.web, self.strict_web = WebClient(guard), WebClient(guard.strict())
-        kinds = fetch_kinds(self.web, self.strict_web, self.registry, edge.now)
+        kinds = fetch_kinds(self.web, self.strict_web, self.registry, edge.now, self._firewall)
         self.fetches = Fetches(self.tasks, kinds)
         return Policies(
             self.registry,
@@ -335,6 +341,8 @@ class Worker:
         finally:
             if self.api is not None:
                 self.api.close()
+            if self._firewall is not None:
+                self._firewall.close()
             await self.tasks.close()
             if self.web is not None:
                 await self.web.close()
@@ -439,6 +447,7 @@ class Worker:
             plans=settings.plans,
             proxy_from=settings.proxy_from,
             geoip=settings.geoip,
+            crs=settings.crs,
             policy_limits=settings.policy_limits,
             unreserved_domains=settings.unreserved_domains,
             version=_version(),

@@ -97,13 +97,18 @@ def _compile(
     text: "str | Node", url: "Url", named: _Named, settings: "Settings", *, cloud: bool = True
 ) -> "Policy":
     from portway.policy.actions.identity import APPS, SHARED
+    from portway.policy.actions.waf import CRS
     from portway.policy.compiler import Target, World, compile_policy
 
     world = World(
         authority=named.authorities.get,
         ip_policy=partial(named.ip_policy, cloud=cloud),
         geo=_nowhere if settings.geoip else None,
-        extra={APPS: dict.fromkeys(settings.oauth_providers, _APP), SHARED: (settings.domain,)},
+        extra={
+            APPS: dict.fromkeys(settings.oauth_providers, _APP),
+            SHARED: (settings.domain,),
+            CRS: settings.crs,
+        },
     )
     host = "" if url.is_internal or not cloud else url.host
     target = Target(url.scheme, internal=url.is_internal, cloud=cloud, host=host)

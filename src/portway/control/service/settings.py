@@ -42,5 +42,7 @@ class Settings:
     """Those at which the operator has an application."""
     geoip: bool = False
     """The data plane knows where addresses are, so policies may ask."""
+    crs: bool = False
+    """The data plane has an OWASP Core Rule Set, so policies may have it applied."""
     policy_limits: PolicyLimits = DEFAULT_LIMITS
     """How much a Traffic Policy may be and do."""

@@ -87,16 +87,13 @@ class ActionType:
 
 FAMILIES: Final = (
     "reply", "headers", "access", "limit", "rewrite", "notes", "forward", "bodies", "tls", "convert",
-    "identity", "jwt", "webhook", "outgoing",
+    "identity", "jwt", "webhook", "outgoing", "waf",
 )  # fmt: skip
 """Modules of this package that have a list TYPES."""
 
 ALIASES: Final = {"oidc": "openid-connect"}
 
-NOT_BUILT: Final = (
-    "ai-gateway", "owasp-crs-request",
-    "owasp-crs-response", "saml",
-)  # fmt: skip
+NOT_BUILT: Final = ("ai-gateway", "saml")
 """Types that are known and refused: a policy that is not carried out whole is not carried out."""
 
 
