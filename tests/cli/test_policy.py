@@ -77,14 +77,14 @@ def test_a_valid_policy(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_mistake_is_a_line_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "p.yaml"
     path.write_text(
-        "on_http_request:\n  - expressions: ['req.methd']\n    actions: [{type: oauth}, {type: x}]\n"
+        "on_http_request:\n  - expressions: ['req.methd']\n    actions: [{type: saml}, {type: x}]\n"
     )
     assert run(["policy", "check", str(path)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" ")[:2] for line in lines] == [
         [f"{path}:2:19:", "ERR_NGROK_2200"],
         [f"{path}:3:22:", "ERR_NGROK_2201"],
-        [f"{path}:3:37:", "ERR_NGROK_2201"],
+        [f"{path}:3:36:", "ERR_NGROK_2201"],
     ]
     assert "did you mean 'req.method'" in lines[0]
     assert run(["policy", "check", str(path), "--json"]) == 1

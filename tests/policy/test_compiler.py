@@ -1,6 +1,5 @@
 """Validation: every problem at once, with its code and its place."""
 
-
 import pytest
 from tests.kit.policy import NOW, begin, codes, facts, policy
 

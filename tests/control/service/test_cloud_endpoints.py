@@ -102,7 +102,7 @@ async def test_what_is_missing_or_wrong_has_its_code(tmp_path: Path) -> None:
             ({"traffic_policy": "[]"}, 2236), ({"traffic_policy": "a: ["}, 2236),
             ({"traffic_policy": "x" * 300_000}, 18002), ({"traffic_policy": "word"}, 2236),
             ({"traffic_policy": "{}"}, 2206), ({"traffic_policy": POLICY.replace("deny", "log")}, 2234),
-            ({"traffic_policy": OPEN}, 2235), ({"traffic_policy": POLICY.replace("deny", "oauth")}, 2201),
+            ({"traffic_policy": OPEN}, 2235), ({"traffic_policy": POLICY.replace("deny", "saml")}, 2201),
             ({"description": "x" * 256}, 18012), ({"metadata": "x" * 4097}, 18013),
             ({"bindings": ["odd"]}, 15005), ({"bindings": ["public"] * 2}, 15006),
             ({"bindings": ["kubernetes"]}, 15010), ({"bindings": ["internal"]}, 9029),

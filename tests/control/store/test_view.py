@@ -10,6 +10,7 @@ from portway.control.store import (
     accounts,
     changes,
     edge_tables,
+    event_tables,
     identity_tables,
     ip_tables,
     tables,
@@ -103,6 +104,11 @@ ROWS = {
             "url": "https://a.example.com", "place": "tls a.example.com", "domain_id": "rd_1",
         },
         items.EdgeEndpointItem("ep_2", "ac_1", "edghts_1", "https://a.example.com"),
+    ),
+    changes.EVENT_SUBSCRIPTION: (
+        event_tables.event_subscriptions,
+        {"id": "esb_1", "traffic": '{"http_request_complete.v0": true}'},
+        items.EventWishItem("esb_1", "ac_1", {"http_request_complete.v0": True}),
     ),
     changes.CREDENTIAL: (
         tables.credentials,
