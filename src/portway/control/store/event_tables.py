@@ -32,7 +32,7 @@ event_subscriptions = Table(
     Column("description", String(255), nullable=False),
     Column("metadata", Text, nullable=False, server_default=""),
     Column("created_at", Float, nullable=False),
-    # What the data plane must know: traffic sources, {type: with the fields of heads}; {} without destination.
+    # What the edge must know: {type of traffic: with the fields of heads}; {} without a destination.
     Column("traffic", Text, nullable=False, server_default="{}"),
     Index(None, "account_id", "id"),
 )
