@@ -20,7 +20,8 @@ NONE: Final = "–"
 FAILED: Final = "failed"
 BESIDE_BULK: Final = "beside a bulk stream"
 
-BULK, CONNECTIONS, HTTP, RULED = (WORKLOADS[:2], WORKLOADS[2], WORKLOADS[3:5], WORKLOADS[11:])
+BULK, CONNECTIONS, HTTP = (WORKLOADS[:2], WORKLOADS[2], WORKLOADS[3:5])
+RULED = [each for each in WORKLOADS if each.entry.startswith("rules")]
 TIMES: Final = 1.25
 """The prototype's CPU that bulk and connections may cost."""
 
@@ -71,8 +72,8 @@ class Results:
 
 def report(results: Results) -> str:
     """Return all tables."""
-    parts = [_facts(results), _work_table(results, WORKLOADS[:3]), _work_table(results, WORKLOADS[3:8])]
-    parts.append(_work_table(results, WORKLOADS[8:11]))
+    parts = [_facts(results), _work_table(results, WORKLOADS[:3]), _work_table(results, WORKLOADS[3:9])]
+    parts.append(_work_table(results, WORKLOADS[9:12]))
     parts += [_other_table(results), _policy_table(results), _start_table(results), _target_table(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
