@@ -11,15 +11,18 @@ import contextlib
 import resource
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from bench import contenders, peers, policy
 from bench.contenders import OFFICIAL, OURS, Contender, Starter
 from bench.measures import WORKLOADS, beside_bulk, cost, idle_agents, idle_memory, start_up
 from bench.processes import ROOT, LoadError, StartError, first_line, module, start
 from bench.results import BESIDE_BULK, Results, report, write
+
+T = TypeVar("T")
 
 QUICK: Final = 0.15
 """Part of the work that a quick run does."""
@@ -104,27 +107,33 @@ def _round(results: Results, measured: list[Contender], scale: float, title: str
     for workload in WORKLOADS:
         for contender in measured:
             if workload.entry in contender.entries:
-                with _trying(results, f"{title}: {workload.title}", workload.title, contender.name):
-                    found = cost(contender, workload, scale)
+                step = f"{title}: {workload.title}: {contender.name}"
+                found = _tried(step, partial(cost, contender, workload, scale))
+                if found is None:
+                    results.failed.add((workload.title, contender.name))
+                else:
                     _say(f"{found.service:.3f} + {found.agent:.3f} s per {workload.unit}")
                     results.add_cost(workload, contender.name, found)
     for contender in measured:
         if {"tcp", "http"} <= set(contender.entries):
-            with _trying(results, f"{title}: {BESIDE_BULK}", BESIDE_BULK, contender.name):
-                found = beside_bulk(contender, scale)
-                _say(f"p50 {found.p50:.2f}, p99 {found.p99:.2f} ms at {found.bulk * 1e3:.0f} MB/s")
-                results.add_beside(contender.name, found)
+            step = f"{title}: {BESIDE_BULK}: {contender.name}"
+            beside = _tried(step, partial(beside_bulk, contender, scale))
+            if beside is None:
+                results.failed.add((BESIDE_BULK, contender.name))
+            else:
+                _say(f"p50 {beside.p50:.2f}, p99 {beside.p99:.2f} ms at {beside.bulk * 1e3:.0f} MB/s")
+                results.add_beside(contender.name, beside)
 
 
-@contextlib.contextmanager
-def _trying(results: Results, step: str, column: str, name: str) -> Generator[None]:
-    """Tell of a step; a failure spoils its cell, not the run."""
-    _say(f"{step}: {name}")
-    try:
-        yield
-    except LoadError as error:
-        _say(f"FAILED: {error}")
-        results.failed.add((column, name))
+def _tried(step: str, measure: Callable[[], T]) -> T | None:
+    """Measure, once more if that failed; a second failure spoils the cell, not the run."""
+    _say(step)
+    for _ in range(2):
+        try:
+            return measure()
+        except LoadError as error:
+            _say(f"FAILED: {error}")
+    return None
 
 
 def _portway_alone(results: Results, scale: float) -> None:
