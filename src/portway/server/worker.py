@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from portway.edge.ssh_login import Keys
     from portway.edge.tls_facts import TlsFacts
     from portway.edge.waf import Firewall
+    from portway.model.guard import Guard
     from portway.net.tls import TlsPump
     from portway.server.config import EdgeConfig as Settings
 
@@ -131,7 +132,6 @@ class Worker:
         self._doors = (Door(), Door(), Door(), Door())
         self.ssh: SshGateway | None = None
         self._loading: asyncio.Task[None] | None = None
-        self._ssh_web: WebClient | None = None
         self.ports: TcpPorts | None = None
         self.cloud: CloudEndpoints | None = None
         self.wishes = Wishes()
@@ -200,7 +200,8 @@ class Worker:
         certificates = Certificates(certificate, self.config.domain, control, self.config.limits.certificates)
         context = service_context(certificate.chain, certificate.key)
         ports = TcpPorts(edge, self.config.tcp_listen, certificates)
-        policies = self._make_policies(edge, control, open_secret)
+        guard = guard_of(self.settings, [each.port for each in self.listeners])
+        policies = self._make_policies(edge, control, open_secret, guard)
         if identities is not None:
             self._sign_in(edge, identities, control, secret)
         self.wishes = edge.wishes
@@ -228,8 +229,7 @@ class Worker:
             below=RANDOM.below,
             policies=policies,
         )
-        outgoing = guard_of(self.settings, [each.port for each in self.listeners])
-        backends = Backends(gateway.tunnels, makers(outgoing, self.tasks), RANDOM.below)
+        backends = Backends(gateway.tunnels, makers(guard, self.tasks), RANDOM.below)
         self.edges = Edges(
             self.registry, control.view, ports, claims, self.tasks, backends=backends, policies=policies
         )
@@ -253,13 +253,16 @@ class Worker:
             self._loading = self.tasks.start(self._load_ssh(ssh, gateway, control, life), name="SSH gateway")
 
     def _make_policies(
-        self, edge: Edge, control: "Control", open_secret: "Callable[[bytes, str], bytes] | None"
+        self,
+        edge: Edge,
+        control: "Control",
+        open_secret: "Callable[[bytes, str], bytes] | None",
+        guard: "Guard",
     ) -> Policies:
         """Make what Traffic Policies share, and what they may ask for."""
         ip_policies = IpPolicies(control.view, self.registry.look_again)
         edge.restrictions = ip_policies.endpoints
         world = partial(world_of, control.view, self._geo, ip_policies, crs=bool(self.config.crs))
-        guard = guard_of(self.settings, [each.port for each in self.listeners])
         self.web, self.strict_web = WebClient(guard), WebClient(guard.strict())
         kinds = fetch_kinds(self.web, self.strict_web, self.registry, edge.now, self._firewall)
         self.fetches = Fetches(self.tasks, kinds)
@@ -281,8 +284,6 @@ class Worker:
         await asyncio.to_thread(import_module, SSH_GATEWAY)
         from portway.edge.ssh_gateway import SshGateway
 
-        guard = guard_of(self.settings, [each.port for each in self.listeners])
-        self._ssh_web = WebClient(guard.strict())
         self.ssh = SshGateway(
             agents.endpoints,
             control,
@@ -294,7 +295,7 @@ class Worker:
             wall=time.time,
             random=RANDOM,
             limits=ssh.limits,
-            web=self._ssh_web,
+            web=self.strict_web,
         )
         self._doors[-1].open(self.ssh.accept)
 
@@ -336,8 +337,6 @@ class Worker:
                 await self.ssh.close()
             if self.gateway is not None:
                 await self.gateway.close()
-            if self._ssh_web is not None:
-                await self._ssh_web.close()
         finally:
             if self.api is not None:
                 self.api.close()
