@@ -4,28 +4,11 @@ Modules and the fields of each kind of backend are JSON: they are always read an
 name by identifier is looked for in them, within one account, before it may be deleted.
 """
 
-from typing import Any
-
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
-from portway.control.store.tables import ID, metadata
+from portway.control.store.tables import ID, metadata, noun
 
-
-def _noun(name: str, *columns: Column[Any] | UniqueConstraint) -> Table:
-    return Table(
-        name,
-        metadata,
-        Column("id", ID, primary_key=True),
-        Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
-        Column("description", String(255), nullable=False),
-        Column("metadata", Text, nullable=False, server_default=""),
-        Column("created_at", Float, nullable=False),
-        *columns,
-        Index(None, "account_id", "id"),
-    )
-
-
-edges = _noun(
+edges = noun(
     "edges",
     # tcp, tls or https
     Column("kind", String(8), nullable=False),
@@ -49,7 +32,7 @@ edge_endpoints = Table(
     Index(None, "account_id", "id"),
 )
 
-edge_routes = _noun(
+edge_routes = noun(
     "edge_routes",
     Column("edge_id", ID, ForeignKey("edges.id"), nullable=False),
     # exact_path or path_prefix
@@ -59,7 +42,7 @@ edge_routes = _noun(
     UniqueConstraint("edge_id", "path"),
 )
 
-backends = _noun(
+backends = noun(
     "backends",
     # tunnel_group, weighted, failover, http_response or static
     Column("kind", String(16), nullable=False),

@@ -7,11 +7,8 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
-    Float,
     ForeignKey,
-    Index,
     String,
-    Table,
     Text,
     UniqueConstraint,
     delete,
@@ -21,28 +18,13 @@ from sqlalchemy.engine import Row
 
 from portway.control.store.core import AsyncConnection
 from portway.control.store.edge_tables import edge_routes, edges
-from portway.control.store.tables import ID, cloud_endpoints, metadata
+from portway.control.store.tables import ID, cloud_endpoints, noun
 from portway.model.cidr import networks_around
 from portway.model.ip import IpPolicy, IpPolicyRule, IpRestriction
 
+ip_policies = noun("ip_policies")
 
-def _noun(name: str, *columns: Column[Any] | UniqueConstraint) -> Table:
-    return Table(
-        name,
-        metadata,
-        Column("id", ID, primary_key=True),
-        Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
-        Column("description", String(255), nullable=False),
-        Column("metadata", Text, nullable=False, server_default=""),
-        Column("created_at", Float, nullable=False),
-        *columns,
-        Index(None, "account_id", "id"),
-    )
-
-
-ip_policies = _noun("ip_policies")
-
-ip_policy_rules = _noun(
+ip_policy_rules = noun(
     "ip_policy_rules",
     Column("ip_policy_id", ID, ForeignKey("ip_policies.id"), nullable=False),
     # As write_network writes it: whoever asks for an address asks for the networks around it by name.
@@ -52,7 +34,7 @@ ip_policy_rules = _noun(
     UniqueConstraint("ip_policy_id", "cidr"),
 )
 
-ip_restrictions = _noun(
+ip_restrictions = noun(
     "ip_restrictions",
     Column("type", String(16), nullable=False),
     Column("enforced", Boolean, nullable=False),

@@ -38,7 +38,7 @@ ID: Final = String(40).with_variant(String(40, collation="C"), "postgresql")
 """The type of an identifier."""
 
 
-def _noun(name: str, *columns: Column[Any] | UniqueConstraint) -> Table:
+def noun(name: str, *columns: Column[Any] | UniqueConstraint) -> Table:
     """Make the table of something that an account owns: what all of them have, then its own columns."""
     return Table(
         name,
@@ -62,7 +62,7 @@ accounts = Table(
     Column("created_at", Float, nullable=False),
 )
 
-credentials = _noun(
+credentials = noun(
     "credentials",
     Column("token_hash", LargeBinary(32), nullable=False),
     Column("revoked_at", Float),
@@ -71,14 +71,14 @@ credentials = _noun(
     Column("owner_id", ID, nullable=False, server_default=""),
 )
 
-api_keys = _noun(
+api_keys = noun(
     "api_keys",
     Column("token_hash", LargeBinary(32), nullable=False),
     Column("revoked_at", Float),
     Column("owner_id", ID, nullable=False, server_default=""),
 )
 
-ssh_credentials = _noun(
+ssh_credentials = noun(
     "ssh_credentials",
     # One line of an authorized_keys file; the fingerprint is OpenSSH's, "SHA256:…".
     Column("public_key", Text, nullable=False),
@@ -87,7 +87,7 @@ ssh_credentials = _noun(
     Column("owner_id", ID, nullable=False, server_default=""),
 )
 
-reserved_addrs = _noun(
+reserved_addrs = noun(
     "reserved_addrs",
     Column("region", String(40), nullable=False),
     Column("host", String(255), nullable=False),
@@ -104,7 +104,7 @@ former_addrs = Table(
     Column("deleted_at", Float, nullable=False),
 )
 
-tls_certificates = _noun(
+tls_certificates = noun(
     "tls_certificates",
     # The chain, leaf first, PEM; the key is sealed.
     Column("certificate_pem", Text, nullable=False),
@@ -117,7 +117,7 @@ tls_certificates = _noun(
     Column("issued_at", Float),
 )
 
-certificate_authorities = _noun(
+certificate_authorities = noun(
     "certificate_authorities",
     Column("ca_pem", Text, nullable=False),
     Column("subject_common_name", Text, nullable=False),
@@ -125,7 +125,7 @@ certificate_authorities = _noun(
     Column("not_after", Float, nullable=False),
 )
 
-reserved_domains = _noun(
+reserved_domains = noun(
     "reserved_domains",
     Column("domain", String(255), nullable=False, unique=True),
     Column("region", String(40), nullable=False, server_default=""),
@@ -138,7 +138,7 @@ reserved_domains = _noun(
     Column("resolves_to", Text, nullable=False, server_default="[]"),
 )
 
-cloud_endpoints = _noun(
+cloud_endpoints = noun(
     "cloud_endpoints",
     Column("url", String(320), nullable=False, index=True),
     Column("binding", String(16), nullable=False),
