@@ -1,6 +1,7 @@
 """What holds for every test: the event loop, the rule on skips, the guards against leaks."""
 
 import asyncio
+import faulthandler
 import gc
 import inspect
 import os
@@ -20,7 +21,9 @@ REQUIRE_ALL = os.environ.get("PORTWAY_REQUIRE_ALL") == "1"
 LOOP = os.environ.get("PORTWAY_TEST_LOOP", "uvloop")
 """Which event loop async tests run on: uvloop (where it is installed) or asyncio."""
 
+_GRACE = 60.0  # seconds that a test and its fixtures may take to end after the test's timeout
 _DESCRIPTORS = Path("/proc/self/fd")
+_STDERR = pytest.StashKey[int]()
 _SETTLE = 1.0  # seconds that tasks may take to notice that their test is over
 
 
@@ -88,9 +91,45 @@ def _is_place(longrepr: object) -> TypeGuard[tuple[str, int, str]]:
     return isinstance(longrepr, tuple)
 
 
-def pytest_sessionfinish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the PostgreSQL server of this process's tests, if one was started."""
+    _watch(session.config)
     remove_cluster()
+    faulthandler.cancel_dump_traceback_later()
+
+
+# -- a test that never ends ----------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the standard error that is not captured, for the stacks."""
+    config.stash[_STDERR] = os.dup(2)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """End the process, with every thread's stack, when a test outlives even its timeout.
+
+    pytest-timeout raises in the test, once, and stops its clock when a test has failed: a fixture that
+    then waits for ever, or code that swallows what is raised, would hang the whole run in silence.
+    """
+    _watch(item.config)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """Start the clock again, which pytest stops when a test fails: its fixtures are still to end."""
+    _watch(node.config)
+
+
+def _watch(config: pytest.Config) -> None:
+    timeout = float(config.getoption("timeout") or config.getini("timeout"))
+    faulthandler.dump_traceback_later(timeout + _GRACE, exit=True, file=config.stash[_STDERR])
 
 
 # -- the service ---------------------------------------------------------------------------------
