@@ -94,7 +94,7 @@ def _is_place(longrepr: object) -> TypeGuard[tuple[str, int, str]]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the PostgreSQL server of this process's tests, if one was started."""
-    _watch(session.config)
+    _watch(session)
     remove_cluster()
     faulthandler.cancel_dump_traceback_later()
 
@@ -114,7 +114,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     pytest-timeout raises in the test, once, and stops its clock when a test has failed: a fixture that
     then waits for ever, or code that swallows what is raised, would hang the whole run in silence.
     """
-    _watch(item.config)
+    _watch(item)
     try:
         return (yield)
     finally:
@@ -124,12 +124,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
     """Start the clock again, which pytest stops when a test fails: its fixtures are still to end."""
-    _watch(node.config)
+    _watch(node)
 
 
-def _watch(config: pytest.Config) -> None:
-    timeout = float(config.getoption("timeout") or config.getini("timeout"))
-    faulthandler.dump_traceback_later(timeout + _GRACE, exit=True, file=config.stash[_STDERR])
+def _watch(node: pytest.Item | pytest.Collector) -> None:
+    marked = node.get_closest_marker("timeout")
+    timeout = float(
+        marked.args[0] if marked else node.config.getoption("timeout") or node.config.getini("timeout")
+    )
+    faulthandler.dump_traceback_later(timeout + _GRACE, exit=True, file=node.config.stash[_STDERR])
 
 
 # -- the service ---------------------------------------------------------------------------------
