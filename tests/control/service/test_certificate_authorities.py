@@ -8,7 +8,7 @@ from tests.kit.names import configured, noted, refused, two_accounts
 from tests.kit.store import Clock, opened
 from tests.kit.x509 import make
 
-from portway.control.service import certificate_authorities
+from portway.control.service import certificate_authorities, cloud_endpoints, edges
 from portway.control.store import changes
 from portway.control.store.rows import Page
 from portway.errors import NotFound
@@ -78,6 +78,34 @@ async def test_an_authority_of_somebody_else_is_not_there(tmp_path: Path) -> Non
         assert len(told) == 1
         assert await certificate_authorities.listed(context, other.id, Page()) == []
         assert await certificate_authorities.listed(context, account.id, Page()) == [made]
+
+
+async def test_an_authority_that_is_asked_for_stays(tmp_path: Path) -> None:
+    policy = """
+        on_tcp_connect:
+          - actions:
+              - {type: terminate-tls, config: {mutual_tls_certificate_authorities: [%s]}}
+              - {type: deny}
+        """
+    async with opened(tmp_path) as bare:
+        context = configured(bare, tmp_path)
+        account, other = await two_accounts(context)
+        by_edge, by_endpoint = [
+            await certificate_authorities.create(context, account.id, ROOT.pem) for _ in range(2)
+        ]
+        asks = {"certificate_authority_ids": [by_edge.id], "enabled": False}
+        edge = await edges.create(context, account.id, "https", modules={"mutual_tls": asks})
+        wish = cloud_endpoints.Wish(url="tls://a.internal", traffic_policy=policy % by_endpoint.id)
+        endpoint = await cloud_endpoints.create(context, account.id, wish)
+        for each in (by_edge, by_endpoint):
+            with refused(251):
+                await certificate_authorities.delete(context, account.id, each.id)
+            with pytest.raises(NotFound):
+                await certificate_authorities.delete(context, other.id, each.id)
+        await edges.delete_module(context, account.id, "https", edge.id, "mutual_tls")
+        await cloud_endpoints.delete(context, account.id, endpoint.id)
+        for each in (by_edge, by_endpoint):
+            await certificate_authorities.delete(context, account.id, each.id)
 
 
 @pytest.mark.parametrize(("limit", "code"), [(0, 1918), (1, 1954)])

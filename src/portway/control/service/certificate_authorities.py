@@ -9,11 +9,11 @@ from portway.control.certificates import inspect
 from portway.control.certificates.inspect import Facts
 from portway.control.service import audit, plans, shown, texts
 from portway.control.service.context import Context
-from portway.control.store import changes, nouns, rows
+from portway.control.store import changes, ip_tables, nouns, rows
 from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import Page
 from portway.control.store.tables import certificate_authorities
-from portway.errors import NotFound
+from portway.errors import Error, NotFound
 from portway.model.ids import new_id
 
 _TEXTS: Final = (1914, 1915)
@@ -100,11 +100,18 @@ async def update(
 
 
 async def delete(context: Context, account_id: str, authority_id: str) -> None:
-    """Forget an authority. Raises NotFound."""
+    """Forget an authority. Raises NotFound; Error 251 while an edge or a cloud endpoint names it.
+
+    Without it they could serve nobody. What agents have brought along may name one that goes: it is looked
+    up when it is brought.
+    """
     async with context.database.write() as connection:
         row = await nouns.find(connection, certificate_authorities, account_id, authority_id)
         if row is None:
             raise NotFound
+        user = await ip_tables.named_by(connection, account_id, authority_id)
+        if user is not None:
+            raise Error(f"{user} asks its visitors for certificates of this authority.", 251)
         await nouns.remove(connection, certificate_authorities, account_id, authority_id)
         await changes.note(connection, changes.CERTIFICATE_AUTHORITY, account_id, authority_id, context.now())
         await _tell(context, connection, "deleted", _read(row))

@@ -117,8 +117,8 @@ async def known(connection: AsyncConnection, account_id: str, ids: Sequence[str]
     return set((await connection.execute(query)).scalars())
 
 
-async def named_by(connection: AsyncConnection, account_id: str, policy_id: str) -> str | None:
-    """Return what names a policy besides restrictions: a cloud endpoint's URL, an edge or its route; or None.
+async def named_by(connection: AsyncConnection, account_id: str, thing_id: str) -> str | None:
+    """Return what names an IP policy or an authority: a cloud endpoint's URL, an edge or its route; or None.
 
     Documents are searched for the identifier, within one account.
     """
@@ -128,7 +128,7 @@ async def named_by(connection: AsyncConnection, account_id: str, policy_id: str)
         (edge_routes.c.id, edge_routes.c.modules),
     ):
         ours = shown.table.c.account_id == account_id
-        query = select(shown).where(ours, text.contains(policy_id, autoescape=True))
+        query = select(shown).where(ours, text.contains(thing_id, autoescape=True))
         found = (await connection.execute(query.limit(1))).scalar()
         if found is not None:
             return str(found)
