@@ -21,6 +21,7 @@ from portway.edge.pool import Pool
 from portway.edge.ports import EdgeConfig
 from portway.edge.registry import Endpoint, Registry
 from portway.edge.tls_facts import TlsFacts
+from portway.edge.tracer import Tracer
 from portway.edge.wishes import Wishes
 from portway.errors import SessionClosed, StreamLimit
 from portway.model.event import HttpRequestComplete, TcpConnectionClosed
@@ -130,6 +131,7 @@ class HandEdge:
     bell: Bell = field(default_factory=Bell)
     visitors: list[HttpVisitor] = field(default_factory=list[HttpVisitor])
     wishes: Wishes = field(default_factory=lambda: Wishes(every=True))
+    tracer: Tracer | None = None
 
     @property
     def events(self) -> "HandEdge":

@@ -9,6 +9,7 @@ import pytest
 from portway.control.ports import Delivered
 from portway.edge.registry import Registry
 from portway.net.tasks import Tasks
+from portway.server import tracing
 from portway.server.event_feed import EventFeed
 from portway.server.parsers import Address
 from portway.server.watching import Watching
@@ -46,6 +47,21 @@ async def test_a_service_is_ready_when_both_planes_are() -> None:
         page = (await watching.page()).decode()
         assert 'portway_event_deliveries_total{destination="ed_1",result="delivered"} 3.0' in page
         assert "portway_controller_up 0.0" in page
+
+
+async def test_requests_are_traced_once_the_edge_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(tracing.SAMPLER, "traceidratio")
+    monkeypatch.setenv(tracing.SHARE, "0.5")
+    async with Tasks() as tasks, AsyncExitStack() as stack:
+        url = "http://127.0.0.1:9/v1/traces"
+        config: Any = SimpleNamespace(listen_metrics=None, otlp_traces=url, trust_forwarded=False)
+        edge = SimpleNamespace(tracer=None)
+        worker: Any = SimpleNamespace(gateway=None, registry=Registry(), tasks=tasks, edge=edge)
+        watching = Watching(config, worker, cast("Any", _Link()), EventFeed(_Log()))
+        await watching.open(stack)
+        assert edge.tracer is None
+        watching.started()
+        assert repr(edge.tracer) == "<Tracer share=0.5 heeds=False joins=False>"
 
 
 async def test_nothing_is_opened_unless_it_is_wanted() -> None:

@@ -49,6 +49,7 @@ from portway.edge.member import NoVerdict, Visitor
 from portway.edge.policy_connect import admitted
 from portway.edge.restriction import decide, mark
 from portway.edge.tls_facts import mtls_fields
+from portway.edge.tracer import traced
 from portway.errors import HttpError, SessionClosed, StreamLimit
 from portway.net.address import split_address
 from portway.net.leg import hand_over
@@ -337,6 +338,9 @@ class HttpVisitor(VisitorEnds):
         edge = self._edge
         self.ticks = 0
         exchange = self._exchange = Exchange(head, None, edge.wall())
+        if edge.tracer is not None:
+            exchange.trace = edge.tracer.begin(head)
+            head = traced(head, exchange.trace)
         self._expect(head.framing)
         endpoint = self._endpoint
         version: int = edge.registry.version

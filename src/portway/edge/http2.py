@@ -218,6 +218,8 @@ class Http2Visitor(HttpSocket):
         upstreams = self.upstreams
         edge, facts = upstreams.edge, upstreams.facts
         exchange = Exchange(head, None, edge.wall())
+        if edge.tracer is not None:
+            exchange.trace = edge.tracer.begin(head)
         passage = stream.serve(exchange)
         try:
             endpoint = name(edge, head, facts.scheme, facts.server_name, self._tls, self._endpoint)

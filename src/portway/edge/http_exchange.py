@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from portway.edge.registry import Endpoint
     from portway.edge.tls_facts import TlsFacts
     from portway.edge.wishes import Wishes
+    from portway.model.event import Trace
 
 FIELDS_BYTES: Final = 64 << 10
 """Bytes of a head's fields that an event holds; the first ones."""
@@ -62,6 +63,8 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     """Who was given the request last."""
     inner: "list[Endpoint] | None" = None
     """The endpoints that it was forwarded to by policies."""
+    trace: "Trace | None" = None
+    """Its place in a trace, where the service traces."""
 
     def asks(self, endpoint: "Endpoint") -> None:
         """The request is for this endpoint, or is forwarded to this one by a policy: count it there."""
@@ -152,6 +155,7 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
             conn_start_ts=connection.started,
             request_end_ts=self.complete_at,
             response_start_ts=self.answer_at,
+            trace=self.trace,
         )
 
 

@@ -31,6 +31,7 @@ from portway.edge.http_exchange import IDEMPOTENT
 from portway.edge.http_heads import CONTINUE, answer_of_unknown_length, own_head, request_of_unknown_length
 from portway.edge.http_held import Held
 from portway.edge.member import Answered, NoVerdict
+from portway.edge.tracer import traced
 from portway.errors import HttpError, SessionClosed, StreamLimit
 
 if TYPE_CHECKING:
@@ -222,6 +223,8 @@ class Passage(Held):
         self._upstream = upstream
         self.exchange.given_to(upstream.member)
         self._sent_end = False
+        if self.exchange.trace is not None:
+            self.head = traced(self.head, self.exchange.trace)
         raw = request_tail(self.head, self.forwarding, for_service=endpoint.own)
         upstream.begin(self.head, self.head.method + b" " + self.head.target + raw)
         self.on_room()
@@ -330,10 +333,8 @@ class Passage(Held):
     def fail(self, status: int, code: int, detail: str = "") -> None:
         """Answer with a page of ours that says what is wrong."""
         head = self.exchange.head
-        html = pages.wants_html(head.headers)
-        lines, body = pages.error_answer(
-            status, code, html=html, host=head.authority.decode("ascii"), detail=detail
-        )
+        html, host = pages.wants_html(head.headers), head.authority.decode("ascii")
+        lines, body = pages.error_answer(status, code, html=html, host=host, detail=detail)
         self.answer(status, lines, body, code)
 
     # -- from the upstream's side

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from portway.edge.ip_policies import Restriction
     from portway.edge.ports import EdgeConfig, EventSink
     from portway.edge.registry import Registry
+    from portway.edge.tracer import Tracer
     from portway.net.tasks import Tasks
 
 SWEEPS: Final = 20
@@ -167,6 +168,8 @@ class Edge:
         self.idle = IdleWatch(config.limits.idle)
         self.draining = False
         """The service ends: each HTTP connection that still comes serves one request."""
+        self.tracer: Tracer | None = None
+        """What gives requests their place in traces, where they are traced."""
         self.restrictions: Mapping[str, Restriction] = {}
         """Account → whom it lets in; it changes while it is used."""
         self._logged: dict[str, float] = {}

@@ -16,6 +16,7 @@ from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 if TYPE_CHECKING:
     from portway.edge.ip_policies import Restriction
     from portway.edge.registry import Registry
+    from portway.edge.tracer import Tracer
     from portway.edge.view import View
     from portway.edge.wishes import Wishes
     from portway.model.entities import Grant, Reservation
@@ -260,6 +261,11 @@ class HttpEdge(Protocol):
     @property
     def config(self) -> EdgeConfig:
         """Names, ports and limits."""
+        ...
+
+    @property
+    def tracer(self) -> "Tracer | None":
+        """What gives requests their place in traces, where they are traced."""
         ...
 
     @property

@@ -22,6 +22,19 @@ class Diagnostic(NamedTuple):
     """n of ERR_NGROK_n; 0: none."""
 
 
+class Trace(NamedTuple):
+    """The place of a request in a trace (W3C Trace Context). Identifiers are hexadecimal."""
+
+    trace_id: str
+    span_id: str
+    """Of the span that the service makes of the request."""
+    parent_id: str = ""
+    """Of the visitor's span; "" where the trace begins here."""
+    sampled: bool = False
+    state: str = ""
+    """What other tracing systems have to say, ``tracestate``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequestComplete:
     """One HTTP request was answered, by the upstream or by an error page of ours.
@@ -89,6 +102,8 @@ class HttpRequestComplete:
     request_headers: tuple[tuple[str, str], ...] = ()
     """Fields of the request's head, and below of the answer's: only where somebody wants them."""
     response_headers: tuple[tuple[str, str], ...] = ()
+    trace: Trace | None = None
+    """Where the service traces requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +137,15 @@ class TcpConnectionClosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deprecated:
+    """The agent will be too old: for the version ``upcoming``, from ``day`` on (RFC 3339, "" unknown)."""
+
+    upcoming: str
+    day: str = ""
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSessionStarted:
     """An agent has authenticated, or was refused: then ``error`` says why."""
 
@@ -143,6 +167,7 @@ class AgentSessionStarted:
     transport: str = "muxado"
     started_at: float
     expires_at: float | None = None
+    deprecated: "Deprecated | None" = None
     error: str = ""
 
 

@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from portway.edge.counters import snapshot
+from portway.edge.tracer import Tracer
 from portway.net.listen import Listener, listen
 from portway.server import metrics, tracing
 from portway.server.meter import Meter
@@ -34,6 +35,7 @@ class Watching:
         self._link = link
         self._feed = feed
         self._meter: Meter | None = None
+        self._tracer: Tracer | None = None
         self.listener: Listener | None = None
         self.state = "starting"
         """Why the service is not ready; "" when it is."""
@@ -59,9 +61,16 @@ class Watching:
             stack.callback(self.listener.close)
             _log.info("metrics are at http://%s:%d/metrics", address.host, self.listener.port)
         if self._config.otlp_traces:
-            traces = await asyncio.to_thread(tracing.start, self._config.otlp_traces)
+            sampling = tracing.sampling()
+            traces = await asyncio.to_thread(tracing.start, self._config.otlp_traces, sampling)
+            self._tracer = Tracer(sampling.share, heeds=sampling.heeds, joins=self._config.trust_forwarded)
             self._feed.observers.append(traces)
             stack.callback(traces.close)
+
+    def started(self) -> None:
+        """The edge is there: its requests are traced from now on, if they are to be."""
+        if self._worker.edge is not None:
+            self._worker.edge.tracer = self._tracer
 
     def why_not_ready(self) -> str:
         """Say why the service should get no visitors and agents now; "" if it should."""
