@@ -10,6 +10,7 @@ The control plane has made sure that an address is free. An agent may have been 
 the address waits until it has gone. While an edge has an address, agents are refused there (381).
 """
 
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from portway.edge.policy_pool import check_tls
 from portway.edge.registry import Endpoint
 from portway.edge.tls_settings import TlsSettings, check
 from portway.errors import ConfigError, PortwayError
+from portway.model.module_secrets import opened
 from portway.model.modules import Read, read
 from portway.model.url import parse_endpoint_url
 from portway.model.view import (
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from portway.edge.ports import Claims
     from portway.edge.registry import Registry
     from portway.edge.view import View
+    from portway.model.module_secrets import Seal
     from portway.model.url import Url
     from portway.model.view import ViewItem
     from portway.net.tasks import Tasks
@@ -92,8 +95,9 @@ class Edges:
         *,
         backends: "Backends",
         policies: "Policies",
+        open_secret: "Seal | None" = None,
     ) -> None:
-        """Follow the view."""
+        """Follow the view. Without ``open_secret`` routes whose modules have secrets serve nobody."""
         self._registry = registry
         self._view = view
         self._ports = ports
@@ -101,6 +105,7 @@ class Edges:
         self._tasks = tasks
         self._backends = backends
         self._policies = policies
+        self._open_secret = open_secret or _no_key
         self._edges: dict[str, _Edge] = {}
         self._edge_of: dict[str, str] = {}
         self._online: dict[str, _Online] = {}
@@ -257,7 +262,7 @@ class Edges:
         endpoint = online.endpoint
         backend_id, policy = NOBODY, None
         try:
-            modules = read(item.modules, "https")
+            modules = read(opened(json.loads(item.modules), item.id, self._open_secret), "https")
             policy = await self._policy(modules, endpoint.url, item.account_id, item.id)
             backend_id = modules.backend_id
         except PortwayError as error:
@@ -306,3 +311,7 @@ class Edges:
         endpoint.gates = (policy,) if policy is not None and connects else ()
         endpoint.policy = built.routes if endpoint.scheme == "https" else None
         online.pool.backend_id = built.backend_id
+
+
+def _no_key(_sealed: bytes, belongs_to: str) -> bytes:
+    raise ConfigError(f"there is no key for the secret of {belongs_to}")

@@ -27,6 +27,7 @@ from portway.control.certificates.seal import KEY_FILE, Seal
 from portway.control.live import LiveDirectory
 from portway.control.service import (
     credentials,
+    edge_secrets,
     first_start,
     ip_restrictions,
     reservations,
@@ -233,6 +234,14 @@ class Controller:
         return {"chain": chain, "key": key}
 
 
+async def _seal_standing(context: Context) -> None:
+    """Seal what an older version has kept open; what cannot be sealed now stays, and can be used."""
+    try:
+        await edge_secrets.seal_standing(context)
+    except Error as error:
+        _log.warning("secrets of routes that an older version has written stay open: %s", error.message)
+
+
 async def serve(
     connection: socket.socket, data_dir: Path, settings: Settings | None = None, api_fd: int | None = None
 ) -> None:
@@ -272,6 +281,7 @@ async def serve(
         tasks.start(events.run(context, client, data_dir), name="events")
         if api_fd is not None:
             tasks.start(api.keep_serving(context, api_fd), name="API")
+        tasks.start(_seal_standing(context), name="secrets of routes")
         await ended.wait()
         await channel.finish(FINISH)
         await channel.close()

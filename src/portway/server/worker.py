@@ -231,7 +231,14 @@ class Worker:
         )
         backends = Backends(gateway.tunnels, makers(guard, self.tasks), RANDOM.below)
         self.edges = Edges(
-            self.registry, control.view, ports, claims, self.tasks, backends=backends, policies=policies
+            self.registry,
+            control.view,
+            ports,
+            claims,
+            self.tasks,
+            backends=backends,
+            policies=policies,
+            open_secret=open_secret,
         )
         self.claims, self.edge, self.ports, self.gateway, self.cloud = claims, edge, ports, gateway, cloud
         if api is not None:

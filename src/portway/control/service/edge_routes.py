@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from portway.control.service import edge_modules, edges, texts
+from portway.control.service import edge_modules, edge_secrets, edges, texts
 from portway.control.service.context import Context
 from portway.control.service.edges import TEXTS, Given, given
 from portway.control.store import changes, nouns
@@ -60,15 +60,15 @@ async def add(
         modules=given(wish.modules),
     )
     await _check(connection, route)
-    await nouns.add(connection, edge_routes, store.route_values(route))
+    await nouns.add(connection, edge_routes, store.route_values(edge_secrets.sealed(context, route)))
     await changes.note(connection, changes.EDGE_ROUTE, account_id, route.id, now)
     return route
 
 
 async def get(context: Context, account_id: str, edge_id: str, route_id: str) -> EdgeRoute:
-    """Return a route of an edge. Raises NotFound; Error 7110 when it is another edge's."""
+    """Return a route of an edge. Raises NotFound; Error 7110 when it is another edge's, 128."""
     async with context.database.read() as connection:
-        return await _find(connection, account_id, edge_id, route_id)
+        return edge_secrets.opened(context, await _find(connection, account_id, edge_id, route_id))
 
 
 async def update(context: Context, account_id: str, edge_id: str, route_id: str, wish: Wish) -> EdgeRoute:
@@ -91,7 +91,7 @@ async def update(context: Context, account_id: str, edge_id: str, route_id: str,
         )
         check_match(changed.match_type, changed.match)
         await _save(context, connection, changed)
-    return changed
+    return edge_secrets.opened(context, changed)
 
 
 async def delete(context: Context, account_id: str, edge_id: str, route_id: str) -> None:
@@ -106,7 +106,9 @@ async def module(
     context: Context, account_id: str, edge_id: str, route_id: str, name: str
 ) -> Mapping[str, Any]:
     """Return a module of a route as it was written. Raises NotFound, also when it is not set."""
-    found = (await get(context, account_id, edge_id, route_id)).modules.get(name)
+    async with context.database.read() as connection:
+        route = await _find(connection, account_id, edge_id, route_id)
+    found = edge_secrets.opened_module(context, route, name)
     if found is None:
         raise NotFound
     return found
@@ -142,7 +144,8 @@ async def _find(connection: AsyncConnection, account_id: str, edge_id: str, rout
 
 async def _save(context: Context, connection: AsyncConnection, route: EdgeRoute) -> None:
     await _check(connection, route)
-    await nouns.change(connection, edge_routes, route.account_id, route.id, store.route_values(route))
+    values = store.route_values(edge_secrets.sealed(context, route))
+    await nouns.change(connection, edge_routes, route.account_id, route.id, values)
     await changes.note(connection, changes.EDGE_ROUTE, route.account_id, route.id, context.now())
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from portway.control.service import edge_addresses, edge_modules, texts
+from portway.control.service import edge_addresses, edge_modules, edge_secrets, texts
 from portway.control.service.context import Context
 from portway.control.store import changes, nouns, rows
 from portway.control.store import edges as store
@@ -87,7 +87,7 @@ async def get(context: Context, account_id: str, kind: str, edge_id: str) -> Edg
     """Return an edge of an account. Raises NotFound."""
     async with context.database.read() as connection:
         edge = await find(connection, account_id, kind, edge_id)
-        return EdgeView(edge, await store.routes_of(connection, account_id, [edge_id]))
+        return EdgeView(edge, await _routes(context, connection, account_id, [edge_id]))
 
 
 async def listed(context: Context, account_id: str, kind: str, page: Page) -> list[EdgeView]:
@@ -96,7 +96,7 @@ async def listed(context: Context, account_id: str, kind: str, page: Page) -> li
         found = await rows.page(connection, edges, account_id, page, store.of_kind(kind))
         ids = [row.id for row in found]
         addresses = await store.addresses_of(connection, account_id, ids)
-        routes = await store.routes_of(connection, account_id, ids)
+        routes = await _routes(context, connection, account_id, ids)
     return [
         EdgeView(
             store.read(row, [each.hostport for each in addresses if each.edge_id == row.id]),
@@ -134,7 +134,7 @@ async def update(
         await save(context, connection, changed)
         if hostports is not None:
             return await _attached(context, connection, changed, hostports)
-        return EdgeView(changed, await store.routes_of(connection, account_id, [edge_id]))
+        return EdgeView(changed, await _routes(context, connection, account_id, [edge_id]))
 
 
 async def delete(context: Context, account_id: str, kind: str, edge_id: str) -> None:
@@ -201,5 +201,13 @@ async def _attached(
     context: Context, connection: AsyncConnection, edge: Edge, hostports: Sequence[str]
 ) -> EdgeView:
     made = await edge_addresses.attach(context, connection, edge.account_id, edge.id, edge.kind, hostports)
-    routes = await store.routes_of(connection, edge.account_id, [edge.id])
+    routes = await _routes(context, connection, edge.account_id, [edge.id])
     return EdgeView(replace(edge, hostports=tuple(each.hostport for each in made)), routes)
+
+
+async def _routes(
+    context: Context, connection: AsyncConnection, account_id: str, ids: Sequence[str]
+) -> list[EdgeRoute]:
+    """Return the routes of some edges as they were written. Raises Error 128."""
+    found = await store.routes_of(connection, account_id, ids)
+    return [edge_secrets.opened(context, each) for each in found]
