@@ -1,9 +1,15 @@
 """How requests and connections of HTTP/1 end."""
 
 import pytest
-from tests.kit.http_edge import stand
+from tests.kit.certs import Certs
+from tests.kit.http2_client import certs2
+from tests.kit.http_edge import HOST, stand
 from tests.kit.pipes import turns
 
+from portway.edge.view import View
+from portway.edge.wishes import Wishes
+from portway.model.event_types import HTTP
+from portway.model.view import EventWishItem
 from portway.net.leg import reset
 
 
@@ -77,3 +83,34 @@ async def test_half_a_head_and_an_end_is_closed_without_an_answer() -> None:
         client.writer.write(b"GET / HTT")
         client.writer.write_eof()
         assert await client.rest() == b""
+
+
+async def test_a_page_of_ours_is_told_with_its_fields() -> None:
+    async with stand() as made:
+        view, made.edge.wishes = View(), Wishes()
+        made.edge.wishes.follow(view)
+        view.apply([EventWishItem("esb_1", "ac_1", {HTTP: True})])
+        made.agent.usable = False
+        client = await made.visit()
+        client.get("/", "Accept: text/html")
+        status, fields, _ = await client.answer()
+        event = await made.request_told()
+        told = {name.lower(): value for name, value in event.response_headers}
+        assert (event.status, told["ngrok-error-code"]) == (status, "ERR_NGROK_3200")
+        assert {name: fields[name] for name in told} == told
+        assert {"content-type", "content-length"} <= told.keys()
+
+
+@pytest.fixture(scope="module")
+def certs() -> Certs:
+    return certs2()
+
+
+async def test_a_connection_over_tls_that_asks_for_nothing_is_told_of(certs: Certs) -> None:
+    async with stand(certs=certs) as made:
+        client = await made.visit()
+        await client.close()
+        await made.until(lambda: len(made.edge.connections) == 1)
+        (event,) = made.edge.connections
+        assert (event.account_id, event.server_name, made.edge.requests) == ("ac_1", HOST, [])
+        assert made.endpoint.counters.connections == 1

@@ -4,7 +4,7 @@ import pytest
 from tests.kit.http_edge import HandEdge
 
 from portway.codec.http1 import RequestHead, parse_request
-from portway.edge.http_naming import Misdirected, name
+from portway.edge.http_naming import Misdirected, name, never_asked
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint
 from portway.model.url import Url
@@ -43,3 +43,10 @@ def test_they_do_not(host: str, target: str, sni: str, status: int, code: int) -
     with pytest.raises(Misdirected) as caught:
         name(made, head(host, target), "https", sni, None, None)
     assert (caught.value.status, caught.value.code) == (status, code)
+
+
+def test_a_connection_without_a_request_was_for_whom_its_hello_named() -> None:
+    made, endpoint = edge()
+    assert never_asked(made, "app.example") is endpoint
+    assert never_asked(made, "other.example") is None
+    assert never_asked(made, "") is None

@@ -106,6 +106,7 @@ async def told_of(service: Running, proto: str, source: str) -> HttpRequestCompl
         n += 1
 
 
+@pytest.mark.row("T-092")
 @pytest.mark.parametrize("proto", list(URLS))
 async def test_who_may_not_come_is_kept_out_and_told_of(proto: str) -> None:
     async with running_worker() as service, service.connected() as agent:
@@ -121,6 +122,9 @@ async def test_who_may_not_come_is_kept_out_and_told_of(proto: str) -> None:
         assert (event.ip_policy_decision, event.account_id) == ("block", ACCOUNT)
         if isinstance(event, HttpRequestComplete):
             assert (event.status, event.error_code) == (403, "ERR_NGROK_3205")
+            closing = await service.events.next(TcpConnectionClosed, 2)
+            assert (closing.client_ip, closing.ip_policy_decision) == ("127.0.0.2", "block")
+            assert (closing.url, closing.bytes_in > 0) == (url, True)
         else:
             assert event.url == url
             assert "ERR_NGROK_3205" in event.error
@@ -208,6 +212,20 @@ async def test_requests_of_http2_are_judged_one_by_one() -> None:
         assert b"ERR_NGROK_3205" in refused.body
         assert [each.ip_policy_decision for each in made.edge.requests] == ["allow", "block"]
         assert made.edge.requests[1].host == HOST
+
+
+async def test_a_connection_of_http2_that_is_refused_is_told_of() -> None:
+    async with stand(certs=certs2()) as made:
+        view = View()
+        made.edge.restrictions = IpPolicies(view).endpoints
+        view.apply(rows("192.0.2.0/24", account="ac_1"))
+        client = await visit2(made)
+        assert (await client.answer(client.ask("/"))).status == 403
+        await client.close()
+        await made.until(lambda: len(made.edge.connections) == 1)
+        (event,) = made.edge.connections
+        assert (event.ip_policy_decision, event.account_id) == ("block", "ac_1")
+        assert made.endpoint.counters.connections == 1
 
 
 async def test_a_policy_may_name_an_ip_policy_that_was_made_just_now() -> None:

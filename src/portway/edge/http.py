@@ -39,7 +39,7 @@ from portway.edge.http1_side import Http1Side
 from portway.edge.http2 import Http2Visitor
 from portway.edge.http_ends import LINGER, VisitorEnds
 from portway.edge.http_exchange import IDEMPOTENT, ConnectionFacts, Exchange
-from portway.edge.http_naming import Misdirected, name
+from portway.edge.http_naming import Misdirected, name, never_asked
 from portway.edge.http_passage import Passage
 from portway.edge.http_relay import Phase
 from portway.edge.http_response import Upstream
@@ -185,6 +185,8 @@ class HttpVisitor(VisitorEnds):
             self._passage.abandon()
         if self._upstreams is not None:
             self._upstreams.close()
+        if self._endpoint is None and (named := never_asked(self._edge, self._sni)) is not None:
+            self._meet(named)
         if self._endpoint is not None and self._edge.wishes.tcp(self._endpoint):
             self._edge.events.emit(
                 self._facts.event(self._endpoint, self._edge.wall(), self.bytes_in, self.bytes_out)
@@ -350,17 +352,18 @@ class HttpVisitor(VisitorEnds):
                 endpoint = name(edge, head, self._scheme, self._sni, self.tls, endpoint)
                 self._judged = decide(edge, endpoint, self._facts.client_ip)
             if self._judged is not None:
+                self._facts.judged = self._judged.word
                 mark(self._judged, exchange, endpoint)
             entered = not endpoint.gates or admitted(self._facts, endpoint, edge.config.region)
         except Misdirected as error:
             self._named = ""
+            if exchange.endpoint is not None:
+                self._meet(exchange.endpoint)
             self._fail(exchange, error.status, error.code)
             return tail
         if not known:
             self._named, self._version = head.host, version
-            if endpoint is not self._endpoint:
-                self._endpoint = endpoint
-                endpoint.counters.connections += 1
+            self._meet(endpoint)
         if not entered:
             self._exchange = None  # it is the connection that is refused
             self.cut()
@@ -380,6 +383,12 @@ class HttpVisitor(VisitorEnds):
                 self._relay(tail)
             return b""
         return tail
+
+    def _meet(self, endpoint: "Endpoint") -> None:
+        """The connection is for this endpoint now: its end is told there."""
+        if endpoint is not self._endpoint:
+            self._endpoint = endpoint
+            endpoint.counters.connections += 1
 
     def _pass(self, exchange: Exchange, endpoint: "Endpoint", tail: bytes) -> None:
         """Serve a request through a passage: it has a policy, or its upstream speaks another HTTP."""

@@ -29,7 +29,7 @@ from portway.edge.http2_bounds import bounded
 from portway.edge.http2_flow import Http2Link
 from portway.edge.http2_stream import Http2Stream
 from portway.edge.http_exchange import Exchange
-from portway.edge.http_naming import Misdirected, name
+from portway.edge.http_naming import Misdirected, name, never_asked
 from portway.edge.http_socket import HttpSocket
 from portway.edge.http_watch import watch
 from portway.edge.policy_connect import admitted
@@ -119,9 +119,11 @@ class Http2Visitor(HttpSocket):
         self._closed = True
         self._abandon_all()
         self.upstreams.close()
-        edge, endpoint = self.upstreams.edge, self._endpoint
+        edge, facts = self.upstreams.edge, self.upstreams.facts
+        if self._endpoint is None and (named := never_asked(edge, facts.server_name)) is not None:
+            self._meet(named)
+        endpoint = self._endpoint
         if endpoint is not None and edge.wishes.tcp(endpoint):
-            facts = self.upstreams.facts
             edge.events.emit(facts.event(endpoint, edge.wall(), self.bytes_in, self.bytes_out))
 
     def drain(self) -> None:
@@ -224,23 +226,30 @@ class Http2Visitor(HttpSocket):
         try:
             endpoint = name(edge, head, facts.scheme, facts.server_name, self._tls, self._endpoint)
             if (judged := decide(edge, endpoint, facts.client_ip)) is not None:
+                facts.judged = judged.word
                 mark(judged, exchange, endpoint)
             entered = not endpoint.gates or admitted(facts, endpoint, edge.config.region)
         except Misdirected as error:
+            if exchange.endpoint is not None:
+                self._meet(exchange.endpoint)
             if error.status == MISDIRECTED and head.upgrade is not None:
                 self._to_http1(stream)
             else:
                 passage.fail(error.status, error.code)
             return
-        if endpoint is not self._endpoint:
-            self._endpoint = endpoint
-            endpoint.counters.connections += 1
+        self._meet(endpoint)
         if not entered:
             self.cut()
             return
         exchange.asks(endpoint)
         passage.begin(endpoint)
         stream.begun()
+
+    def _meet(self, endpoint: "Endpoint") -> None:
+        """The connection is for this endpoint now: its end is told there."""
+        if endpoint is not self._endpoint:
+            self._endpoint = endpoint
+            endpoint.counters.connections += 1
 
     def _to_http1(self, stream: Http2Stream) -> None:
         """Refuse an upgrade for another name than the connection's, so that a browser tries again.

@@ -80,6 +80,7 @@ class VisitorEnds(RequestRelay):
             body=head.method != b"HEAD",
             keep_alive=keep,
         )
+        exchange.page = page
         exchange.bytes_out += len(page) - page.index(b"\r\n\r\n") - 4
         self.write(page)
         self._finished(keep=keep)

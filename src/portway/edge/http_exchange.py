@@ -1,11 +1,12 @@
 """One request and its answer: what is remembered while they pass, and the event made of them."""
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
+from msgspec.structs import replace
 
+from portway.codec.http1 import parse_response
 from portway.edge.policy_events import fitting
 from portway.model.event import HttpRequestComplete, TcpConnectionClosed
 
@@ -63,6 +64,8 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     """Who was given the request last."""
     inner: "list[Endpoint] | None" = None
     """The endpoints that it was forwarded to by policies."""
+    page: bytes = b""
+    """The whole answer, if it is a page of ours that no passage gave."""
     trace: "Trace | None" = None
     """Its place in a trace, where the service traces."""
 
@@ -117,7 +120,8 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
         more = {} if self.told is None else fitting(HttpRequestComplete, self.told)
         if wishes is not None and wishes.headers(made.account_id):
             more["request_headers"] = _fields(self.head)
-            more["response_headers"] = () if self.answer is None else _fields(self.answer)
+            answer = _head_of(self.page) if self.page else self.answer
+            more["response_headers"] = () if answer is None else _fields(answer)
         return replace(made, **cast("dict[str, Any]", more)) if more else made
 
     def _event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
@@ -178,6 +182,8 @@ class ConnectionFacts(msgspec.Struct, eq=False):
     """All of its TLS, where that is known here."""
     gate: "Gate | None" = None
     """What a policy decided of the connection."""
+    judged: str = ""
+    """What the account's restriction said of the visitor, if it has one."""
 
     def event(self, endpoint: "Endpoint", ended: float, bytes_in: int, bytes_out: int) -> TcpConnectionClosed:
         """Make the event of the closed connection; ``endpoint`` is the last one it asked for."""
@@ -196,8 +202,13 @@ class ConnectionFacts(msgspec.Struct, eq=False):
             bytes_out=bytes_out,
             tls_version=self.tls_version,
             ja4=self.tls.ja4 if self.tls is not None else "",
+            ip_policy_decision=self.judged,
         )
         return made if self.gate is None else self.gate.told_in(made)
+
+
+def _head_of(page: bytes) -> "ResponseHead":
+    return parse_response(page[: page.index(b"\r\n\r\n") + 4], b"HEAD")
 
 
 def _fields(head: "RequestHead | ResponseHead") -> tuple[tuple[str, str], ...]:

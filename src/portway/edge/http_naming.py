@@ -43,3 +43,8 @@ def name(
         # It has come online, or changed, behind this connection's handshake: shake hands anew.
         raise Misdirected(421, pages.GENERAL)
     return endpoint
+
+
+def never_asked(edge: "HttpEdge", sni: str) -> "Endpoint | None":
+    """Return whom a connection over TLS was for that has ended without a request, such as by its handshake."""
+    return edge.registry.find_sni(sni) if sni else None
