@@ -260,3 +260,30 @@ def test_without_its_libraries_it_says_what_to_install(
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["policy", "--help"]) == 0
     assert "portway policy test policy.yaml" in click.unstyle(capsys.readouterr().out)
+
+
+@pytest.mark.row("P-34")
+def test_secrets_are_given_and_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, given = tmp_path / "policy.yaml", tmp_path / "secrets"
+    file.write_text(
+        """
+        on_http_request:
+          - expressions: ["secrets.get('prod', 'a/b') == 'whsec_1' && secrets.get('prod', 'key') == '1'"]
+            actions:
+              - type: custom-response
+                config: {status_code: 401, body: "told ${secrets.get('prod', 'a/b')}"}
+        """
+    )
+    given.write_text("prod/a/b=not this one\n\nprod/key=1\n")
+    command = ["policy", "test", str(file), "--request", "https://a.example/"]
+    command += ["--secrets-file", str(given), "--secret", "prod/a/b=whsec_1"]
+    assert run([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["answer"]["status"], found["answer"]["body"]) == (401, "told ***")
+    assert run(command) == 0
+    shown = capsys.readouterr().out
+    assert "told ***" in shown
+    assert "whsec_1" not in shown
+    for wrong in ("prod=1", "prod/key", "/key=1"):
+        assert run(["policy", "test", str(file), "--request", "https://a/", "--secret", wrong]) == 2
+        assert wrong not in capsys.readouterr().err

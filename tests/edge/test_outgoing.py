@@ -135,8 +135,13 @@ async def test_what_is_outside_is_asked_through_the_guard() -> None:
         fields = {name.lower(): value for name, value in asked.headers}
         assert fields["authorization"] == "Bearer t"
         assert fields["ngrok-req-type"] == "http-request"
+        assert (fields["user-agent"], fields["x-forwarded-for"]) == ("ngrok/cloud", "127.0.0.1")
+        assert fields["ngrok-req-id"].startswith("req_")
         assert asked.redirects == 0
         assert asked.body_limit == 262_144
+        await outcome(on)
+        ids = [value for each in web.asked for name, value in each.headers if name == "Ngrok-Req-Id"]
+        assert len(set(ids)) == 2
         web.answer = WebFailure("refused", "it is 10.0.0.1")
         assert (await outcome(on)).startswith("ERR_NGROK_2300|0|")
 

@@ -102,7 +102,9 @@ async def test_a_firewall_that_does_not_work_is_a_page(
 ) -> None:
     need_crs()
     (tmp_path / "REQUEST-901-INITIALIZATION.conf").write_text("SecRule nonsense\n")
-    broken = open_crs([tmp_path])
+    with pytest.raises(ConfigError, match="REQUEST-901"):  # the service does not start with them
+        open_crs([tmp_path])
+    broken = Firewall(files_of([tmp_path]))
     assert await answers(document(), broken, ("/", b""), ("/", b"")) == [(500, "ERR_NGROK_3701")] * 2
     assert await answers(document(config="{on_error: continue}"), broken, ("/", b"")) == [(200, "")]
     assert "REQUEST-901" in caplog.text

@@ -14,3 +14,11 @@ def need_crs() -> Path:
     if find_spec(MODULE) is None:
         pytest.skip(f"{MODULE} is not installed; it has wheels for Linux x86-64, Python 3.11 to 3.13")
     return need("REQUEST-901-INITIALIZATION.conf").parent.parent
+
+
+def crs_flags() -> list[str]:
+    """Return the flags with which a service has the rules; none where the machine has none."""
+    try:
+        return ["--crs", str(need_crs())]
+    except pytest.skip.Exception:
+        return []

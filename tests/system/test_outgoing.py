@@ -1,4 +1,4 @@
-"""What policies ask for, on a real service: secrets, key sets, webhooks, requests of policies."""
+"""What policies ask for, on a real service: secrets, key sets, webhooks, requests, the OWASP rules."""
 
 import hmac
 import http.client
@@ -6,9 +6,9 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import pytest
+from tests.kit.crs import crs_flags, need_crs
 from tests.kit.eventually import eventually
 from tests.kit.product import Service, running_service
 from tests.kit.rest import Rest
@@ -81,12 +81,14 @@ def issuer() -> Generator[int]:
         server.server_close()
 
 
-def ask(service: Service, path: str, body: bytes = b"", **fields: str) -> tuple[int, str, str]:
+def ask(
+    service: Service, path: str, body: bytes = b"", name: str = "outer", **fields: str
+) -> tuple[int, str, str]:
     """Return status, code and body of what a visitor gets."""
     known = service.bootstrap
     connection = http.client.HTTPConnection("127.0.0.1", known.http_port, timeout=30)
     headers = {
-        "Host": f"outer.{known.domain}",
+        "Host": f"{name}.{known.domain}",
         **{name.replace("_", "-"): text for name, text in fields.items()},
     }
     try:
@@ -97,9 +99,17 @@ def ask(service: Service, path: str, body: bytes = b"", **fields: str) -> tuple[
         connection.close()
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[Service]:
+    """A service that may ask this machine, with the machine's OWASP rules."""
+    flags = ["--outgoing-allow", "127.0.0.1/32", *crs_flags()]
+    with running_service(tmp_path_factory.mktemp("outgoing"), *flags) as service:
+        yield service
+
+
 @pytest.mark.row("P-34", "P-48", "P-50", "P-55")
-def test_policies_have_what_they_ask_for(tmp_path: Path) -> None:
-    with issuer() as port, running_service(tmp_path, "--outgoing-allow", "127.0.0.1/32") as service:
+def test_policies_have_what_they_ask_for(service: Service) -> None:
+    with issuer() as port:
         api, domain = Rest(service), service.bootstrap.domain
         api.done("POST", "/vaults", {"name": "prod"})
         secret = api.done("POST", "/vault_secrets", {"name": "key", "value": "one", "vault_name": "prod"})
@@ -107,7 +117,7 @@ def test_policies_have_what_they_ask_for(tmp_path: Path) -> None:
         for url, text in (("http://inner.internal", INNER), (f"http://outer.{domain}", OUTER)):
             given = {"type": "cloud", "url": url, "traffic_policy": text.replace("PORT", str(port))}
             api.done("POST", "/endpoints", given)
-        assert ask(service, "/secret") == (200, "", "one")
+        eventually(lambda: ask(service, "/secret") == (200, "", "one"), "the policy rules")
         assert ask(service, "/inner") == (200, "", "inner /x one")
         api.done("PATCH", f"/vault_secrets/{secret['id']}", {"value": "two"})
         eventually(lambda: ask(service, "/secret") == (200, "", "two"), "the new value counts")
@@ -122,5 +132,38 @@ def test_policies_have_what_they_ask_for(tmp_path: Path) -> None:
         assert ask(service, "/", Authorization=f"Bearer {good}x")[:2] == (401, "ERR_NGROK_3401")
         assert ask(service, "/")[:2] == (401, "ERR_NGROK_3408")
         assert ask(service, "/metadata")[:2] == (502, "ERR_NGROK_2300")
-        log = "".join(each.read_text(errors="replace") for each in tmp_path.rglob("*.log"))
-        assert good not in log
+        assert good not in service.log
+
+
+GUARDED = """
+on_http_request:
+  - actions: [{type: owasp-crs-request, config: {process_body: true}}]
+  - expressions: ["req.url.path == '/leak'"]
+    actions:
+      - type: custom-response
+        config:
+          body: "You have an error in your SQL syntax; check the manual that corresponds to your MySQL \
+server version for the right syntax"
+  - actions: [{type: custom-response, config: {body: harmless}}]
+on_http_response:
+  - actions: [{type: owasp-crs-response, config: {process_body: true}}]
+"""
+
+
+@pytest.mark.row("P-57")
+def test_the_owasp_rules_refuse_attacks_and_leaks(service: Service) -> None:
+    need_crs()
+    api, domain = Rest(service), service.bootstrap.domain
+    api.done("POST", "/reserved_domains", {"domain": f"waf.{domain}"})
+    given = {"type": "cloud", "url": f"http://waf.{domain}", "traffic_policy": GUARDED}
+    api.done("POST", "/endpoints", given)
+
+    def get(path: str, body: bytes = b"", **fields: str) -> tuple[int, str, str]:
+        return ask(service, path, body, "waf", User_Agent="Mozilla/5.0", Accept="*/*", **fields)
+
+    eventually(lambda: get("/?q=harmless+words") == (200, "", "harmless"), "the rules are ready")
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    assert get("/", b"name=ada", **form) == (200, "", "harmless")
+    assert get("/?id=1%27%20OR%20%271%27%3D%271")[:2] == (403, "ERR_NGROK_3700")
+    assert get("/", b"id=1'%20or%20'1'='1", **form)[:2] == (403, "ERR_NGROK_3700")
+    assert get("/leak")[:2] == (403, "ERR_NGROK_3702")

@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import click
 
@@ -15,6 +15,8 @@ from portway.cli.output import printable
 from portway.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from portway.policy.compiler import Target, World
     from portway.policy.engine import Policy
     from portway.policy.facts import Facts, Response
@@ -30,6 +32,7 @@ Examples:
   portway policy test policy.yaml --request "POST https://a.example/login" -H "User-Agent: curl/8"
   portway policy test policy.yaml --request https://a.example/ --times 31
   portway policy test policy.yaml --request tcp://a.example:22 --client-ip 10.0.0.1
+  portway policy test policy.yaml --request https://a.example/ --secret prod/key=whsec_1
   cat policy.json | portway policy check -
 
 Nothing is contacted: neither the service nor an upstream. IP policies (ipp_…) and authorities (ca_…) are
@@ -46,7 +49,8 @@ TEST_HELP = """\b
 Run the policy in FILE on an imagined request: show, rule by rule, what matches and what would happen.
 
 The upstream is imagined too: it answers with --status and --response-header, which the rules of
-on_http_response then see. Rates are counted from nothing, over --times equal requests; the last is shown."""
+on_http_response then see. Rates are counted from nothing, over --times equal requests; the last is shown.
+Secrets of vaults are those of --secret and --secrets-file; where their values would be shown, *** is."""
 
 PROTOCOLS: Final = ("https", "http", "tls", "tcp")
 LARGEST: Final = 4 << 20
@@ -119,6 +123,14 @@ def check(file: Path, protocol: str, *, geoip: bool, cloud: bool, internal: bool
     help="Where the visitor is: country_code=DE, as_number=3320.",
 )
 @click.option(
+    "--secret", "secrets", multiple=True, metavar="VAULT/NAME=VALUE", help="A secret of a vault; repeatable."
+)
+@click.option(
+    "--secrets-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The same from a file: one a line.",
+)
+@click.option(
     "--times", type=click.IntRange(1, 100_000), default=1, show_default=True, help="Equal requests."
 )
 @_target_options
@@ -138,6 +150,7 @@ def test(file: Path, asked: str, *, as_json: bool, cloud: bool, internal: bool, 
             _show_problems(file, problems)
         return 1
     now = time.time()
+    secrets = _secrets(given["secrets"], given["secrets_file"])
 
     def facts() -> "Facts":
         return _facts(scheme, method, host, target, given, now)
@@ -148,12 +161,21 @@ def test(file: Path, asked: str, *, as_json: bool, cloud: bool, internal: bool, 
         return Response(given["status"], _fields(given["answered"]))
 
     trial = attempt(
-        compiled, facts, response, now=now, times=given["times"], random=random.Random(), geo=world.geo
+        compiled,
+        facts,
+        response,
+        now=now,
+        times=given["times"],
+        random=random.Random(),
+        geo=world.geo,
+        secrets=lambda vault, name: secrets.get(f"{vault}/{name}"),
     )
+    hide = _hiding(secrets)
     if as_json:
-        click.echo(json.dumps({"valid": True, **trial_json(trial)}, default=str))
+        shown: object = json.loads(json.dumps({"valid": True, **trial_json(trial)}, default=str))
+        click.echo(json.dumps(_in_texts(shown, hide)))
     else:
-        _show_trial(trial, scheme, given["times"])
+        _show_trial(trial, scheme, given["times"], lambda text: click.echo(hide(text)))
     return 0
 
 
@@ -229,6 +251,43 @@ def _geo(given: tuple[str, ...]) -> dict[str, str]:
             raise click.UsageError(f"--geo takes NAME=VALUE, not {each!r}")
         found[name.strip()] = value.strip()
     return found
+
+
+def _secrets(given: tuple[str, ...], file: Path | None) -> dict[str, str]:
+    """Return the secrets by vault and name; either may have slashes in it."""
+    lines = [*(_read(file).splitlines() if file is not None else ()), *given]
+    found: dict[str, str] = {}
+    for line in lines:
+        name, equals, value = line.partition("=")
+        if not line.strip():
+            continue
+        if not equals or "/" not in name.strip("/ "):
+            raise click.UsageError("a secret is written VAULT/NAME=VALUE")
+        found[name.strip()] = value
+    return found
+
+
+def _hiding(secrets: dict[str, str]) -> "Callable[[str], str]":
+    """Return what hides the values of secrets in a text, the longest first."""
+    values = sorted({each for each in secrets.values() if each}, key=len, reverse=True)
+
+    def hide(text: str) -> str:
+        for value in values:
+            text = text.replace(value, "***")
+        return text
+
+    return hide
+
+
+def _in_texts(value: object, change: "Callable[[str], str]") -> object:
+    """Return a value of JSON with all its texts changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_in_texts(each, change) for each in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {key: _in_texts(each, change) for key, each in cast("dict[str, object]", value).items()}
+    return value
 
 
 def _parse_request(asked: str, protocol: str | None) -> tuple[str, str, str, str]:
@@ -313,52 +372,50 @@ _MARKS: Final = {
 }
 
 
-def _show_trial(trial: "Trial", scheme: str, times: int) -> None:
+def _show_trial(trial: "Trial", scheme: str, times: int, say: "Callable[[str], None]") -> None:
     from portway.policy.trial import told
     from portway.policy.verdict import Continue, Respond
 
     for phase in trial.phases:
-        _show_phase(phase)
+        _show_phase(phase, say)
     subject = "The connection" if scheme in {"tcp", "tls"} else "The request"
     if times > 1:
         subject += f", the last of {times},"
     verdict = trial.verdict
     end = "goes on to the upstream" if isinstance(verdict, Continue) else told(verdict)
-    click.echo(click.style(f"{subject} {end}.", bold=True))
+    say(click.style(f"{subject} {end}.", bold=True))
     if isinstance(verdict, Respond) and verdict.message:
-        click.echo("  " + printable(verdict.message))
+        say("  " + printable(verdict.message))
     request = trial.facts.request
     if isinstance(verdict, Continue) and request is not None and request.edited:
-        click.echo(f"The upstream gets {printable(request.method)} {printable(request.url)} with")
-        _show_fields(request.fields)
+        say(f"The upstream gets {printable(request.method)} {printable(request.url)} with")
+        _show_fields(request.fields, say)
     if trial.answer is not None:
         status, fields, body = trial.answer
-        click.echo(f"The visitor gets {status}" + (" with" if fields or body else ""))
-        _show_fields(fields)
+        say(f"The visitor gets {status}" + (" with" if fields or body else ""))
+        _show_fields(fields, say)
         if body:
-            click.echo(
-                "\n  " + printable(body[:500].decode("utf-8", "replace").replace("\n", "\n  "), keep="\n")
-            )
+            say("\n  " + printable(body[:500].decode("utf-8", "replace").replace("\n", "\n  "), keep="\n"))
 
 
-def _show_phase(phase: "PhaseTrial") -> None:
+def _show_phase(phase: "PhaseTrial", say: "Callable[[str], None]") -> None:
     from portway.policy.trial import told
 
-    click.echo(click.style(str(phase.phase), bold=True) + f": {told(phase.verdict)}")
+    say(click.style(str(phase.phase), bold=True) + f": {told(phase.verdict)}")
     for rule in phase.rules:
         mark, colour = _MARKS[rule.result]
         title = f"{rule.path} {rule.name}".strip()
-        click.echo(click.style(f"  {mark} {printable(title)}: {rule.result}", fg=colour))
+        say(click.style(f"  {mark} {printable(title)}: {rule.result}", fg=colour))
         if rule.detail:
-            click.echo("      " + printable(rule.detail))
+            say("      " + printable(rule.detail))
         if rule.actions:
-            click.echo("      ran " + ", ".join(rule.actions))
+            say("      ran " + ", ".join(rule.actions))
     for problem in phase.problems:
-        click.echo(click.style(f"  ERR_NGROK_{problem.code} ", fg="red") + printable(problem.detail))
+        say(click.style(f"  ERR_NGROK_{problem.code} ", fg="red") + printable(problem.detail))
     for entry in phase.logs:
-        click.echo("  log " + printable(json.dumps(entry, default=str)))
+        say("  log " + printable(json.dumps(entry, default=str)))
 
 
-def _show_fields(fields: "list[tuple[bytes, bytes]]") -> None:
+def _show_fields(fields: "list[tuple[bytes, bytes]]", say: "Callable[[str], None]") -> None:
     for name, value in fields:
-        click.echo("  " + printable(f"{name.decode('latin-1')}: {value.decode('utf-8', 'replace')}"))
+        say("  " + printable(f"{name.decode('latin-1')}: {value.decode('utf-8', 'replace')}"))

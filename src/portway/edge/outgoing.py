@@ -7,6 +7,7 @@ them that is taken for a circle.
 """
 
 import asyncio
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from portway.edge.http_upstreams import Upstreams
 from portway.edge.member import Visitor
 from portway.edge.policy_fetch import FetchFailed
 from portway.errors import HttpError
+from portway.model.ids import new_id
 from portway.net.web_client import REDIRECTS, WebFailure, WebRequest, redirected
 
 if TYPE_CHECKING:
@@ -200,6 +202,7 @@ def _headers(asked: "Asked", arguments: "Mapping[str, object]") -> list[tuple[st
     own = [
         ("User-Agent", "ngrok/cloud"),
         ("Ngrok-Req-Type", "http-request"),
+        ("Ngrok-Req-Id", new_id("req", token_bytes, asked.passage.upstreams.edge.wall())),
         ("X-Forwarded-For", asked.facts.connection.client_ip),
         ("Accept", "*/*"),
         ("Accept-Encoding", "identity"),

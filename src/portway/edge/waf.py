@@ -4,8 +4,8 @@
 
     action ── Fetch ──▶ Firewall.fetch ── a thread of WORKERS ──▶ RuleSet.inspect ──▶ Inspected
 
-The rules are read when they are first wanted, in such a thread, and again for each choice of rules that an
-action leaves out. SETS of them are kept, that not used for longest goes. Who waits is bounded by
+The rules are read when the service starts, and again in such a thread for each choice of rules that an action
+leaves out. SETS of them are kept, that not used for longest goes. Who waits is bounded by
 :mod:`portway.edge.policy_fetch`.
 """
 
@@ -37,14 +37,20 @@ SETS: Final = 8
 
 
 def open_crs(paths: "Sequence[Path]") -> "Firewall":
-    """Find the files of the rules. Raises ConfigError when there are none, or no engine for them.
+    """Find and read the rules. Raises ConfigError without rules or an engine, and for what it cannot read.
 
     Of a folder those are ``crs-setup.conf``, or the example that stands for it, and what is in it and in its
     folder ``rules``, in the order of the files' names.
     """
     if find_spec(MODULE) is None:
         raise ConfigError(f"--crs needs the module {MODULE}: pip install 'portway[waf]'")
-    return Firewall(files_of(paths))
+    made = Firewall(files_of(paths))
+    try:
+        made.read()
+    except EngineFailure as error:
+        made.close()
+        raise ConfigError(str(error)) from error
+    return made
 
 
 def files_of(paths: "Sequence[Path]") -> "tuple[Path, ...]":
@@ -69,7 +75,7 @@ class Firewall:
     """Inspects what actions ask about, in threads of its own."""
 
     def __init__(self, files: "tuple[Path, ...]") -> None:
-        """Take the files of the rules; they are read when they are wanted."""
+        """Take the files of the rules; each set of them is read when it is wanted."""
         self._files = files
         self._engine: Engine | None = None
         self._sets: dict[tuple[int, ...], RuleSet | EngineFailure] = {}
@@ -98,10 +104,14 @@ class Firewall:
 
     def inspect(self, question: Question, excluded: tuple[int, ...] = ()) -> Inspected:
         """Judge one message, in a thread. Raises EngineFailure."""
+        return self.read(excluded).inspect(question)
+
+    def read(self, excluded: tuple[int, ...] = ()) -> RuleSet:
+        """Return the rules but for these, read if they were not: that blocks. Raises EngineFailure."""
         rules = self._rules(excluded)
         if isinstance(rules, EngineFailure):
             raise EngineFailure(str(rules))
-        return rules.inspect(question)
+        return rules
 
     def _rules(self, excluded: tuple[int, ...]) -> RuleSet | EngineFailure:
         with self._lock:

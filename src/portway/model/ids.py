@@ -43,6 +43,7 @@ PREFIXES: Final = {
     "op": "operation",
     "ra": "reserved TCP address",
     "rd": "reserved domain",
+    "req": "request of a traffic policy",
     "secret": "secret of a vault",
     "sshcr": "SSH credential",
     "tn": "tunnel",

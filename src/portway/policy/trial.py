@@ -16,6 +16,7 @@ from portway.policy.phase import Phase
 from portway.policy.verdict import Close, Continue, Fetch, Forward, Respond, Verdict
 
 if TYPE_CHECKING:
+    from portway.policy.engine import Secrets
     from portway.policy.geo import GeoLookup
 
 ORDER: Final = (Phase.TCP_CONNECT, Phase.HTTP_REQUEST, Phase.HTTP_RESPONSE)
@@ -87,12 +88,13 @@ def attempt(
     times: int = 1,
     random: Chance,
     geo: "GeoLookup | None" = None,
+    secrets: "Secrets | None" = None,
 ) -> Trial:
     """Try a policy on ``times`` equal requests; return what came of the last."""
     state: dict[str, object] = {}
     for _ in range(max(1, times) - 1):
-        _once(policy, facts(), response, state, now, random, geo)
-    return _once(policy, facts(), response, state, now, random, geo)
+        _once(policy, facts(), response, state, now, random, geo, secrets)
+    return _once(policy, facts(), response, state, now, random, geo, secrets)
 
 
 def _once(
@@ -103,6 +105,7 @@ def _once(
     now: float,
     random: Chance,
     geo: "GeoLookup | None",
+    secrets: "Secrets | None",
 ) -> Trial:
     phases: list[PhaseTrial] = []
     phases_now = ORDER if facts.request is not None else ORDER[:1]
@@ -111,7 +114,9 @@ def _once(
             facts.response = response()
         if not policy.has(phase):
             continue
-        run = policy.begin(phase, facts, state, now=now, monotonic=now, random=random, geo=geo, trace=True)
+        run = policy.begin(
+            phase, facts, state, now=now, monotonic=now, random=random, geo=geo, secrets=secrets, trace=True
+        )
         phases.append(_phase(policy, phase, run, run.step()))
         decided = phases[-1].verdict
         if isinstance(decided, Respond) and not decided.final and phase is Phase.HTTP_REQUEST:
