@@ -10,6 +10,7 @@ from tests.kit.service import GRANT, running_worker, settings
 
 from portway.edge.ports import Limits
 from portway.errors import Error
+from portway.model.agent_version import read_demands
 from portway.model.entities import Grant
 from portway.model.event import AgentSessionStarted, AgentSessionStopped
 from portway.model.plan import Plan
@@ -190,6 +191,46 @@ async def test_a_plan_bounds_the_agents_that_are_connected_at_once() -> None:
         await service.offline(4)
         async with service.connected("good2"):
             pass
+
+
+@pytest.mark.row("K-24")
+async def test_agents_that_are_too_old_are_refused_and_those_that_will_be_are_warned() -> None:
+    demands = read_demands("portway=0.2,portway=0.4@2999-01-31,ngrok-python=9@later")
+    config = settings(min_agent_version=demands)
+    async with running_worker(config=config) as service:
+        for user_agent, refused in (
+            ("shop/7 portway/0.1.9", "121"),
+            ("portway/odd", "119"),
+            ("portway/0.4.0 (x)", ""),
+            ("ngrok-go/2.1.1", ""),
+            ("", ""),
+        ):
+            agent = service.agent()
+            await agent.connect()
+            answer = await agent.auth(UserAgent=user_agent)
+            assert (code(answer) if answer["Error"] else "") == refused, user_agent
+            if refused:
+                await agent.gone()
+                told = service.events.of(AgentSessionStarted)[-1]
+                assert (told.account_id, told.credential_id) == ("ac_good", "cr_good")
+                assert "0.2" in told.error
+            else:
+                assert answer["Extra"]["DeprecationWarning"] is None
+                await agent.leave()
+        for user_agent, version, day in (
+            ("portway/0.3", "0.4", "2999-01-31T00:00:00Z"),
+            ("ngrok-python/1.4.0 ngrok-rust/0.15", "9", "0001-01-01T00:00:00Z"),
+        ):
+            agent = service.agent()
+            await agent.connect()
+            answer = await agent.auth(UserAgent=user_agent)
+            warning = answer["Extra"]["DeprecationWarning"]
+            assert (warning["NextMin"], warning["NextDate"]) == (version, day)
+            noted = service.events.of(AgentSessionStarted)[-1].deprecated
+            assert noted is not None
+            assert (noted.upcoming, noted.message) == (version, warning["Msg"])
+            assert noted.day == ("" if day.startswith("0001") else day)
+            await agent.leave()
 
 
 async def test_sessions_are_told() -> None:

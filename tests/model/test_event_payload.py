@@ -1,5 +1,6 @@
 """The JSON of exported events."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -8,6 +9,7 @@ from portway.model import event_payload
 from portway.model.event import (
     AgentSessionStarted,
     AgentSessionStopped,
+    Deprecated,
     HttpRequestComplete,
     TcpConnectionClosed,
 )
@@ -114,6 +116,13 @@ def test_sessions() -> None:
     assert found["session"] == {"id": "ts_1", "uri": "http://api/tunnel_sessions/ts_1"}
     assert found["credential"]["uri"] == "http://api/credentials/cr_1"
     assert (found["error"], found["stopped_at"], found["started_at"]) == ("", None, "2027-01-15T08:00:00Z")
+    assert set(found["deprecated"].values()) == {None}
+    old = replace(start, deprecated=Deprecated(upcoming="2", day="2027-01-31T00:00:00Z", message="too old"))
+    assert event_payload.session(old, "http://api")["deprecated"] == {
+        "upcoming_minimum_version": "2",
+        "upcoming_enforcement_date": "2027-01-31T00:00:00Z",
+        "message": "too old",
+    }
     stop = AgentSessionStopped(
         session_id="ts_1", credential_id="sshcr_1", started_at=1.8e9, stopped_at=1.8e9 + 1, error="revoked"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from portway.errors import ConfigError
+from portway.model.agent_version import Demand
 from portway.model.plan import Plan
 from portway.policy.limits import DEFAULT_LIMITS
 from portway.server import config
@@ -52,6 +53,16 @@ def test_flag_before_variable_before_file_before_default(tmp_path: Path) -> None
     assert loaded.log.level == "error"
     assert loaded.edge.listen_http.port == 1
     assert loaded.edge.domain == "portway.localhost"
+
+
+def test_versions_of_agents_keep_their_digits(tmp_path: Path) -> None:
+    """0.10 is no 0.1."""
+    file = tmp_path / "portway.yml"
+    file.write_text("min_agent_version: 0.10\n")
+    assert config.load({}, HOME, config=str(file)).edge.min_agent_version == (Demand("portway", "0.10"),)
+    assert config.load({}, HOME).edge.min_agent_version == ()
+    with pytest.raises(ConfigError, match=r"--min-agent-version: 'x' is not \[PRODUCT=\]VERSION"):
+        config.load({"min_agent_version": "x"}, HOME)
 
 
 def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:
@@ -101,12 +112,12 @@ def test_an_error_names_the_flag_and_the_variable(option: config.Option[object])
     ("domain: a.com\nlisten_http: nowhere\n", ":2:1: listen_http: 'nowhere' is not HOST:PORT"),
     ("domain: a.com\n  listen_agnet: 1\n", ":2:"),
     ("listen_agnet: 1\n", ":1:1: 'listen_agnet' is not an option; did you mean 'listen_agent'?"),
-    ("1: 1\n", ":1:1: 1 is not an option"),
+    ("1: 1\n", ":1:1: '1' is not an option"),
     ("tcp_ports:\n  - 1\n", ":1:1: tcp_ports must be one value"),
     ("region: a\nregion: b\n", ":2:1:"),
     ("- a\n", ":1:1: a mapping of options is wanted"),
     ("a: [\n", ":2:1:"),
-    ("a: \x01\n", ": not YAML"),
+    ("a: \x01\n", ":1:4: the document holds the control character U+0001"),
 ])  # fmt: skip
 def test_an_error_names_file_line_and_column(tmp_path: Path, text: str, place: str) -> None:
     file = tmp_path / "portway.yml"

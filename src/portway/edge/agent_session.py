@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from portway.edge import command
 from portway.edge.permits import Owner
 from portway.errors import Error, MessageError, PortwayError, RefusedSession, SessionClosed
-from portway.model.event import AgentSessionStarted, AgentSessionStopped
+from portway.model.agent_version import NO_DAY, Judgement, judge
+from portway.model.event import AgentSessionStarted, AgentSessionStopped, Deprecated
 from portway.model.ids import new_id
 from portway.model.plan import Plan
 from portway.session import ErrorCode, Session, StreamType
@@ -25,6 +26,7 @@ from portway.wire.messages import (
     Bind,
     BindLabels,
     ConnectAddress,
+    Deprecation,
     Patch,
     PatchResp,
     ProxyHeader,
@@ -84,6 +86,7 @@ class AgentSession:
         self._binding = 0
         self._started_at = 0.0
         self._dismissed = ""
+        self._age = Judgement()
 
     def __repr__(self) -> str:
         """Show who it is and what it serves."""
@@ -230,6 +233,7 @@ class AgentSession:
             auth = self._auth = _read_auth(body, gateway.config.limits)
             await asyncio.sleep(gateway.admission.delay(self._address, loop.time()))
             grant = await self._ask_control(session, auth.extra.authtoken)
+            self._check_version(grant)
             client_id = self._client_id(auth, grant.account_id)
             self._check_number(grant, client_id)
         except Error as error:
@@ -275,6 +279,15 @@ class AgentSession:
                 session.gate.deadline = max(session.gate.deadline, give_up)
             await asyncio.sleep(CONTROL_RETRY)
 
+    def _check_version(self, grant: "Grant") -> None:
+        """Refuse an agent that is too old, and note of what one is to be warned. Raises Error 119, 121."""
+        demands = self.gateway.config.min_agent_version
+        age = self._age = judge(demands, self._auth.extra.user_agent, self._started_at)
+        if age.refused is not None:
+            raise RefusedSession(
+                age.text, 121 if age.readable else 119, grant.account_id, grant.credential_id
+            )
+
     def _check_number(self, grant: "Grant", client_id: str) -> None:
         """Refuse one agent more than the plan has; resuming or adding a leg adds none. Raises Error 108."""
         limit = self.gateway.config.plans.get(grant.plan, Plan()).agents
@@ -307,6 +320,7 @@ class AgentSession:
                 cookie=self.gateway.seal.cookie(grant.account_id, client_id),
                 account_name=grant.account_name,
                 plan_name=grant.plan,
+                deprecation_warning=_deprecation(self._age),
                 connect_addresses=tuple(
                     ConnectAddress(region=config.region, server_addr=each)
                     for each in config.connect_addresses
@@ -333,7 +347,9 @@ class AgentSession:
                 os=extra.os,
                 arch=extra.arch,
                 started_at=self._started_at,
+                deprecated=_deprecated(self._age),
                 error=error.message if error is not None else "",
+                error_code=error.code if error is not None else "",
             )
         )
 
@@ -409,6 +425,21 @@ class AgentSession:
                 raise Error(self._dismissed, 300)
             raise Error("This session has not authenticated.", 4018)
         return self._owner
+
+
+def _deprecation(age: Judgement) -> Deprecation | None:
+    """Make the warning that goes with the answer to Auth, if there is one."""
+    coming = age.coming
+    return coming and Deprecation(next_min=coming.version, next_date=coming.day, message=age.text)
+
+
+def _deprecated(age: Judgement) -> Deprecated | None:
+    """Say the same for the event."""
+    coming = age.coming
+    if coming is None:
+        return None
+    day = "" if coming.day == NO_DAY else coming.day
+    return Deprecated(upcoming=coming.version, day=day, message=age.text)
 
 
 def _read_auth(body: bytes, limits: "Limits") -> Auth:

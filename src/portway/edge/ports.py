@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from portway.model.agent_version import Demand
 from portway.model.plan import Plan
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 
@@ -237,6 +238,8 @@ class EdgeConfig:
     them costs a fifth of what a small request costs."""
     version: str = ""
     """Version of the service, as told to agents."""
+    min_agent_version: tuple[Demand, ...] = ()
+    """Agents that are older are refused, or warned."""
     limits: Limits = field(default_factory=Limits)
 
 
@@ -259,13 +262,13 @@ class HttpEdge(Protocol):
         ...
 
     @property
-    def config(self) -> EdgeConfig:
-        """Names, ports and limits."""
+    def tracer(self) -> "Tracer | None":
+        """What gives requests their place in traces, where they are traced."""
         ...
 
     @property
-    def tracer(self) -> "Tracer | None":
-        """What gives requests their place in traces, where they are traced."""
+    def config(self) -> EdgeConfig:
+        """Names, ports and limits."""
         ...
 
     @property

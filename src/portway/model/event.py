@@ -4,10 +4,15 @@ Whoever sees a thing happen builds the value and hands it to an event sink, whic
 Times are Unix seconds with fractions. Names follow the fields of the published events
 (``conn.client_ip`` is ``client_ip``, ``http.response.status_code`` is ``status``…). An empty text
 or a zero means *not known* unless the field says otherwise. ``line`` is the event's name in logs.
+
+Those of traffic, of which there are thousands a second, are structs of msgspec: one is made, and written for
+the controller, in a tenth of a dataclass' time.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
+
+import msgspec
 
 
 class Diagnostic(NamedTuple):
@@ -35,8 +40,7 @@ class Trace(NamedTuple):
     """What other tracing systems have to say, ``tracestate``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequestComplete:
+class HttpRequestComplete(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One HTTP request was answered, by the upstream or by an error page of ours.
 
     ``target`` is the request target as received; ``start_ts`` the first byte of the request,
@@ -106,8 +110,7 @@ class HttpRequestComplete:
     """Where the service traces requests."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TcpConnectionClosed:
+class TcpConnectionClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A visitor's connection to an endpoint of any kind has closed in both directions.
 
     ``bytes_in`` came from the visitor, ``bytes_out`` went to it. ``server_name`` is the SNI or the
@@ -169,6 +172,8 @@ class AgentSessionStarted:
     expires_at: float | None = None
     deprecated: "Deprecated | None" = None
     error: str = ""
+    error_code: str = ""
+    """ERR_NGROK_n, if it was refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

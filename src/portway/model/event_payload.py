@@ -11,6 +11,7 @@ from typing import Any, Final
 from portway.model.event import (
     AgentSessionStarted,
     AgentSessionStopped,
+    Deprecated,
     HttpRequestComplete,
     TcpConnectionClosed,
 )
@@ -175,8 +176,16 @@ def session(event: Session, api_url: str) -> Payload:
         "started_at": whole(event.started_at),
         "expires_at": None if expires is None else whole(expires),
         "stopped_at": None if stopped is None else whole(stopped),
-        "deprecated": {"upcoming_minimum_version": None, "upcoming_enforcement_date": None, "message": None},
+        "deprecated": _deprecated(event.deprecated if isinstance(event, AgentSessionStarted) else None),
         "error": event.error,
+    }
+
+
+def _deprecated(warning: Deprecated | None) -> dict[str, str | None]:
+    return {
+        "upcoming_minimum_version": warning.upcoming if warning else None,
+        "upcoming_enforcement_date": warning.day or None if warning else None,
+        "message": warning.message if warning else None,
     }
 
 

@@ -15,6 +15,7 @@ from typing import Final, Generic, Literal, TypeVar
 from portway import paths
 from portway.errors import ConfigError
 from portway.model.address import pool_host
+from portway.model.agent_version import Demand, read_demands
 from portway.model.domain import AUTH_LABEL
 from portway.model.identity import ProviderApp
 from portway.model.plan import Plan
@@ -71,6 +72,8 @@ class EdgeConfig:
     """What requests to targets that others name may reach, whatever else holds."""
     policy_limits: PolicyLimits = DEFAULT_LIMITS
     """How much a Traffic Policy may be and do."""
+    min_agent_version: tuple[Demand, ...] = ()
+    """Agents that are older are refused, or warned until the day comes."""
     listen_ssh: Address | None = None
     """Where OpenSSH may connect instead of an agent; None: nowhere."""
     listen_metrics: Address | None = None
@@ -224,6 +227,10 @@ DRAIN_TIMEOUT = Option(
 ENDPOINTS_PER_SESSION = Option(
     "endpoints_per_session", BEHAVIOUR, "N", "100", parsers.count,
     "Endpoints that one agent session may hold; more is ERR_NGROK_324.")  # fmt: skip
+MIN_AGENT_VERSION = Option(
+    "min_agent_version", BEHAVIOUR, "VERSION,…", "none", read_demands,
+    "Least version of agents; older ones are refused, ERR_NGROK_121. 0.2.0@2027-01-31: from that day on,"
+    " warned until then. ngrok-python=1.4.0: of that SDK. See docs/limits.md.")  # fmt: skip
 API_RATE = Option(
     "api_rate", BEHAVIOUR, "N", "0", parsers.count,
     "Requests a minute that an account may send to the API; more: ERR_NGROK_226. 0: any number.")  # fmt: skip
@@ -259,8 +266,8 @@ ACCESS_LOG = Option(
 OPTIONS: Final[tuple[Option[object], ...]] = (
     LISTEN_AGENT, CONNECT_ADDRESS, LISTEN_HTTP, LISTEN_HTTPS, LISTEN_SSH, LISTEN_METRICS, TCP_PORTS,
     DOMAIN, TCP_HOST, AUTH_HOST, PUBLIC_HTTP_PORT, PUBLIC_HTTPS_PORT, REGION, UNRESERVED_DOMAINS,
-    TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, PLAN_LIMITS, POLICY_LIMITS,
-    API_RATE, API_PARALLEL, ADMIN_CIDR, PROXY_FROM, OUTGOING_ALLOW, GEOIP, CRS,
+    TRUST_FORWARDED, RESUME_GRACE, DRAIN_TIMEOUT, ENDPOINTS_PER_SESSION, MIN_AGENT_VERSION, PLAN_LIMITS,
+    POLICY_LIMITS, API_RATE, API_PARALLEL, ADMIN_CIDR, PROXY_FROM, OUTGOING_ALLOW, GEOIP, CRS,
     DATA_DIR, DATABASE_URL, LOG_FORMAT, LOG_LEVEL, ACCESS_LOG, OTLP_TRACES,
 )  # fmt: skip
 """Every option, in the order of the help text."""
@@ -362,6 +369,7 @@ def _edge(settings: Settings) -> EdgeConfig:
         crs=settings.given(CRS) or (),
         policy_limits=settings.given(POLICY_LIMITS) or DEFAULT_LIMITS,
         outgoing_allow=settings.given(OUTGOING_ALLOW) or (),
+        min_agent_version=settings.given(MIN_AGENT_VERSION) or (),
         connect_addresses=settings.given(CONNECT_ADDRESS) or (),
         listen_ssh=settings.given(LISTEN_SSH),
         listen_metrics=settings.given(LISTEN_METRICS),

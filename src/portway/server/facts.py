@@ -38,6 +38,7 @@ def facts_of(edge: "EdgeConfig") -> Settings:
         crs=bool(edge.crs),
         auth_host=edge.auth_host,
         policy_limits=edge.policy_limits,
+        min_agent_version=edge.min_agent_version,
         api_url=str(public_url("http" if local else "https", f"{API_LABEL}.{edge.domain}", edge)),
     )
 

@@ -451,6 +451,7 @@ class Worker:
             trust_forwarded=settings.trust_forwarded,
             access_events=settings.access_events,
             plans=settings.plans,
+            min_agent_version=settings.min_agent_version,
             proxy_from=settings.proxy_from,
             geoip=settings.geoip,
             crs=settings.crs,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from portway.model.agent_version import Demand
 from portway.model.plan import Plan
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 
@@ -30,6 +31,8 @@ class Settings:
     wrong_keys: int = 10
     wrong_key_delay: float = 5.0
     plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
+    min_agent_version: tuple[Demand, ...] = ()
+    """Agents that are older are refused, or warned."""
     admin_cidrs: tuple[str, ...] = ()
     """Networks that no IP restriction keeps out of API and dashboard."""
     outgoing_allow: tuple[str, ...] = ()

@@ -6,6 +6,8 @@ import pytest
 from tests.kit.api import BASE, running_api
 from tests.kit.store import Clock
 
+from portway.model.agent_version import read_demands
+
 
 @pytest.mark.row("C20")
 async def test_what_there_is(tmp_path: Path) -> None:
@@ -19,7 +21,8 @@ async def test_what_there_is(tmp_path: Path) -> None:
 
 @pytest.mark.row("C20")
 async def test_who_calls(tmp_path: Path) -> None:
-    async with running_api(tmp_path, clock=Clock()) as api:
+    demands = read_demands("0.2,0.3@2027-01-15,0.4@2027-01-16")
+    async with running_api(tmp_path, clock=Clock(), min_agent_version=demands) as api:
         told = await api.get("/self")
         other = await (await api.other_account()).get("/self")
     assert told["account"] == {
@@ -29,7 +32,7 @@ async def test_who_calls(tmp_path: Path) -> None:
         "suspended": False,
         "enforce_sso": False,
         "min_api_version": "2",
-        "min_agent_version": "",
+        "min_agent_version": "0.3",
         "user_mfa_required": False,
         "traffic_full_capture": False,
     }

@@ -6,6 +6,7 @@ from portway.control.api.auth import Ctx, Who
 from portway.control.api.routes.api_keys import ApiKeyAnswer, shown
 from portway.control.api.schema import Answer, Timestamp, timestamp
 from portway.control.service import accounts, api_keys
+from portway.model.agent_version import OWN, least
 
 router = APIRouter()
 
@@ -60,7 +61,7 @@ async def self_(context: Ctx, who: Who) -> Self:
             suspended=False,
             enforce_sso=False,
             min_api_version="2",
-            min_agent_version="",
+            min_agent_version=least(context.settings.min_agent_version, OWN, context.now()),
             user_mfa_required=False,
             traffic_full_capture=False,
         ),
