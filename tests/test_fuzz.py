@@ -106,7 +106,7 @@ def careless(value: object, _depth: int) -> bool:
         ("proxy_protocol", "portway.codec.proxy_protocol._join", off_by_one),
         ("url", "portway.model.url._label", unfolded),
         ("control", "portway.wire.dialect._deeper_than", careless),
-        ("policy_document", "portway.policy.document._at", lenient),
+        ("policy_document", "portway.codec.document._at", lenient),
         ("policy_expression", "portway.policy.expression._said", silent),
         ("policy_interpolation", "portway.policy.interpolation._end", plain_end),
         ("wire", "portway.wire.connection.Connection._check_id", lenient),

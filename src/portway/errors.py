@@ -10,6 +10,7 @@
     ├── LocalProtocolError         we broke the rules of a protocol: a bug on our side
     ├── RemoteProtocolError        the peer of a session broke them; says the GOAWAY code
     ├── MessageError               a control message is malformed; says which key
+    ├── DocumentError              a text is no YAML or JSON that is read; says the place
     ├── HttpError                  a visitor or an upstream broke HTTP; says the status to answer
     ├── StreamLimit                the session bears no further stream now
     ├── StreamReset                a stream was cut by the other end
@@ -113,6 +114,21 @@ class MessageError(PortwayError):
 
     The text is a safe sentence of one line that names the key, so it may be sent back to the peer.
     """
+
+
+class DocumentError(PortwayError):
+    """A text is no YAML or JSON that may be read: it breaks the form or a bound.
+
+    ``message`` is a safe sentence; ``line`` and ``column`` say where, from 1. Whoever asked for the document
+    says which one it was.
+    """
+
+    def __init__(self, message: str, line: int = 1, column: int = 1) -> None:
+        """Make an error with its place."""
+        super().__init__(f"{line}:{column}: {message}")
+        self.message = message
+        self.line = line
+        self.column = column
 
 
 class HttpError(PortwayError):

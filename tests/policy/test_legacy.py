@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace as changed
 from tests.kit.policy import begin
 
+from portway.codec.document import Node
 from portway.errors import Error
 from portway.model.identity import Person, Tokens, VisitorSession
 from portway.policy.compiler import Target, compile_policy
-from portway.policy.document import Node
 from portway.policy.identity import IdentitySettings, SignedIn
 from portway.policy.legacy import document_of
 from portway.policy.phase import Phase
@@ -23,7 +23,7 @@ def read(modules: dict[str, Any], text: str = "", protocol: str = "https") -> An
     made = document_of(modules, text, protocol)
     assert isinstance(made, Node)
     compile_policy(made, Target(protocol))
-    return made.plain()
+    return json.loads(made.json())
 
 
 def actions(modules: dict[str, Any], phase: str = "on_http_request", protocol: str = "https") -> list[Any]:

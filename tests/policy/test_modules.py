@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from tests.kit.names import refused
 
+from portway.codec.document import Node
 from portway.model.modules import read
-from portway.policy.document import Node
 from portway.policy.modules import document_of
 
 

@@ -22,8 +22,8 @@ from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.wire.messages import Bind, Opts, OptsView, answer_opts
 
 if TYPE_CHECKING:
+    from portway.codec.document import Node
     from portway.edge.ports import EdgeConfig, Limits
-    from portway.policy.document import Node
 
 BINDINGS: Final[tuple[Binding, ...]] = ("public", "internal", "kubernetes")
 API_LABEL: Final = "api"

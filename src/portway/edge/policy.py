@@ -22,6 +22,7 @@ from portway.policy.problem import PolicyError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from portway.codec.document import Node
     from portway.edge.http_passage import Passage
     from portway.edge.http_sides import RequestHooks
     from portway.edge.ip_policies import IpPolicies
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from portway.edge.view import View
     from portway.model.url import Url
     from portway.policy.compiler import World
-    from portway.policy.document import Node
     from portway.policy.engine import Policy, Run
     from portway.policy.facts import Facts
     from portway.policy.geo import GeoLookup

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from portway.policy.document import Node, parse
+from portway.codec.document import Node
+from portway.policy.document import parse
 from portway.policy.engine import Policy, Rule, Step
 from portway.policy.expression import CompileError, Expression, compile_expression
 from portway.policy.fields import Fields

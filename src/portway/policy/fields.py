@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from portway.policy.document import Node
+from portway.codec.document import Node
 from portway.policy.duration import parse_duration, write_duration
 
 if TYPE_CHECKING:

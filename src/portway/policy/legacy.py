@@ -15,9 +15,10 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
+from portway.codec.document import Node
 from portway.errors import Error
 from portway.model.cidr import parse_network
-from portway.policy.document import Node, parse
+from portway.policy.document import parse
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import HTTP
 from portway.policy.providers import PROVIDERS

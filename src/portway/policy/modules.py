@@ -7,14 +7,17 @@ by the name of the action: none is left out silently.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from portway.errors import Error
 from portway.model.modules import Read
-from portway.policy.document import Node, parse
+from portway.policy.document import parse
 from portway.policy.legacy import joined
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import HTTP
+
+if TYPE_CHECKING:
+    from portway.codec.document import Node
 
 UNSUPPORTED: Final = 2201
 NOT_FOR_THIS_PROTOCOL: Final = 7021

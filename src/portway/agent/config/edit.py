@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from portway.agent.config.document import Node, content, parse
+from portway.agent.config.document import content, parse
+from portway.codec.document import Node
 from portway.errors import ConfigError
 
 DEFAULT_VERSION: Final = 3

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from portway.agent.config import settings, version2, version3
-from portway.agent.config.document import Node, Problems, parse, read
+from portway.agent.config.document import Problems, parse, read
 from portway.agent.config.model import Config, EndpointConfig, Settings
 from portway.agent.config.values import Reader, fields
+from portway.codec.document import Node
 from portway.errors import ConfigError
 
 VERSIONS: Final = (2, 3)
@@ -104,7 +105,7 @@ def version_of(root: Node) -> int:
     said = root.entries.get("version")
     if said is None or said.is_null:
         raise ConfigError(
-            f"{root.file}:1:1 version: missing; write `version: 3` first, or run `portway config upgrade`"
+            f"{root.source}:1:1 version: missing; write `version: 3` first, or run `portway config upgrade`"
         )
     if said.text not in {str(each) for each in VERSIONS}:
         shown = said.text[:20] if said.kind == "scalar" else f"a {said.kind}"
@@ -121,7 +122,7 @@ def merge(contents: Sequence[FileContent], paths: tuple[Path, ...] = ()) -> Conf
     for content in contents:
         if content.version != first.version:
             raise ConfigError(
-                f"{content.root.file} has version {content.version}, {first.root.file} version "
+                f"{content.root.source} has version {content.version}, {first.root.source} version "
                 f"{first.version}: files that are merged have one version; see `portway config upgrade`"
             )
         said |= content.settings

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from portway.agent.config.document import Node, Problems
+from portway.agent.config.document import Problems
 from portway.agent.config.model import Settings
 from portway.agent.config.values import (
     Reader,
@@ -17,6 +17,7 @@ from portway.agent.config.values import (
     text_or_none,
     texts,
 )
+from portway.codec.document import Node
 
 LEVELS: Final = ("debug", "info", "warn", "error", "crit")
 FORMATS: Final = ("term", "logfmt", "json")
@@ -32,7 +33,7 @@ def _authorities(node: Node, problems: Problems) -> str | None:
     found = text(node, problems)
     if found is None or found in ("trusted", "host"):
         return found
-    return str(located(found, node.file))
+    return str(located(found, node.source))
 
 
 COMMON: Final[dict[str, Reader]] = {

@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from portway.agent.config.document import Node, parse
+from portway.agent.config.document import parse
 from portway.agent.config.edit import written
 from portway.agent.config.settings import RENAMED
+from portway.codec.document import Node
 from portway.errors import ConfigError
 
 NEWEST: Final = 3

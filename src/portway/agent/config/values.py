@@ -6,7 +6,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from portway.agent.config.document import Node, Problems
+from portway.agent.config.document import Problems
+from portway.codec.document import Node
 
 Reader = Callable[[Node, Problems], Any]
 
@@ -150,7 +151,7 @@ def at_most(limit: int, unit: str = "bytes") -> Reader:
 def path(node: Node, problems: Problems) -> Path | None:
     """Read the path of a file: beside the configuration file, or where the command is run."""
     found = text(node, problems)
-    return None if found is None else located(found, node.file)
+    return None if found is None else located(found, node.source)
 
 
 def located(written: str, file: str) -> Path:
@@ -165,7 +166,7 @@ def pem(node: Node, problems: Problems) -> "Path | bytes | None":
     found = text(node, problems)
     if found is None:
         return None
-    return found.encode() if "-----BEGIN" in found else located(found, node.file)
+    return found.encode() if "-----BEGIN" in found else located(found, node.source)
 
 
 def pems(node: Node, problems: Problems) -> "tuple[Path | bytes, ...] | None":

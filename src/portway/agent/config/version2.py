@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 from portway.agent.config import modules
-from portway.agent.config.document import Node, Problems
+from portway.agent.config.document import Problems
 from portway.agent.config.model import EndpointConfig, Proto, Termination
 from portway.agent.config.values import (
     Reader,
@@ -23,6 +23,7 @@ from portway.agent.config.values import (
     text,
     texts,
 )
+from portway.codec.document import Node
 from portway.errors import ConfigError, Error, PortwayError
 
 BINDINGS: Final = ("public", "internal", "kubernetes")

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from portway.agent.config.document import Node, Problems
+from portway.agent.config.document import Problems
 from portway.agent.config.model import EndpointConfig, Termination
 from portway.agent.config.values import (
     Reader,
@@ -20,6 +20,7 @@ from portway.agent.config.values import (
     text_or_none,
 )
 from portway.agent.config.version2 import BINDINGS, policy
+from portway.codec.document import Node
 
 
 def _url(node: Node, problems: Problems) -> str | None:

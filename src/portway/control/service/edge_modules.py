@@ -20,7 +20,7 @@ from portway.model.modules import read
 from portway.model.url import Url
 
 if TYPE_CHECKING:
-    from portway.policy.document import Node
+    from portway.codec.document import Node
 
 Modules = Mapping[str, Mapping[str, Any]]
 

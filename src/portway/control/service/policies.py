@@ -15,10 +15,10 @@ from portway.net.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from portway.codec.document import Node
     from portway.control.service.context import Context
     from portway.control.service.settings import Settings
     from portway.model.url import Url
-    from portway.policy.document import Node
     from portway.policy.engine import Policy
     from portway.policy.geo import Geo
 

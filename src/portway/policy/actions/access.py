@@ -17,8 +17,8 @@ from portway.policy.regex import RegexError, compile_regex
 from portway.policy.verdict import Close, Respond, Verdict, refusal
 
 if TYPE_CHECKING:
+    from portway.codec.document import Node
     from portway.policy.compiler import Compiler
-    from portway.policy.document import Node
     from portway.policy.engine import Run
     from portway.policy.fields import Fields
     from portway.policy.interpolation import Template

@@ -26,8 +26,8 @@ from portway.policy.verdict import Failed, Fetch, Verdict, refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from portway.codec.document import Node
     from portway.policy.compiler import Compiler
-    from portway.policy.document import Node
     from portway.policy.engine import Run
     from portway.policy.fields import Fields
     from portway.policy.interpolation import Template

@@ -8,8 +8,8 @@ from portway.policy.actions import Action, ActionFailed, ActionType
 from portway.policy.phase import Phase
 
 if TYPE_CHECKING:
+    from portway.codec.document import Node
     from portway.policy.compiler import Compiler
-    from portway.policy.document import Node
     from portway.policy.engine import Run
     from portway.policy.fields import Fields
     from portway.policy.interpolation import Template

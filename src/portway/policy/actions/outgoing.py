@@ -17,8 +17,8 @@ from portway.policy.syntax import Syntax, SyntaxFault, parse_expression
 from portway.policy.verdict import Failed, Fetch, Verdict
 
 if TYPE_CHECKING:
+    from portway.codec.document import Node
     from portway.policy.compiler import Compiler
-    from portway.policy.document import Node
     from portway.policy.engine import Run
     from portway.policy.facts import Facts
     from portway.policy.fields import Fields
