@@ -13,7 +13,8 @@ from portway.edge.admission import Admission
 from portway.edge.ports import Limits
 from portway.edge.ssh_limits import SshLimits
 from portway.edge.ssh_login import Login
-from portway.errors import Error
+from portway.errors import Error, RefusedSession
+from portway.model.event import AgentSessionStarted
 
 
 class Cut:
@@ -97,6 +98,16 @@ async def why(service: SshService, **options: object) -> str:
     with pytest.raises(asyncssh.DisconnectError) as refused:
         await service.connect(client_factory=Talker, **options)  # pyright: ignore[reportArgumentType]
     return refused.value.reason.rpartition("ERR_NGROK_")[2]
+
+
+@pytest.mark.row("EV-09")
+async def test_the_account_of_a_key_hears_that_it_was_refused(tmp_path: Path) -> None:
+    async with running_ssh(tmp_path) as service:
+        service.keys.put("kept out", RefusedSession("Not from there.", 115, "ac_good", "sshcr_good"))
+        async with await service.connect(key="kept out"):
+            started = await service.events.next(AgentSessionStarted)
+            assert (started.account_id, started.credential_id) == ("ac_good", "sshcr_good")
+            assert (started.error, started.error_code) == ("Not from there.", "ERR_NGROK_115")
 
 
 @pytest.mark.row("K-31")

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from portway.net.tasks import Tasks
 from portway.server import event_feed
 from portway.server.channel import Channel, arguments
 from portway.server.deliveries import Batch
-from portway.server.event_feed import BATCH, EVENTS, EventFeed, Told
+from portway.server.event_feed import BATCH, EVENTS, STRANGERS, EventFeed, Told
 
 
 class Sink:
@@ -112,6 +113,18 @@ async def test_only_what_is_wanted_goes_and_everything_is_logged() -> None:
     assert sorted(each.type for each in controller.told) == [SESSION_START, TCP]
     assert feed.taken == 1
     assert len(feed._log.told) == 4  # type: ignore[attr-defined]
+
+
+async def test_agents_that_nobody_knows_are_counted_and_told_of_within_bounds() -> None:
+    feed, controller = _feed(), Controller()
+    stranger = replace(START, account_id="", error_code="ERR_NGROK_107")
+    for _ in range(STRANGERS + 5):
+        feed.emit(stranger)
+    feed.emit(START)
+    async with told_to(feed, controller):
+        await feed.flush(30)
+    assert STRANGERS + 1 <= len(controller.told) <= 2 * STRANGERS  # the minute may just have ended
+    assert feed.refused == {"ERR_NGROK_107": STRANGERS + 5, "": 1}
 
 
 async def test_batches_are_bounded_and_in_order() -> None:

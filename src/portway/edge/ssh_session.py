@@ -42,7 +42,7 @@ from portway.edge.ssh_request import Forward
 from portway.edge.ssh_shell import Shell
 from portway.edge.ssh_terminal import Channel, Terminal
 from portway.edge.ssh_wire import SshWire
-from portway.errors import Error, SessionClosed, StreamLimit
+from portway.errors import Error, RefusedSession, SessionClosed, StreamLimit
 from portway.model.event import AgentSessionStarted, AgentSessionStopped
 from portway.model.ids import new_id
 from portway.net.address import split_address, written
@@ -251,10 +251,12 @@ class SshSession(SSHServer):
         judged = self._login.judgement(self._proved)
         if isinstance(judged, Error):
             self._fault = self._login.error = judged
-            self._tell_started(judged.message)
+            self._tell_started(judged)
             return
         if gateway.view.find(judged.credential_id) is None:  # a note came between the key and its proof
-            self._fault = Error("This SSH key is no longer registered.", 1102)
+            unknown = "This SSH key is no longer registered."
+            self._fault = RefusedSession(unknown, 1102, judged.account_id, judged.credential_id)
+            self._tell_started(self._fault)
             return
         self._grant = judged
         self._fault = self._login.error
@@ -384,7 +386,7 @@ class SshSession(SSHServer):
 
     def _refuse(self, error: Error) -> None:
         """Tell a client that is not in why it will not be: one line, which OpenSSH shows."""
-        self._tell_started(error.message)
+        self._tell_started(error)
         self._disconnect(DISC_NO_MORE_AUTH_METHODS_AVAILABLE, f"{error.message} {error.code}")
 
     def _late(self) -> None:
@@ -438,8 +440,8 @@ class SshSession(SSHServer):
         if bound is not None:
             self.gateway.endpoints.unbind(bound, reason, keep=keep and not bound.drawn)
 
-    def _tell_started(self, error: str = "") -> None:
-        grant = self._grant
+    def _tell_started(self, error: Error | None = None) -> None:
+        grant = error if isinstance(error, RefusedSession) else self._grant
         self.gateway.events.emit(
             AgentSessionStarted(
                 session_id=self.id,
@@ -451,7 +453,8 @@ class SshSession(SSHServer):
                 user_agent=self._program,
                 transport=TRANSPORT,
                 started_at=self._started_at or self.gateway.wall(),
-                error=error,
+                error=error.message if error is not None else "",
+                error_code=error.code if error is not None else "",
             )
         )
 

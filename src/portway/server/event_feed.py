@@ -47,6 +47,8 @@ TRAFFIC_LIMIT: Final = 20_000
 """Traffic events that wait for the controller."""
 SESSION_LIMIT: Final = 10_000
 """Starts and ends of sessions that do."""
+STRANGERS: Final = 60
+"""Refusals of agents that nobody knows which are told of within a minute: each is written into the store."""
 BATCH: Final = 250
 """Events of one message."""
 BATCH_BYTES: Final = 1 << 20
@@ -87,6 +89,9 @@ class EventFeed:
         self._empty.set()
         self.observers: list[Observer] = []
         """Hear of each request and each connection that is over."""
+        self._minute = self._strangers = 0
+        self.refused: dict[str, int] = {}
+        """Agents that were refused, by ERR_NGROK_n."""
         self.taken = 0
         """Traffic events that subscriptions wanted."""
         self.dropped = 0
@@ -116,13 +121,25 @@ class EventFeed:
                     self._traffic.popleft()
                     self.dropped += 1
                 self._ring()
-        elif isinstance(event, AgentSessionStarted | AgentSessionStopped) and event.account_id:
+        elif isinstance(event, AgentSessionStarted | AgentSessionStopped):
+            if isinstance(event, AgentSessionStarted) and event.error:
+                self.refused[event.error_code] = self.refused.get(event.error_code, 0) + 1
+            if not event.account_id and not self._stranger_is_told_of():
+                return
             if len(self._sessions) < SESSION_LIMIT:
                 event_id = new_id("ev", secrets.token_bytes, time.time())
                 self._sessions.append((event_id, event))
             else:
                 _log.error("an event of an agent's session is lost: too many wait")
             self._ring()
+
+    def _stranger_is_told_of(self) -> bool:
+        """Take one from the strangers of this minute, if there is one left."""
+        minute = int(time.monotonic() / 60)
+        if minute != self._minute:
+            self._minute, self._strangers = minute, 0
+        self._strangers += 1
+        return self._strangers <= STRANGERS
 
     async def tell(self, channel: Channel) -> None:
         """Send what waits, and what comes, to this controller. To be cancelled when its channel is lost."""

@@ -149,6 +149,22 @@ async def test_sessions_are_journalled(tmp_path: Path) -> None:
         assert receiver.bodies[0][0]["object"]["error"] == "no"
 
 
+@pytest.mark.row("EV-09")
+async def test_agents_that_nobody_knows_are_told_of_to_an_only_account(tmp_path: Path) -> None:
+    async with subscribed(tmp_path, SESSION_START) as (context, account, _):
+        receiver = Receiver()
+        async with running(context, receiver, Slept()) as courier:
+            refused = AgentSessionStarted(agent_ip="192.0.2.1", started_at=1.8e9, error="unknown token")
+            await courier.take_session(refused, "ev_1")
+            await accounts.add(context, "bob")
+            await courier.take_session(refused, "ev_2")
+            await eventually(lambda: receiver.got, "the event arrives")
+            await courier.flush()
+        assert receiver.ids == ["ev_1"]
+        assert receiver.bodies[0][0]["account_id"] == account
+        assert receiver.bodies[0][0]["object"]["error"] == "unknown token"
+
+
 async def test_what_is_too_old_is_given_up_and_counted(tmp_path: Path) -> None:
     async with subscribed(tmp_path, AUDIT) as (context, account, to):
         await credentials.create(context, account, Texts())

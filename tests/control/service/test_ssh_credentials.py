@@ -10,7 +10,7 @@ from portway.control.service import accounts, ssh_credentials
 from portway.control.service.keys import Texts
 from portway.control.store import changes
 from portway.control.store.rows import Page
-from portway.errors import Error, NotFound
+from portway.errors import Error, NotFound, RefusedSession
 from portway.model.entities import Grant
 from portway.model.plan import Plan
 from portway.model.ssh_key import parse_ssh_key
@@ -104,6 +104,6 @@ async def test_a_plan_without_ssh_refuses_keys_that_were_registered_before(
         mine = await accounts.add(context, "mine")
         await ssh_credentials.create(context, mine.id, KEY, Texts())
         without = replace(context, settings=replace(context.settings, plans={mine.plan: plan}))
-        with pytest.raises(Error) as refused:
+        with pytest.raises(RefusedSession) as refused:
             await ssh_credentials.authenticate(without, parse_ssh_key(KEY).fingerprint)
-        assert refused.value.code == f"ERR_NGROK_{code}"
+        assert (refused.value.code, refused.value.account_id) == (f"ERR_NGROK_{code}", mine.id)

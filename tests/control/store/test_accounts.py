@@ -31,3 +31,12 @@ async def test_a_name_is_taken_once(tmp_path: Path) -> None:
         with pytest.raises(IntegrityError):
             async with context.database.write() as connection:
                 await accounts.add(connection, Account("ac_2", "a", "free", 1.0))
+
+
+async def test_an_only_account_is_known_as_such(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context, context.database.write() as connection:
+        assert await accounts.only_one(connection) == ""
+        await accounts.add(connection, ACCOUNT)
+        assert await accounts.only_one(connection) == "ac_1"
+        await accounts.add(connection, Account("ac_2", "b", "free", 1.0))
+        assert await accounts.only_one(connection) == ""

@@ -27,7 +27,7 @@ from portway.control.events.worker import Time, Worker
 from portway.control.ports import Delivered
 from portway.control.service import audit, event_destinations
 from portway.control.service.context import Context
-from portway.control.store import audit_events, changes
+from portway.control.store import accounts, audit_events, changes
 from portway.control.store import event_subscriptions as store
 from portway.errors import Error
 from portway.model.event_payload import TYPE_OF, Session, Traffic, envelope, session, traffic
@@ -131,9 +131,18 @@ class Courier:
                 await asyncio.sleep(0)
 
     async def take_session(self, event: Session, event_id: str) -> None:
-        """Take the start or the end of an agent's session: that is an audit event. Raises Error."""
-        payload = session(event, self._context.settings.api_url)
-        await audit.note_session(self._context, TYPE_OF[type(event)], event_id, event.account_id, payload)
+        """Take the start or the end of an agent's session: that is an audit event. Raises Error.
+
+        An agent that nobody knows was refused by the service, so its only account hears of it; of several
+        none does, since the agent may be the business of any of them.
+        """
+        account = event.account_id
+        if not account:
+            async with self._context.database.read() as connection:
+                account = await accounts.only_one(connection)
+        if account:
+            payload = session(event, self._context.settings.api_url)
+            await audit.note_session(self._context, TYPE_OF[type(event)], event_id, account, payload)
 
     def _send(self, kind: str, event: Traffic) -> None:
         now = self._time.now()

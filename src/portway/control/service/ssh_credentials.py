@@ -13,7 +13,7 @@ from portway.control.store.core import AsyncConnection
 from portway.control.store.keys import read_acl
 from portway.control.store.rows import Page
 from portway.control.store.tables import ssh_credentials
-from portway.errors import Error, NotFound
+from portway.errors import Error, NotFound, RefusedSession
 from portway.model.entities import Grant, SshCredential
 from portway.model.ids import new_id
 from portway.model.ssh_key import SshKey, parse_ssh_key
@@ -105,9 +105,10 @@ async def authenticate(context: Context, fingerprint: str) -> Grant:
             raise Error("No account of this service has this SSH key.", 1102)
         plan = await plans.plan_of(context, connection, account.id)
     if plan.ssh_keys == 0:
-        raise Error("The plan of this account does not include connecting by SSH.", 1103)
+        excluded = "The plan of this account does not include connecting by SSH."
+        raise RefusedSession(excluded, 1103, account.id, row.id)
     if plan.health_data:
-        raise Error("Accounts with health data may not connect by SSH.", 1125)
+        raise RefusedSession("Accounts with health data may not connect by SSH.", 1125, account.id, row.id)
     return Grant(account.id, account.name, account.plan, row.id, read_acl(row.acl))
 
 

@@ -37,5 +37,11 @@ async def listed(connection: AsyncConnection) -> list[Account]:
     return [_account(row) for row in rows]
 
 
+async def only_one(connection: AsyncConnection) -> str:
+    """Return the account of a store that has just one, "" for any other store."""
+    found = (await connection.execute(select(accounts.c.id).limit(2))).scalars().all()
+    return found[0] if len(found) == 1 else ""
+
+
 def _account(row: Row[str, str, str, float]) -> Account:
     return Account(*row)
