@@ -12,8 +12,9 @@ waits for the handshake, and what stands behind ``terminate-tls`` in the documen
            └─ settings: TLS is ended ───┴─ secured ─ closed
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
+
+from msgspec.structs import replace
 
 from portway.edge import pages
 from portway.edge.http_naming import Misdirected

@@ -4,8 +4,9 @@ A run leaves decisions (by the name of the event's field), what ``log`` said, an
 actions that failed, and rules that refused. Whoever ends a run adds them here; the event is made with them.
 """
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Final, cast
+
+from msgspec.structs import fields
 
 from portway.model.event import HttpRequestComplete, TcpConnectionClosed
 

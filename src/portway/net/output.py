@@ -43,6 +43,7 @@ class Output:
         # Room in a pipe means room for this much (POSIX); a file takes all at once.
         plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._chunk = BACKLOG_LIMIT if plain else select.PIPE_BUF
+        self._plain = plain
         self._again: asyncio.TimerHandle | None = None
         self.dropped = 0
 
@@ -118,7 +119,7 @@ class Output:
             if not self._kept:
                 self._kept += self._notice(self.dropped)
                 self.dropped = 0
-            if not self._poll.poll(0):
+            if not self._plain and not self._poll.poll(0):
                 return False
             try:
                 written = os.write(self._descriptor, self._kept[: self._chunk])

@@ -28,7 +28,7 @@ GATHERED_LIMIT: Final = 10_000
 
 # Begins with a plain character, which the matcher looks for at the speed of memory. The half before
 # it names a row and is no secret.
-_SECRET_HALF: Final = re.compile(r"_(?<=[0-9A-Za-z]{27}_)[0-9A-Za-z]{21}(?![0-9A-Za-z])")
+_SECRET_HALF: Final = re.compile(r"_(?=[0-9A-Za-z]{21}(?![0-9A-Za-z]))(?<=[0-9A-Za-z]{27}_)[0-9A-Za-z]{21}")
 _ACCESS: Final = (events.HttpRequestComplete, events.TcpConnectionClosed)
 
 _log = logging.getLogger(__name__)
@@ -40,10 +40,12 @@ class Log:
     def __init__(self, config: LogConfig, descriptor: int = 2) -> None:
         """Take format, level and a descriptor (standard error)."""
         self._output = Output(descriptor, notice=self._notice)
-        self._line = log_lines.make(config.format, colour=os.isatty(descriptor))
+        form = log_lines.make(config.format, colour=os.isatty(descriptor))
+        self._line = form.line
+        self._access_line = log_lines.access_line(form)
         self._threshold = log_lines.LEVELS[config.level]
-        self._access = config.access
-        self._gathered: list[tuple[float, str, str, log_lines.Fields]] = []
+        self._access = config.access and log_lines.LEVELS["info"] >= self._threshold
+        self._gathered: list[events.Event] = []
 
     def __repr__(self) -> str:
         """Show what waits."""
@@ -51,51 +53,55 @@ class Log:
 
     def emit(self, event: object) -> None:
         """Take an event. Called on the event loop's thread; never blocks and never raises."""
-        if not log_lines.is_known(event):
+        if isinstance(event, _ACCESS):
+            if self._access:
+                self._gather(event)
+        elif not log_lines.is_known(event):
             _log.warning("an event that the log does not know: %s", type(event).__name__)
-            return
-        if isinstance(event, _ACCESS) and not self._access:
-            return
-        level = log_lines.level_of(event)
-        if log_lines.LEVELS[level] >= self._threshold:
-            at, fields = log_lines.event_fields(event)
-            self._gather(at, level, event.line, fields)
+        elif log_lines.LEVELS[log_lines.level_of(event)] >= self._threshold:
+            self._gather(event)
 
     def record(self, record: logging.LogRecord) -> None:
         """Take a stdlib record, from any thread. Written at once: it may be the last."""
         fields = log_lines.record_fields(record)
-        self._write([(record.created, record.levelname.lower(), record.getMessage(), fields)])
+        self._write([self._line(record.created, record.levelname.lower(), record.getMessage(), fields)])
 
     def finish(self) -> None:
         """Write what is left, at the end of the program. Blocks, but not for long."""
         self._turn()
         self._output.close()
 
-    def _gather(self, at: float, level: str, name: str, fields: log_lines.Fields) -> None:
+    def _gather(self, event: events.Event) -> None:
         if not self._gathered:
             loop = _running_loop()
             if loop is None:
-                self._write([(at, level, name, fields)])
+                self._write([self._shown(event)])
                 return
             loop.call_soon(self._turn)
-        self._gathered.append((at, level, name, fields))
+        self._gathered.append(event)
         if len(self._gathered) >= GATHERED_LIMIT:
             self._turn()
 
     def _turn(self) -> None:
         """Write all that one turn of the loop has gathered."""
-        lines = list(self._gathered)
-        self._gathered.clear()
-        if lines:
-            self._write(lines)
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._write([self._shown(event) for event in gathered])
+
+    def _shown(self, event: events.Event) -> str:
+        """Return the line of an event, without its end."""
+        if isinstance(event, _ACCESS):
+            return self._access_line(event)
+        at, fields = log_lines.event_fields(event)
+        return self._line(at, log_lines.level_of(event), event.line, fields)
 
     def _notice(self, count: int) -> bytes:
         """Say in the log's own form how many lines nobody took."""
         what = "log lines were dropped: the log is read too slowly"
         return f"{self._line(time.time(), 'warning', what, {'lines': count})}\n".encode()
 
-    def _write(self, lines: list[tuple[float, str, str, log_lines.Fields]]) -> None:
-        text = "".join([self._line(*line) + "\n" for line in lines])
+    def _write(self, lines: list[str]) -> None:
+        text = "\n".join(lines) + "\n"
         self._output.write(_SECRET_HALF.sub("_[hidden]", text).encode())
 
 
