@@ -1,10 +1,12 @@
 """From an OpenAPI document to commands."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from portway import cli
 from portway.cli.api_document import SHARED, Field, Operation, read
 
 
@@ -104,3 +106,12 @@ def test_resources_that_share_a_first_part_are_told_apart() -> None:
     assert found["edges-tcp get"] == found["edge-modules tcp-edge-backend-replace"] == ("id",)
     assert found["edges-https-routes update"] == ("edge_id", "id")
     assert len(found) == len(operations)
+
+
+def test_every_operation_of_the_service_has_a_command_of_its_own() -> None:
+    operations = read((Path(cli.__file__).parent / "openapi.json").read_text())
+    named = [f"{each.resource} {each.verb}" for each in operations]
+    assert sorted(set(named)) == sorted(named)
+    found = dict(zip(named, operations, strict=True))
+    assert found["event-sources list"].place == found["event-sources create"].place == ("id",)
+    assert found["event-sources get"].place == ("id", "type")

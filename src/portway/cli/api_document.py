@@ -12,10 +12,11 @@ can ask for. A path's first part is the resource, method and tail are the verb::
     DELETE /reserved_domains/{id}/certificate   reserved-domains delete-certificate ID
     POST   /tunnel_sessions/{id}/stop           tunnel-sessions stop ID
 
-Below ``/app``, ``/edges`` and ``/backends`` several resources share a first part; there the operation says
-who it is::
+Below ``/app``, ``/edges`` and ``/backends`` several resources share a first part, and the sources of an event
+subscription are a resource below another; there the operation says who it is::
 
     GET    /edges/tcp                           edges-tcp list
+    GET    /event_subscriptions/{id}/sources    event-sources list ID
     PUT    /edges/tcp/{id}/backend              edge-modules tcp-edge-backend-replace ID
 """
 
@@ -29,6 +30,9 @@ VERBS: Final = {"get": "get", "post": "create", "patch": "update", "put": "repla
 
 SHARED: Final = frozenset(("app", "backends", "edges"))
 """First parts of paths that several resources have."""
+
+BELOW: Final = frozenset(("event-sources",))
+"""Resources that stand below an identifier of another."""
 
 Json = Mapping[str, object]
 
@@ -89,8 +93,9 @@ def _operation(document: Json, path: str, method: str, said: Json) -> Operation:
     query = tuple(_parameters(document, said))
     body, has_body = _body(document, said)
     resource, verb = parts[0].replace("_", "-") if parts else "root", _verb(method, parts, tail)
-    if resource in SHARED:
-        resource = str(_list(said.get("tags"))[0]).replace("_", "-")
+    own = str((_list(said.get("tags")) or [resource])[0]).replace("_", "-")
+    if resource in SHARED or own in BELOW:
+        resource = own
         verb = str(said["operationId"]).removeprefix(f"{resource}-")
     return Operation(
         resource=resource,
