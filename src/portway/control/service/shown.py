@@ -5,7 +5,7 @@ route that made it, beside this.
 """
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from portway.model.certificate_policy import INTERNAL
 from portway.model.domain import ServiceNames, cname_target
@@ -39,13 +39,33 @@ def ref(settings: "Settings", collection: str, row_id: str) -> Shown:
     return {"id": row_id, "uri": f"{settings.api_url}/{collection}/{row_id}"}
 
 
+class _Resource(Protocol):
+    """What every resource has."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def created_at(self) -> float: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def metadata(self) -> str: ...
+
+
+def _head(settings: "Settings", collection: str, each: _Resource) -> Shown:
+    """Return what is shown of every resource."""
+    return {
+        **ref(settings, collection, each.id),
+        "created_at": timestamp(each.created_at),
+        "description": each.description,
+        "metadata": each.metadata,
+    }
+
+
 def api_key(settings: "Settings", each: "ApiKey") -> Shown:
     """Show an API key; its token is null."""
     return {
-        **ref(settings, "api_keys", each.id),
-        "description": each.description,
-        "metadata": each.metadata,
-        "created_at": timestamp(each.created_at),
+        **_head(settings, "api_keys", each),
         "token": None,
         "owner_id": each.owner_id or None,
     }
@@ -54,10 +74,7 @@ def api_key(settings: "Settings", each: "ApiKey") -> Shown:
 def credential(settings: "Settings", each: "Credential") -> Shown:
     """Show an authtoken; its token is null."""
     return {
-        **ref(settings, "credentials", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "credentials", each),
         "token": None,
         "acl": list(each.acl),
         "owner_id": each.owner_id or None,
@@ -67,10 +84,7 @@ def credential(settings: "Settings", each: "Credential") -> Shown:
 def ssh_credential(settings: "Settings", each: "SshCredential") -> Shown:
     """Show a registered public key."""
     return {
-        **ref(settings, "ssh_credentials", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "ssh_credentials", each),
         "public_key": each.public_key,
         "acl": list(each.acl),
         "owner_id": each.owner_id or None,
@@ -80,10 +94,7 @@ def ssh_credential(settings: "Settings", each: "SshCredential") -> Shown:
 def reserved_addr(settings: "Settings", each: "ReservedAddr") -> Shown:
     """Show a TCP address."""
     return {
-        **ref(settings, "reserved_addrs", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "reserved_addrs", each),
         "addr": each.addr,
         "region": each.region,
         "endpoint_configuration": None,
@@ -93,10 +104,7 @@ def reserved_addr(settings: "Settings", each: "ReservedAddr") -> Shown:
 def certificate_authority(settings: "Settings", each: "CertificateAuthority") -> Shown:
     """Show an authority."""
     return {
-        **ref(settings, "certificate_authorities", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "certificate_authorities", each),
         "ca_pem": each.pem,
         "subject_common_name": each.facts.subject_common_name,
         "not_before": timestamp(each.facts.not_before),
@@ -110,10 +118,7 @@ def tls_certificate(settings: "Settings", each: "TlsCertificate") -> Shown:
     """Show a certificate without its key."""
     facts = each.facts
     return {
-        **ref(settings, "tls_certificates", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "tls_certificates", each),
         "certificate_pem": each.chain,
         "subject_common_name": facts.subject_common_name,
         "subject_alternative_names": {"dns_names": list(facts.dns_names), "ips": list(facts.ips)},
@@ -135,21 +140,13 @@ def tls_certificate(settings: "Settings", each: "TlsCertificate") -> Shown:
 
 def ip_policy(settings: "Settings", each: "IpPolicy") -> Shown:
     """Show an IP policy; its rules are things of their own."""
-    return {
-        **ref(settings, "ip_policies", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
-    }
+    return _head(settings, "ip_policies", each)
 
 
 def ip_policy_rule(settings: "Settings", each: "IpPolicyRule") -> Shown:
     """Show a rule of an IP policy."""
     return {
-        **ref(settings, "ip_policy_rules", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "ip_policy_rules", each),
         "cidr": each.cidr,
         "ip_policy": ref(settings, "ip_policies", each.ip_policy_id),
         "action": each.action,
@@ -159,10 +156,7 @@ def ip_policy_rule(settings: "Settings", each: "IpPolicyRule") -> Shown:
 def ip_restriction(settings: "Settings", each: "IpRestriction") -> Shown:
     """Show an IP restriction."""
     return {
-        **ref(settings, "ip_restrictions", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "ip_restrictions", each),
         "type": each.type,
         "enforced": each.enforced,
         "ip_policies": [ref(settings, "ip_policies", policy) for policy in each.ip_policy_ids],
@@ -175,10 +169,7 @@ def reserved_domain(settings: "Settings", each: "ReservedDomain") -> Shown:
     certificate = each.certificate_id and ref(settings, "tls_certificates", each.certificate_id)
     names = ServiceNames(settings.domain, settings.tcp_host)
     return {
-        **ref(settings, "reserved_domains", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "reserved_domains", each),
         "domain": each.domain,
         "region": "",
         "cname_target": cname_target(each.id, each.domain, names),
@@ -197,10 +188,7 @@ def reserved_domain(settings: "Settings", each: "ReservedDomain") -> Shown:
 def event_destination(settings: "Settings", each: "EventDestination") -> Shown:
     """Show an event destination; the secrets of its target are masked."""
     return {
-        **ref(settings, "event_destinations", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "event_destinations", each),
         "format": each.format,
         "target": shown_target(each.kind, each.settings),
     }
@@ -209,10 +197,7 @@ def event_destination(settings: "Settings", each: "EventDestination") -> Shown:
 def event_subscription(settings: "Settings", each: "EventSubscription") -> Shown:
     """Show an event subscription."""
     return {
-        **ref(settings, "event_subscriptions", each.id),
-        "created_at": timestamp(each.created_at),
-        "description": each.description,
-        "metadata": each.metadata,
+        **_head(settings, "event_subscriptions", each),
         "sources": [event_source(settings, each.id, source) for source in each.sources],
         "destinations": [ref(settings, "event_destinations", to) for to in each.destination_ids],
     }
@@ -248,12 +233,9 @@ def _management(each: "ReservedDomain") -> Shown | None:
 def vault(settings: "Settings", each: "Vault") -> Shown:
     """Show a vault."""
     return {
-        **ref(settings, "vaults", each.id),
-        "created_at": timestamp(each.created_at),
+        **_head(settings, "vaults", each),
         "updated_at": timestamp(each.updated_at),
         "name": each.name,
-        "description": each.description,
-        "metadata": each.metadata,
         "created_by": each.created_by,
         "last_updated_by": each.updated_by,
     }
@@ -262,12 +244,9 @@ def vault(settings: "Settings", each: "Vault") -> Shown:
 def secret(settings: "Settings", each: "Secret") -> Shown:
     """Show a secret without its value."""
     return {
-        **ref(settings, "vault_secrets", each.id),
-        "created_at": timestamp(each.created_at),
+        **_head(settings, "vault_secrets", each),
         "updated_at": timestamp(each.updated_at),
         "name": each.name,
-        "description": each.description,
-        "metadata": each.metadata,
         "created_by": _who(settings, each.created_by),
         "last_updated_by": _who(settings, each.updated_by),
         "vault": ref(settings, "vaults", each.vault_id),
