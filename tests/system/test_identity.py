@@ -10,10 +10,11 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.kit.eventually import eventually_async
-from tests.kit.openid import CLIENT, browser_page, free_port, go, providing, sign_in
+from tests.kit.openid import CLIENT, Walker, browser_page, free_port, go, providing, sign_in
 from tests.kit.product import Service, running_service
 from tests.kit.rest import Rest
 from tests.kit.traffic import server
@@ -133,6 +134,62 @@ async def test_the_sample_of_the_documentation_with_a_browser(place: Place) -> N
             gone = await go(page, f"{url}/ngrok/logout?redirect_path=/bye")
             assert page.url == f"{url}/bye"  # the provider still knows Bob
             assert gone.status == 403
+
+
+@pytest.mark.row("ED-02", "K-51")
+async def test_the_login_and_webhook_modules_of_an_edge(place: Place) -> None:
+    """One route signs visitors in, by an oauth module and later by an oidc module; one verifies webhooks."""
+    rest, known = Rest(place.service), place.service.bootstrap
+    name, secret = f"signed.{known.domain}", "a ${webhook} secret"
+    await asyncio.to_thread(rest.done, "POST", "/reserved_domains", {"name": name})
+    wish = {"hostports": [f"{name}:443"]}
+    edge = await asyncio.to_thread(rest.done, "POST", "/edges/https?whole=true", wish)
+    (root,), places = edge["routes"], f"/edges/https/{edge['id']}/routes"
+    google = {**CLIENT, "email_domains": ["example.com"]}
+    oauth, oidc = {"provider": {"google": google}}, {"issuer": place.issuer, **CLIENT}
+    hooks = {"match_type": "path_prefix", "match": "/hooks"}
+    modules = {"webhook_verification": {"provider": "gitlab", "secret": secret}}
+    backend = {"backend_id": root["backend"]["backend"]["id"]}
+    await asyncio.to_thread(rest.done, "POST", places, hooks | modules | {"backend": backend})
+    await asyncio.to_thread(rest.done, "PUT", f"{places}/{root['id']}/oauth", oauth)
+    url = f"https://{name}:{known.https_port}"
+
+    async def asks(path: str = "/", *fields: str) -> int:
+        return (await ask(place.service, f"{url}{path}", *fields))[0]
+
+    session = ""
+
+    async def told_to_sign_in() -> bool:
+        return await asks("/", f"Cookie: __Host-ngrok.session={session}") == 302
+
+    async with server(shown) as upstream, agent_of(place.service) as agent:
+        await agent.forward(f"http://127.0.0.1:{upstream}", labels={"edge": edge["id"]})
+        await eventually_async(told_to_sign_in, "the edge wants a login", timeout=20)
+        assert await asks("/hooks/1") == 403
+        assert await asks("/hooks/1", f"X-Gitlab-Token: {secret}") == 200
+        assert await asks("/", f"X-Gitlab-Token: {secret}") == 302
+        ada = Walker(place.ca)
+        at, status, got = await asyncio.to_thread(ada.sign_in, f"{url}/deep", "ada")
+        assert (at, status) == (f"{url}/deep", 200)
+        assert "ngrok-auth-user-email: ada@example.com" in got.lower()
+        bob = await asyncio.to_thread(Walker(place.ca).sign_in, f"{url}/deep", "bob")
+        assert bob[:2] == (f"{url}/deep", 403), "not of the domain that the module names"
+        session = next(iter(ada.cookies[urlsplit(url).netloc].values()))
+        assert not await told_to_sign_in()
+        await asyncio.to_thread(rest.done, "DELETE", f"{places}/{root['id']}/oauth")
+        await asyncio.to_thread(rest.done, "PUT", f"{places}/{root['id']}/oidc", oidc)
+        await eventually_async(told_to_sign_in, "the former login counts no more", timeout=20)
+        assert (await asyncio.to_thread(ada.sign_in, url, "ada"))[1] == 200
+        shown_again = await asyncio.to_thread(rest.done, "GET", f"{places}/{root['id']}")
+    people = (await asyncio.to_thread(rest.done, "GET", "/app/users"))["application_users"]
+    assert {each["identity_provider"]["name"] for each in people} == {"google", place.issuer}
+    for each in people:
+        await asyncio.to_thread(rest.done, "DELETE", f"/app/users/{each['id']}")
+    assert shown_again["oidc"]["client_secret"] == CLIENT["client_secret"]
+    assert shown_again["oauth"] is None
+    kept = b"".join(each.read_bytes() for each in place.service.data.rglob("*") if each.is_file())
+    assert secret.encode() not in kept
+    assert CLIENT["client_secret"].encode() not in kept
 
 
 @pytest.mark.row("G-014", "P-52", "P-53")
