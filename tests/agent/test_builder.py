@@ -148,11 +148,11 @@ def test_without_await_in_a_plain_script(thread: ServiceThread) -> None:
             assert connection.recv(10) == b"ping"
     with socket.create_server(("127.0.0.1", 0)) as listening:
         forwarder = session.tcp_endpoint().listen_and_forward(f"tcp://127.0.0.1:{listening.getsockname()[1]}")
-        answering = threading.Thread(target=_answer, args=(listening,))
+        answering = threading.Thread(target=_answer, args=(listening,), daemon=True)
         answering.start()
         with socket.create_connection(("127.0.0.1", forwarder.url.port or 0)) as visitor:
             assert visitor.recv(10) == b"hello"
-        answering.join()
+        answering.join(20)
     session.close()
     assert forwarder.done()
 

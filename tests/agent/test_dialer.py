@@ -137,15 +137,16 @@ async def test_a_coroutine_has_its_deadline() -> None:
 async def test_a_socket_that_comes_too_late_is_closed() -> None:
     go, begun = threading.Event(), threading.Event()
     here, there = socket.socketpair()
+    there.settimeout(30)
 
     class Late:
         def dial(self, network: str, address: str) -> socket.socket:
             begun.set()
-            go.wait()
+            go.wait(30)
             return here
 
     waiting = asyncio.ensure_future(reach("x", 1, asyncio.Protocol, dialer=Late(), timeout=None))
-    await asyncio.to_thread(begun.wait)
+    assert await asyncio.to_thread(begun.wait, 30)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -242,6 +242,6 @@ def test_a_script_tells_by_its_own_function(certs: Any) -> None:
     agent = portway.Agent(connect_url=port[0], connect_cas=certs.ca, authtoken="good")
     portway.serve(wsgi, "https://mine.example", agent=agent, ready=ready, name="n")
     done.set()
-    thread.join()
+    thread.join(40)
     assert told == ["https://mine.example"]
     assert not agent.connected

@@ -59,17 +59,19 @@ def test_forward_without_await_in_a_plain_script(
             connection.sendall(connection.recv(100))
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(20)
         port = listening.getsockname()[1]
         tunnel = portway.forward(f"localhost:{port}", authtoken_from_env=True, proto="tcp")
         url = tunnel.url()
         assert type(url) is str
         assert url.startswith("tcp://localhost:")
-        thread = threading.Thread(target=echo_once)
+        thread = threading.Thread(target=echo_once, daemon=True)
         thread.start()
         with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as visitor:
+            visitor.settimeout(20)
             visitor.sendall(b"hello")
             assert visitor.recv(100) == b"hello"
-        thread.join()
+        thread.join(20)
         assert tunnel.id.startswith("ep_")
         assert tunnel.endpoint.upstream_url == f"tcp://localhost:{port}"
         assert not tunnel.done()

@@ -12,6 +12,7 @@ import pytest
 from tests.kit.certs import make_certs
 from tests.kit.pipes import Bell
 from tests.kit.service import FakeControl, Running, running_worker, settings
+from tests.kit.traffic import parted
 from tests.kit.upstreams import answer_after_end, echo, upstream, web
 
 import portway
@@ -117,11 +118,7 @@ class Visitor:
 
     async def close(self) -> None:
         """Close."""
-        self.writer.close()
-        try:
-            await self.writer.wait_closed()
-        except ConnectionError:
-            pass
+        await parted(self.writer)
 
 
 @pytest.mark.row("G-002", "G-006", "G-125", "G-158", "G-118")

@@ -101,7 +101,7 @@ async def test_the_users_name_server_finds_the_service(service: FakeService) -> 
         assert asked
         with pytest.raises(ConnectError, match="there is no such name"):
             async with agent_of(service, **told(settings, "x.test:1")) as agent:
-                await agent.connect(timeout=0.5)
+                await agent.connect()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux binds connections to interfaces")
@@ -110,7 +110,7 @@ async def test_the_connection_leaves_by_an_interface(service: FakeService) -> No
         await agent.connect(timeout=20)
     with pytest.raises(ConnectError, match="connect_interface nosuch0: No such device"):
         async with agent_of(service, **options_of(Settings(connect_interface="nosuch0"))) as agent:
-            await agent.connect(timeout=0.5)
+            await agent.connect()
 
 
 def test_interfaces_are_linuxs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ async def test_a_revoked_certificate(
                     await agent.connect(timeout=20)
                     continue
                 with pytest.raises(ConnectError, match="revoked"):
-                    await agent.connect(timeout=0.5)
+                    await agent.connect()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ async def test_without_its_list_there_is_no_connection(
         settings = Settings(crl_url=f"http://127.0.0.1:{port}/list")
         async with agent_of(service, **options_of(settings)) as agent:
             with pytest.raises(ConnectError, match=r"crl_url: http:"):
-                await agent.connect(timeout=0.5)
+                await agent.connect()
     assert not service.arrived
 
 

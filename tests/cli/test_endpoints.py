@@ -86,15 +86,17 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[str]:
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments, directory=str(tmp_path))
 
+        timeout = 20
+
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
             """Say nothing."""
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-        thread.join()
+        thread.join(20)
 
 
 async def test_a_policy_from_an_address(site: str) -> None:

@@ -38,6 +38,8 @@ def fake_api(context: ssl.SSLContext | None = None) -> Generator[FakeApi]:
     api = FakeApi()
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = 20
+
         def handle_one_request(self) -> None:
             self.raw_requestline = self.rfile.readline(65537)
             if not self.raw_requestline or not self.parse_request():
@@ -63,10 +65,10 @@ def fake_api(context: ssl.SSLContext | None = None) -> Generator[FakeApi]:
             server.socket = context.wrap_socket(server.socket, server_side=True)
         scheme = "https" if context is not None else "http"
         api.url = f"{scheme}://api.portway.localhost:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
             yield api
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(20)

@@ -12,6 +12,8 @@ import struct
 from collections.abc import AsyncGenerator
 from typing import Literal, cast
 
+from tests.kit.traffic import parted
+
 CHUNK = 64 * 1024
 
 Mode = Literal["pass", "stall", "swallow"]
@@ -121,9 +123,7 @@ class FaultProxy:
         if not way.black:
             self._ways.discard(way)
             for writer in (near, far):
-                writer.close()
-                with contextlib.suppress(OSError):
-                    await writer.wait_closed()
+                await parted(writer)
 
     async def _pump(self, way: _Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one direction. What a black connection says, its end too, is heard by nobody."""

@@ -18,6 +18,7 @@ from portway.edge.http2 import Http2Visitor
 from tests.kit.certs import Certs, make_certs
 from tests.kit.http_edge import HOST, AgentStream, Stand
 from tests.kit.pipes import PATIENCE
+from tests.kit.traffic import parted
 
 Fields = list[tuple[str, str]]
 
@@ -169,11 +170,7 @@ class Http2Client:
 
     async def close(self) -> None:
         """Close, whatever state it is in."""
-        self.writer.close()
-        try:
-            await self.writer.wait_closed()
-        except (ConnectionError, ssl.SSLError):
-            pass
+        await parted(self.writer)
 
 
 def certs2() -> Certs:

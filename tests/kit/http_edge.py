@@ -33,6 +33,7 @@ from portway.net.tls import TlsPump
 from portway.pipe import Pipe, Sink
 from tests.kit.certs import Certs
 from tests.kit.pipes import PATIENCE, Bell, End, Recorder, spin_until, turns
+from tests.kit.traffic import parted
 
 HOST = "app.example"
 
@@ -218,11 +219,7 @@ class Client:
 
     async def close(self) -> None:
         """Close, whatever state it is in."""
-        self.writer.close()
-        try:
-            await self.writer.wait_closed()
-        except (ConnectionError, ssl.SSLError):
-            pass
+        await parted(self.writer)
 
 
 class Closing(Protocol):

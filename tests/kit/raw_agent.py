@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from portway.wire.frames import FLAG_FIN, FLAG_SYN, HEADER, FrameType
 from portway.wire.opening import StreamType
 from tests.kit.sessions import frame, typed
+from tests.kit.traffic import parted
 
 PATIENCE = 20.0  # seconds for anything that should come
 
@@ -155,6 +156,4 @@ async def raw_agent(address: str, ca_file: str, source: str = "127.0.0.1") -> As
         with suppress(ConnectionError):
             await asyncio.wait_for(writer.drain(), PATIENCE)
     finally:
-        writer.close()
-        with suppress(ConnectionError, ssl.SSLError):
-            await writer.wait_closed()
+        await parted(writer)

@@ -166,7 +166,7 @@ class Sdk:
         assert self._process.stdout
         self._process.kill()
         self._process.wait()
-        self._reader.join()
+        self._reader.join(20)
         self._process.stdin.close()
         self._process.stdout.close()
 

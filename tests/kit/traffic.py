@@ -13,6 +13,9 @@ CHUNK = 64 * 1024
 WAIT = 60.0
 """Seconds for any one exchange; a hang is a failure that says where."""
 
+PARTING = 10.0
+"""Seconds in which the last bytes of a connection may be taken."""
+
 READ_LIMIT = 1 << 16
 """Bytes that a reader looks at for the end of a line or a head."""
 
@@ -44,9 +47,7 @@ async def server(
                 await handler(reader, writer)
         finally:
             tasks.discard(task)
-            writer.close()
-            with contextlib.suppress(ConnectionError, ssl.SSLError):
-                await writer.wait_closed()
+            await parted(writer)
 
     listening = await asyncio.start_server(serve, host, port, ssl=tls, backlog=1024, limit=limit)
     try:
@@ -121,9 +122,18 @@ async def visitor(
     try:
         yield reader, writer
     finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await parted(writer)
+
+
+async def parted(writer: asyncio.StreamWriter) -> None:
+    """Close a connection; cut it when the other side does not take what is still to be sent."""
+    writer.close()
+    cut = asyncio.get_running_loop().call_later(PARTING, writer.transport.abort)
+    try:
+        with contextlib.suppress(OSError):  # SSLError is one
             await writer.wait_closed()
+    finally:
+        cut.cancel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from portway.net import tasks as net_tasks
 from portway.net.tasks import Tasks
 
 
@@ -56,6 +57,29 @@ async def test_close_cancels_and_awaits(caplog: pytest.LogCaptureFixture) -> Non
     await tasks.close()
     assert repr(tasks) == "<Tasks closed []>"
     assert not caplog.records
+
+
+async def test_a_cancellation_that_was_lost_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As wait_for of Python 3.11 loses it when its result comes in the same moment."""
+    monkeypatch.setattr(net_tasks, "AGAIN", 0.01)
+    lost = 0
+
+    async def repeat() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if lost == 2:
+                    raise
+                lost += 1
+
+    tasks = Tasks()
+    tasks.start(repeat(), name="repeat")
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await tasks.close()
+    assert (lost, len(tasks)) == (2, 0)
 
 
 async def test_nothing_starts_after_close() -> None:

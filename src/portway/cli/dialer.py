@@ -15,9 +15,10 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from portway.cli.fetch import fetched
 from portway.cli.resolver import PORT, Server, lookup
 from portway.errors import ConfigError, ConnectError
 from portway.net.dial import LOCALHOST, LOOPBACK
@@ -131,25 +132,10 @@ class Revoked:
         """Put the list of this moment into the context. Raises ConnectError."""
         assert self._context is not None, "a context is made before a connection"
         try:
-            data = await asyncio.to_thread(_fetched, self._url)
+            data = await fetched(self._url, LIST_LIMIT, LIST_TIMEOUT)
             _add(self._context, data)
         except (OSError, ValueError) as error:  # SSLError is an OSError
             raise ConnectError("tls", f"crl_url: {self._url}: {error}") from error
-
-
-def _fetched(url: str) -> bytes:
-    from urllib.error import HTTPError
-    from urllib.request import urlopen
-
-    try:
-        with urlopen(url, timeout=LIST_TIMEOUT) as answer:  # noqa: S310 - the scheme was looked at
-            data = cast("bytes", answer.read(LIST_LIMIT + 1))
-    except HTTPError as error:
-        error.close()  # it holds the connection
-        raise ValueError(f"the answer is {error.code}") from None
-    if len(data) > LIST_LIMIT:
-        raise ValueError(f"larger than {LIST_LIMIT} bytes")
-    return data
 
 
 def _add(context: ssl.SSLContext, data: bytes) -> None:

@@ -3,11 +3,12 @@
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import click
 
+from portway.cli.fetch import fetched
 from portway.errors import ConfigError, Error
 
 if TYPE_CHECKING:
@@ -163,9 +164,7 @@ async def policy_of(endpoint: "EndpointConfig") -> str:
     if endpoint.traffic_policy_file is not None:
         return _text_of(_read(endpoint.traffic_policy_file), str(endpoint.traffic_policy_file))
     if endpoint.traffic_policy_url:
-        import asyncio
-
-        return await asyncio.to_thread(_fetch, endpoint.traffic_policy_url)
+        return await _fetch(endpoint.traffic_policy_url)
     return endpoint.traffic_policy
 
 
@@ -177,18 +176,12 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"traffic policy {path}: cannot be read: {error.strerror}") from error
 
 
-def _fetch(url: str) -> str:
-    from urllib.error import HTTPError
-    from urllib.request import urlopen
-
+async def _fetch(url: str) -> str:
     if urlsplit(url).scheme not in ("http", "https"):
         raise ConfigError(f"traffic policy {url}: an http:// or https:// URL is wanted")
     try:
-        with urlopen(url, timeout=FETCH_TIMEOUT) as answer:  # noqa: S310 - the scheme was looked at
-            data = cast("bytes", answer.read(POLICY_LIMIT + 1))
+        data = await fetched(url, POLICY_LIMIT, FETCH_TIMEOUT)
     except (OSError, ValueError) as error:
-        if isinstance(error, HTTPError):
-            error.close()  # it holds the connection
         raise ConfigError(f"traffic policy {url}: cannot be fetched: {error}") from error
     return _text_of(data, url)
 

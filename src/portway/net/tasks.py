@@ -9,9 +9,12 @@ no reason to cut the rest. Where it is, use a TaskGroup.
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 T = TypeVar("T")
+
+AGAIN: Final = 1.0
+"""Seconds after which a task that has not ended is cancelled once more."""
 
 _log = logging.getLogger("portway.tasks")
 
@@ -52,6 +55,10 @@ class Tasks:
     async def close(self) -> None:
         """Cancel every task and wait until all have ended. Idempotent.
 
+        A cancellation can be lost: `asyncio.wait_for` of Python 3.11 returns a result that comes in the same
+        moment, and a task that repeats something for ever then goes on. So whoever still runs is cancelled
+        again and again.
+
         A task that calls this on its own set is left out: it cannot wait for itself. Cancelling the
         caller gives up the wait; the tasks stay cancelled.
         """
@@ -60,7 +67,7 @@ class Tasks:
         while others := [task for task in self._running if task is not current]:
             for task in others:
                 task.cancel()
-            await asyncio.wait(others)
+            await asyncio.wait(others, timeout=AGAIN)
 
     def __len__(self) -> int:
         """How many are running."""
