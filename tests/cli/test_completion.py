@@ -1,11 +1,14 @@
 """Completion scripts are valid for their shells, and complete commands and flags."""
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
+from tests.kit.programs import need
 
 from portway.cli.completion import place
 from portway.cli.main import cli, run
@@ -80,6 +83,63 @@ def test_bash_loads_the_installed_script(
     assert "-F _portway_completion portway" in done.stdout
 
 
+ZSH = """
+compdef() { print "compdef $@"; }
+compadd() { print -l -- ${(P)@[-1]}; }
+_describe() { print -l -- ${(P)3}; }
+source $1
+words=(portway ${@:2}); CURRENT=${#words}
+_portway_completion
+"""
+"""The three functions of zsh's completion that matter, without a terminal: they print what they are given."""
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have this program on the PATH."""
+    made = tmp_path / "bin" / "portway"
+    made.parent.mkdir()
+    made.write_text(f'#!/bin/sh\nexec {sys.executable} -m portway.cli.main "$@"\n')
+    made.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{made.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return made
+
+
+@pytest.mark.row("K-13")
+def test_fish_completes(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", "fish"]) == 0
+    script = program.parent / "portway.fish"
+    script.write_text(capsys.readouterr().out)
+    lines = f"source {script}; complete -C 'portway config add-a'"
+    done = subprocess.run(
+        [need("fish"), "--no-config", "-c", lines], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines() == [
+        "add-api-key\tSave the key of the control API in the file.",
+        "add-authtoken\tSave an authtoken in the file.",
+    ]
+
+
+@pytest.mark.row("K-13")
+def test_zsh_completes(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", "zsh"]) == 0
+    script = program.parent / "_portway"
+    script.write_text(capsys.readouterr().out)
+    done = subprocess.run(
+        [need("zsh"), "-f", "-c", ZSH, "zsh", script, "config", "add-a"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == [
+        "compdef _portway_completion portway",
+        "add-api-key:Save the key of the control API in the file.",
+        "add-authtoken:Save an authtoken in the file.",
+    ]
+
+
 def test_what_is_completed() -> None:
     complete = ShellComplete(cli, {}, "portway", "_PORTWAY_COMPLETE")
     assert [each.value for each in complete.get_completions([], "st")] == ["start"]
@@ -90,3 +150,20 @@ def test_what_is_completed() -> None:
         "add-authtoken",
     ]
     assert complete.get_completions([], "tun") == []
+
+
+def test_names_of_endpoints_are_completed(tmp_path: Path) -> None:
+    file = tmp_path / "a.yml"
+    file.write_text(
+        "version: 3\nagent: {}\nendpoints:\n"
+        "- {name: shop, upstream: {url: 80}}\n- {name: ship, upstream: {url: 81}}\n"
+    )
+    complete = ShellComplete(cli, {}, "portway", "_PORTWAY_COMPLETE")
+
+    def names(*words: str) -> list[str]:
+        return [each.value for each in complete.get_completions(list(words), "sh")]
+
+    assert names("start", "--config", str(file)) == ["shop", "ship"]
+    assert names("start", "--config", str(file), "shop") == ["ship"]
+    file.write_text("version: 3\nnonsense: 1\n")
+    assert names("start", "--config", str(file)) == []

@@ -7,7 +7,7 @@ import click
 
 from portway.cli import flags
 from portway.cli.flags import FILE, AgentCommand
-from portway.errors import ConfigError
+from portway.errors import ConfigError, PortwayError
 
 if TYPE_CHECKING:
     from portway.agent.config.model import Config, EndpointConfig
@@ -102,6 +102,18 @@ def tls(**values: Any) -> None:
     _main("tls", values)
 
 
+def complete_names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """Return the names of the configuration files' endpoints that begin so, for the shell's completion."""
+    from portway.agent.config.files import load
+
+    try:
+        known = load(context.params.get("config") or ()).endpoints
+    except PortwayError:
+        return []  # a shell cannot show what is wrong with a file
+    said: tuple[str, ...] = context.params.get("names") or ()
+    return [name for name in known if name.startswith(begun) and name not in said]
+
+
 @click.command(
     cls=AgentCommand,
     short_help="Start endpoints of the configuration file.",
@@ -111,7 +123,7 @@ Examples:
   portway start --all
   portway start --all --config ~/.config/ngrok/ngrok.yml""",
 )
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_names)
 @click.option("--all", "everything", is_flag=True, help="Start everything that the files name.")
 @click.option("--none", "nothing", is_flag=True, help="Connect, and start nothing.")
 @flags.switch("qr", "Show the URLs as QR codes, too.")
