@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from tests.kit.agent import code
 from tests.kit.edges import LABELS, backend, serve, tell
-from tests.kit.service import Running, running_worker
+from tests.kit.service import Running, running_worker, settings
 
 from portway.edge.labelled import Tunnels
 from portway.edge.pool import Pool
 from portway.edge.ports import Limits
 from portway.model.event import EndpointOffline, EndpointOnline
+from portway.model.plan import Plan
 from portway.model.view import CredentialItem
 from portway.session import StreamType
 
@@ -102,6 +103,12 @@ async def test_access_rules_allow_labels_and_end_tunnels_that_they_allow_no_more
             kind, told = await agent.request()
             assert kind == StreamType.STOP_TUNNEL
             assert (told["Id"], told["ErrorCode"]) == (bind_id, "ERR_NGROK_399")
+
+
+async def test_a_plan_may_have_no_labelled_tunnels() -> None:
+    config = settings(plans={"free": Plan(labelled_tunnels=False)})
+    async with running_worker(config=config) as service, service.connected() as agent:
+        assert code(await serve(agent)) == "358"
 
 
 async def test_tunnels_count_among_the_endpoints_of_a_session() -> None:

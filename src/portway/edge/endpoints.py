@@ -19,6 +19,7 @@ from portway.edge.cloud import CloudMember, refuses
 from portway.edge.member import Carrier, Member, SessionMember
 from portway.edge.oversight import Oversight
 from portway.edge.permits import FREE, Owner, Permit, Permits
+from portway.edge.plan_room import PlanRoom
 from portway.edge.policy import compile_brought
 from portway.edge.policy_pool import check_tls, rule
 from portway.edge.pool import Pool
@@ -118,6 +119,7 @@ class Endpoints:
         self._view = control.view
         self._permits = Permits(self._view, config)
         self._oversight = Oversight(self._view, self._permits)
+        self._room = PlanRoom(config.plans)
         self._claims = claims
         self._ports = ports
         self._seal = seal
@@ -152,6 +154,7 @@ class Endpoints:
             permit = self._permits.named(url, owner, drawn=drawn)
             self._refuse_edge(url)
             self._refuse_taken(url, wish, owner, bind.id)
+            self._room.check(owner, bind.id, self.registry.at(url, owner.account_id))
         except PortwayError:
             self._give_up(url, owner, keep=wish.returning)
             raise
@@ -206,6 +209,7 @@ class Endpoints:
             return
         bound.member.retired = True
         del self._bounds[bound.member]
+        self._room.give_back(bound.owner, bound.id)
         self._oversight.discard(bound)
         self.registry.members.give_back((bound.url.scheme, bound.id))
         endpoint = bound.endpoint
@@ -409,6 +413,7 @@ class Endpoints:
             )
             self.registry.add(endpoint)
         endpoint.pool.add(member)
+        self._room.take(owner, bind_id)
         bound = self._bounds[member] = Bound(
             bind, owner, url, member, endpoint, extra.name, extra.description, extra.metadata, self._wall()
         )

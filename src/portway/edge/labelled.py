@@ -21,6 +21,7 @@ from portway.errors import Error, SessionClosed
 from portway.model.edge import check_labels
 from portway.model.event import EndpointOffline, EndpointOnline
 from portway.model.ids import new_id
+from portway.model.plan import Plan
 from portway.model.view import CredentialItem, SshKeyItem
 from portway.wire.messages import BindLabels, BindLabelsResp, ProxyHeader
 
@@ -128,7 +129,9 @@ class Tunnels:
     async def bind(
         self, owner: "Owner", session: "Carrier", asked: BindLabels
     ) -> tuple[Tunnel, BindLabelsResp]:
-        """Bring a tunnel online. Raises Error 394, 399, 6508–6510, 6531, 15003 or 18013."""
+        """Bring a tunnel online. Raises Error 358, 394, 399, 6508–6510, 6531, 15003 or 18013."""
+        if not self._config.plans.get(owner.plan, Plan()).labelled_tunnels:
+            raise Error("Your plan does not allow labelled tunnels.", 358)
         if not asked.labels:
             raise Error("A labelled tunnel needs at least one label.", 394)
         check_labels(asked.labels)

@@ -38,7 +38,11 @@ class Plan:
     cloud_endpoints: int | None = None
     """Cloud endpoints."""
     pool_size: int | None = None
-    """Endpoints of a pool that a cloud endpoint may join, itself included."""
+    """Endpoints of a pool that another may join, itself included."""
+    endpoints: int | None = None
+    """Endpoints of agents that are online at once; labelled tunnels are not counted."""
+    labelled_tunnels: bool = True
+    """Tunnels that have labels in the place of a URL."""
     tcp_endpoints: bool = True
     """TCP endpoints, at random addresses and at reserved ones."""
     tls_endpoints: bool = True
