@@ -1,19 +1,17 @@
 """Certificate authorities that accounts upload: who may vouch for visitors that show a certificate."""
 
 from dataclasses import dataclass
-from typing import Any, Final
-
-from sqlalchemy.engine import Row
+from typing import Final
 
 from portway.control.certificates import inspect
 from portway.control.certificates.inspect import Facts
-from portway.control.service import audit, plans, shown, texts
+from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context
-from portway.control.store import changes, ip_tables, nouns, rows
-from portway.control.store.core import AsyncConnection
-from portway.control.store.rows import Page
+from portway.control.service.noun import Noun
+from portway.control.store import changes, ip_tables
+from portway.control.store.rows import AnyRow
 from portway.control.store.tables import certificate_authorities
-from portway.errors import Error, NotFound
+from portway.errors import Error
 from portway.model.ids import new_id
 
 _TEXTS: Final = (1914, 1915)
@@ -31,6 +29,28 @@ class CertificateAuthority:
     created_at: float
     pem: str
     facts: Facts
+
+
+def _read(row: AnyRow) -> CertificateAuthority:
+    return CertificateAuthority(
+        id=row.id,
+        account_id=row.account_id,
+        description=row.description,
+        metadata=row.metadata,
+        created_at=row.created_at,
+        pem=row.ca_pem,
+        facts=inspect.facts_in(row.ca_pem),
+    )
+
+
+NOUN: Final = Noun(
+    certificate_authorities,
+    _read,
+    shown.certificate_authority,
+    changes.CERTIFICATE_AUTHORITY,
+    "certificate_authority",
+)
+get, listed = NOUN.get, NOUN.listed
 
 
 async def create(
@@ -53,27 +73,9 @@ async def create(
             "not_before": facts.not_before,
             "not_after": facts.not_after,
         }
-        await nouns.add(connection, certificate_authorities, values)
-        await changes.note(connection, changes.CERTIFICATE_AUTHORITY, account_id, str(values["id"]), now)
         made = CertificateAuthority(str(values["id"]), account_id, description, metadata, now, pem, facts)
-        await _tell(context, connection, "created", made)
+        await NOUN.add(context, connection, values, made)
     return made
-
-
-async def get(context: Context, account_id: str, authority_id: str) -> CertificateAuthority:
-    """Return an authority of an account. Raises NotFound."""
-    async with context.database.read() as connection:
-        row = await nouns.find(connection, certificate_authorities, account_id, authority_id)
-    if row is None:
-        raise NotFound
-    return _read(row)
-
-
-async def listed(context: Context, account_id: str, page: Page) -> list[CertificateAuthority]:
-    """Return a page of an account's authorities, newest first, and one beyond it if there are more."""
-    async with context.database.read() as connection:
-        found = await rows.page(connection, certificate_authorities, account_id, page)
-    return [_read(row) for row in found]
 
 
 async def update(
@@ -90,13 +92,7 @@ async def update(
     if not values:
         return await get(context, account_id, authority_id)
     async with context.database.write() as connection:
-        row = await nouns.change(connection, certificate_authorities, account_id, authority_id, values)
-        if row is None:
-            raise NotFound
-        await changes.note(connection, changes.CERTIFICATE_AUTHORITY, account_id, authority_id, context.now())
-        changed = _read(row)
-        await _tell(context, connection, "updated", changed)
-    return changed
+        return await NOUN.change(context, connection, account_id, authority_id, values)
 
 
 async def delete(context: Context, account_id: str, authority_id: str) -> None:
@@ -106,31 +102,8 @@ async def delete(context: Context, account_id: str, authority_id: str) -> None:
     up when it is brought.
     """
     async with context.database.write() as connection:
-        row = await nouns.find(connection, certificate_authorities, account_id, authority_id)
-        if row is None:
-            raise NotFound
+        gone = await NOUN.find(connection, account_id, authority_id)
         user = await ip_tables.named_by(connection, account_id, authority_id)
         if user is not None:
             raise Error(f"{user} asks its visitors for certificates of this authority.", 251)
-        await nouns.remove(connection, certificate_authorities, account_id, authority_id)
-        await changes.note(connection, changes.CERTIFICATE_AUTHORITY, account_id, authority_id, context.now())
-        await _tell(context, connection, "deleted", _read(row))
-
-
-async def _tell(
-    context: Context, connection: AsyncConnection, action: audit.Action, authority: CertificateAuthority
-) -> None:
-    seen = shown.certificate_authority(context.settings, authority)
-    await audit.note(connection, context, "certificate_authority", action, authority.account_id, seen)
-
-
-def _read(row: Row[Any]) -> CertificateAuthority:
-    return CertificateAuthority(
-        id=row.id,
-        account_id=row.account_id,
-        description=row.description,
-        metadata=row.metadata,
-        created_at=row.created_at,
-        pem=row.ca_pem,
-        facts=inspect.facts_in(row.ca_pem),
-    )
+        await NOUN.remove(context, connection, gone)

@@ -7,19 +7,22 @@ of all, so nobody can ask for a certain one.
 from dataclasses import asdict
 from typing import Final
 
-from portway.control.service import audit, plans, shown, texts
+from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context
-from portway.control.store import changes, nouns, rows
+from portway.control.service.noun import Noun
+from portway.control.store import changes
 from portway.control.store import reserved_addrs as store
 from portway.control.store.core import AsyncConnection
-from portway.control.store.rows import Page
 from portway.control.store.tables import reserved_addrs
-from portway.errors import Error, NotFound
+from portway.errors import Error
 from portway.model.address import ReservedAddr, choose_port
 from portway.model.ids import new_id
 
 _GATE: Final = plans.Gate("addresses", "TCP addresses", reserved_addrs, forbidden=501, full=502, upgrade=508)
 _TEXTS: Final = (504, 505)
+
+NOUN: Final = Noun(reserved_addrs, store.read, shown.reserved_addr, changes.RESERVED_ADDR, "tcp_address")
+get, listed = NOUN.get, NOUN.listed
 
 
 async def create(
@@ -65,25 +68,8 @@ async def add(
         host=host,
         port=port,
     )
-    await nouns.add(connection, reserved_addrs, asdict(addr))
-    await changes.note(connection, changes.RESERVED_ADDR, account_id, addr.id, now)
-    await _tell(context, connection, "created", addr)
+    await NOUN.add(context, connection, asdict(addr), addr)
     return addr
-
-
-async def get(context: Context, account_id: str, addr_id: str) -> ReservedAddr:
-    """Return an address of an account. Raises NotFound."""
-    async with context.database.read() as connection:
-        row = await nouns.find(connection, reserved_addrs, account_id, addr_id)
-    if row is None:
-        raise NotFound
-    return store.read(row)
-
-
-async def listed(context: Context, account_id: str, page: Page) -> list[ReservedAddr]:
-    """Return a page of an account's addresses, newest first, and one beyond it if there are more."""
-    async with context.database.read() as connection:
-        return [store.read(row) for row in await rows.page(connection, reserved_addrs, account_id, page)]
 
 
 async def update(
@@ -100,34 +86,15 @@ async def update(
         raise Error("Nothing to change: give a description or metadata.", 506)
     texts.check(description, metadata, _TEXTS)
     async with context.database.write() as connection:
-        row = await nouns.change(connection, reserved_addrs, account_id, addr_id, values)
-        if row is None:
-            raise NotFound
-        await changes.note(connection, changes.RESERVED_ADDR, account_id, addr_id, context.now())
-        addr = store.read(row)
-        await _tell(context, connection, "updated", addr)
-    return addr
+        return await NOUN.change(context, connection, account_id, addr_id, values)
 
 
 async def delete(context: Context, account_id: str, addr_id: str) -> ReservedAddr:
     """Give an address back, for good. Raises NotFound; Error 251 while a cloud endpoint or an edge has it."""
     async with context.database.write() as connection:
-        row = await nouns.find(connection, reserved_addrs, account_id, addr_id)
-        if row is None:
-            raise NotFound
-        addr = store.read(row)
+        addr = await NOUN.find(connection, account_id, addr_id)
         if await store.is_used(connection, addr_id):
             raise Error(f"A cloud endpoint or an edge is at {addr.addr}; take it away first.", 251)
-        now = context.now()
-        await nouns.remove(connection, reserved_addrs, account_id, addr_id)
-        await store.remember(connection, addr.host, addr.port, now)
-        await changes.note(connection, changes.RESERVED_ADDR, account_id, addr_id, now)
-        await _tell(context, connection, "deleted", addr)
+        await store.remember(connection, addr.host, addr.port, context.now())
+        await NOUN.remove(context, connection, addr)
     return addr
-
-
-async def _tell(
-    context: Context, connection: AsyncConnection, action: audit.Action, addr: ReservedAddr
-) -> None:
-    seen = shown.reserved_addr(context.settings, addr)
-    await audit.note(connection, context, "tcp_address", action, addr.account_id, seen)

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from portway.control.service import audit, plans, shown, texts
+from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context
+from portway.control.service.noun import Noun
 from portway.control.service.principal import SYSTEM
 from portway.control.service.settings import Settings
-from portway.control.store import changes, nouns, rows
+from portway.control.store import changes, nouns
 from portway.control.store import reserved_domains as store
 from portway.control.store.core import AsyncConnection
 from portway.control.store.rows import Page
@@ -38,6 +39,9 @@ _is_bought: Final = reserved_domains.c.is_dev.is_(False)
 _is_wildcard: Final = reserved_domains.c.domain.startswith("*.")
 _DOMAINS: Final = plans.Gate("domains", "reserved domains", reserved_domains, 401, 415, 431)
 _WILDCARDS: Final = plans.Gate("wildcard_domains", "wildcard domains", reserved_domains, 419, 418, 433)
+
+NOUN: Final = Noun(reserved_domains, store.read, shown.reserved_domain, changes.RESERVED_DOMAIN, "domain")
+get = NOUN.get
 
 _log = logging.getLogger(__name__)
 
@@ -94,16 +98,8 @@ async def create(context: Context, account_id: str, domain: str, wish: Wish) -> 
         if automatic and not names.is_own(name) and not wish.certificate_id and wish.policy is None:
             wish = replace(wish, policy=CertificatePolicy())
         made = await _attach(context, connection, made, wish)
-        await nouns.add(connection, reserved_domains, store.values(made))
-        await changes.note(connection, changes.RESERVED_DOMAIN, account_id, made.id, now)
-        await _tell(context, connection, "created", made)
+        await NOUN.add(context, connection, store.values(made), made)
     return made
-
-
-async def get(context: Context, account_id: str, domain_id: str) -> ReservedDomain:
-    """Return a domain of an account. Raises NotFound."""
-    async with context.database.read() as connection:
-        return await _find(connection, account_id, domain_id)
 
 
 async def listed(context: Context, account_id: str, page: Page) -> list[ReservedDomain]:
@@ -117,8 +113,7 @@ async def listed(context: Context, account_id: str, page: Page) -> list[Reserved
         except StoreUnavailable as error:
             # A store that cannot be written can still be read.
             _log.warning("no dev domain for %s now: %s", account_id, error.message)
-    async with context.database.read() as connection:
-        return [store.read(row) for row in await rows.page(connection, reserved_domains, account_id, page)]
+    return await NOUN.listed(context, account_id, page)
 
 
 async def update(context: Context, account_id: str, domain_id: str, wish: Wish) -> ReservedDomain:
@@ -130,7 +125,7 @@ async def update(context: Context, account_id: str, domain_id: str, wish: Wish) 
         raise Error("Nothing to change is given.", 422)
     names = service_names(context.settings)
     async with context.database.write() as connection:
-        before = await _find(connection, account_id, domain_id)
+        before = await NOUN.find(connection, account_id, domain_id)
         regions = _check(context.settings, names, before.domain, wish)
         changed = replace(
             before,
@@ -144,14 +139,12 @@ async def update(context: Context, account_id: str, domain_id: str, wish: Wish) 
 async def delete(context: Context, account_id: str, domain_id: str) -> ReservedDomain:
     """Give a name back. Raises NotFound; Error 446 while it is used, 458 for the dev domain."""
     async with context.database.write() as connection:
-        domain = await _find(connection, account_id, domain_id)
+        domain = await NOUN.find(connection, account_id, domain_id)
         if domain.is_dev and service_names(context.settings).is_own(domain.domain):
             raise Error(f"{domain.domain} is the dev domain of this account; it cannot be deleted.", 458)
         if await store.is_used(connection, domain_id):
             raise Error(f"A cloud endpoint or an edge is at {domain.domain}; take it away first.", 446)
-        await nouns.remove(connection, reserved_domains, account_id, domain_id)
-        await changes.note(connection, changes.RESERVED_DOMAIN, account_id, domain_id, context.now())
-        await _tell(context, connection, "deleted", domain)
+        await NOUN.remove(context, connection, domain)
     return domain
 
 
@@ -161,7 +154,7 @@ async def detach_certificate(context: Context, account_id: str, domain_id: str) 
     Raises NotFound, also when there is no certificate; Error 436 when certificates are automatic.
     """
     async with context.database.write() as connection:
-        domain = await _find(connection, account_id, domain_id)
+        domain = await NOUN.find(connection, account_id, domain_id)
         if domain.authority is not None:
             raise Error(
                 f"{domain.domain} gets its certificates automatically; delete its"
@@ -176,32 +169,14 @@ async def detach_certificate(context: Context, account_id: str, domain_id: str) 
 async def end_policy(context: Context, account_id: str, domain_id: str) -> ReservedDomain:
     """End automatic certificates for a domain. Raises NotFound, also when there are none."""
     async with context.database.write() as connection:
-        domain = await _find(connection, account_id, domain_id)
+        domain = await NOUN.find(connection, account_id, domain_id)
         if domain.authority is None:
             raise NotFound(f"The domain {domain.domain} has no certificate_management_policy.")
         return await _keep(context, connection, replace(domain, authority=None, key_type=None))
 
 
-async def _find(connection: AsyncConnection, account_id: str, domain_id: str) -> ReservedDomain:
-    row = await nouns.find(connection, reserved_domains, account_id, domain_id)
-    if row is None:
-        raise NotFound
-    return store.read(row)
-
-
 async def _keep(context: Context, connection: AsyncConnection, domain: ReservedDomain) -> ReservedDomain:
-    account_id = domain.account_id
-    await nouns.change(connection, reserved_domains, account_id, domain.id, store.values(domain))
-    await changes.note(connection, changes.RESERVED_DOMAIN, account_id, domain.id, context.now())
-    await _tell(context, connection, "updated", domain)
-    return domain
-
-
-async def _tell(
-    context: Context, connection: AsyncConnection, action: audit.Action, domain: ReservedDomain
-) -> None:
-    seen = shown.reserved_domain(context.settings, domain)
-    await audit.note(connection, context, "domain", action, domain.account_id, seen)
+    return await NOUN.change(context, connection, domain.account_id, domain.id, store.values(domain))
 
 
 # What may be said of a name.
@@ -316,8 +291,6 @@ async def _make_dev_domain(context: Context, account_id: str) -> None:
                 domain=name,
                 is_dev=True,
             )
-            await nouns.add(connection, reserved_domains, store.values(domain))
-            await changes.note(connection, changes.RESERVED_DOMAIN, account_id, domain.id, now)
-            await _tell(replace(context, principal=SYSTEM), connection, "created", domain)
+            await NOUN.add(replace(context, principal=SYSTEM), connection, store.values(domain), domain)
             return
     _log.warning("no free name was found for the dev domain of %s", account_id)

@@ -1,24 +1,43 @@
 """SSH credentials: the public keys with which OpenSSH may connect instead of an agent."""
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import select
-from sqlalchemy.engine import Row
 
-from portway.control.service import audit, plans, shown
+from portway.control.service import plans, shown
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
-from portway.control.store import accounts, changes, nouns, rows
+from portway.control.service.noun import Noun
+from portway.control.store import accounts, changes, nouns
 from portway.control.store.core import AsyncConnection
 from portway.control.store.keys import read_acl
-from portway.control.store.rows import Page
+from portway.control.store.rows import AnyRow
 from portway.control.store.tables import ssh_credentials
-from portway.errors import Error, NotFound, RefusedSession
+from portway.errors import Error, RefusedSession
 from portway.model.entities import Grant, SshCredential
 from portway.model.ids import new_id
 from portway.model.ssh_key import SshKey, parse_ssh_key
 
 _GATE: Final = plans.Gate("ssh_keys", "SSH keys", ssh_credentials, 617, 617, 608)
+
+
+def _credential(row: AnyRow) -> SshCredential:
+    return SshCredential(
+        row.id,
+        row.account_id,
+        row.description,
+        row.created_at,
+        row.public_key,
+        row.metadata,
+        row.owner_id,
+        read_acl(row.acl),
+    )
+
+
+NOUN: Final = Noun(
+    ssh_credentials, _credential, shown.ssh_credential, changes.SSH_CREDENTIAL, "ssh_public_key"
+)
+get, page = NOUN.get, NOUN.listed
 
 
 async def create(
@@ -36,56 +55,31 @@ async def create(
         await plans.check_room(context, connection, account_id, _GATE)
         now = context.now()
         key_id = new_id("sshcr", context.random, now)
-        await nouns.add(
-            connection,
-            ssh_credentials,
-            values
-            | {
-                "id": key_id,
-                "account_id": account_id,
-                "created_at": now,
-                "public_key": key.line,
-                "fingerprint": key.fingerprint,
-                "owner_id": owner_id,
-            },
-        )
-        await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, now)
-        made = await _get(connection, account_id, key_id)
-        await _tell(context, connection, "created", made)
+        values |= {
+            "id": key_id,
+            "account_id": account_id,
+            "created_at": now,
+            "public_key": key.line,
+            "fingerprint": key.fingerprint,
+            "owner_id": owner_id,
+        }
+        await nouns.add(connection, ssh_credentials, values)
+        made = await NOUN.find(connection, account_id, key_id)
+        await NOUN.noted(context, connection, "created", made)
         return made
-
-
-async def get(context: Context, account_id: str, key_id: str) -> SshCredential:
-    """Return one of an account's keys. Raises NotFound."""
-    async with context.database.read() as connection:
-        return await _get(connection, account_id, key_id)
-
-
-async def page(context: Context, account_id: str, page: Page) -> list[SshCredential]:
-    """Return a page of an account's keys, newest first, and one beyond it if there are more."""
-    async with context.database.read() as connection:
-        found = await rows.page(connection, ssh_credentials, account_id, page)
-    return [_credential(row) for row in found]
 
 
 async def update(context: Context, account_id: str, key_id: str, given: Texts) -> SshCredential:
     """Change what a key is called, and what it may. Raises NotFound, Error 600 or 604–606."""
     async with context.database.write() as connection:
-        await _get(connection, account_id, key_id)
-        await nouns.change(connection, ssh_credentials, account_id, key_id, given.news())
-        await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, context.now())
-        changed = await _get(connection, account_id, key_id)
-        await _tell(context, connection, "updated", changed)
-        return changed
+        await NOUN.find(connection, account_id, key_id)
+        return await NOUN.change(context, connection, account_id, key_id, given.news())
 
 
 async def delete(context: Context, account_id: str, key_id: str) -> None:
     """Forget a key, which ends its sessions. Raises NotFound."""
     async with context.database.write() as connection:
-        gone = await _get(connection, account_id, key_id)
-        await nouns.remove(connection, ssh_credentials, account_id, key_id)
-        await changes.note(connection, changes.SSH_CREDENTIAL, account_id, key_id, context.now())
-        await _tell(context, connection, "deleted", gone)
+        await NOUN.remove(context, connection, await NOUN.find(connection, account_id, key_id))
 
 
 # What an SSH client does.
@@ -119,30 +113,3 @@ async def _check_new(connection: AsyncConnection, account_id: str, key: SshKey) 
         raise Error("This public key is registered on this account already.", 609)
     if owner is not None:
         raise Error("This public key is registered on another account.", 610)
-
-
-async def _tell(
-    context: Context, connection: AsyncConnection, action: audit.Action, key: SshCredential
-) -> None:
-    seen = shown.ssh_credential(context.settings, key)
-    await audit.note(connection, context, "ssh_public_key", action, key.account_id, seen)
-
-
-async def _get(connection: AsyncConnection, account_id: str, key_id: str) -> SshCredential:
-    row = await nouns.find(connection, ssh_credentials, account_id, key_id)
-    if row is None:
-        raise NotFound
-    return _credential(row)
-
-
-def _credential(row: Row[Any]) -> SshCredential:
-    return SshCredential(
-        row.id,
-        row.account_id,
-        row.description,
-        row.created_at,
-        row.public_key,
-        row.metadata,
-        row.owner_id,
-        read_acl(row.acl),
-    )

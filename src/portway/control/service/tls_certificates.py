@@ -6,18 +6,16 @@ answer and no log has it.
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Final
-
-from sqlalchemy.engine import Row
+from typing import Final
 
 from portway.control.certificates import inspect
 from portway.control.certificates.inspect import Facts
-from portway.control.service import audit, plans, shown, texts
+from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context
-from portway.control.store import changes, nouns, rows
+from portway.control.service.noun import Noun
+from portway.control.store import changes
 from portway.control.store import tls_certificates as store
-from portway.control.store.core import AsyncConnection
-from portway.control.store.rows import Page
+from portway.control.store.rows import AnyRow
 from portway.control.store.tables import tls_certificates
 from portway.errors import ConfigError, Error, NotFound
 from portway.model.ids import new_id
@@ -40,6 +38,23 @@ class TlsCertificate:
     chain: str
     facts: Facts
     issued_at: float | None = None
+
+
+def _read(row: AnyRow) -> TlsCertificate:
+    return TlsCertificate(
+        id=row.id,
+        account_id=row.account_id,
+        description=row.description,
+        metadata=row.metadata,
+        created_at=row.created_at,
+        chain=row.certificate_pem,
+        facts=inspect.facts_in(row.certificate_pem),
+        issued_at=row.issued_at,
+    )
+
+
+NOUN: Final = Noun(tls_certificates, _read, shown.tls_certificate, changes.TLS_CERTIFICATE, "tls_certificate")
+get, listed = NOUN.get, NOUN.listed
 
 
 async def create(
@@ -83,25 +98,8 @@ async def create(
             "not_before": made.facts.not_before,
             "not_after": made.facts.not_after,
         }
-        await nouns.add(connection, tls_certificates, values)
-        await changes.note(connection, changes.TLS_CERTIFICATE, account_id, made.id, now)
-        await _tell(context, connection, "created", made)
+        await NOUN.add(context, connection, values, made)
     return made
-
-
-async def get(context: Context, account_id: str, certificate_id: str) -> TlsCertificate:
-    """Return a certificate of an account. Raises NotFound."""
-    async with context.database.read() as connection:
-        row = await nouns.find(connection, tls_certificates, account_id, certificate_id)
-    if row is None:
-        raise NotFound
-    return _read(row)
-
-
-async def listed(context: Context, account_id: str, page: Page) -> list[TlsCertificate]:
-    """Return a page of an account's certificates, newest first, and one beyond it if there are more."""
-    async with context.database.read() as connection:
-        return [_read(row) for row in await rows.page(connection, tls_certificates, account_id, page)]
 
 
 async def update(
@@ -118,13 +116,7 @@ async def update(
     if not values:
         return await get(context, account_id, certificate_id)
     async with context.database.write() as connection:
-        row = await nouns.change(connection, tls_certificates, account_id, certificate_id, values)
-        if row is None:
-            raise NotFound
-        await changes.note(connection, changes.TLS_CERTIFICATE, account_id, certificate_id, context.now())
-        changed = _read(row)
-        await _tell(context, connection, "updated", changed)
-    return changed
+        return await NOUN.change(context, connection, account_id, certificate_id, values)
 
 
 async def delete(context: Context, account_id: str, certificate_id: str) -> None:
@@ -133,17 +125,13 @@ async def delete(context: Context, account_id: str, certificate_id: str) -> None
     Raises NotFound; Error 1966 when it is issued automatically, 251 while it is attached to a domain.
     """
     async with context.database.write() as connection:
-        row = await nouns.find(connection, tls_certificates, account_id, certificate_id)
-        if row is None:
-            raise NotFound
-        if row.issued_at is not None:
+        gone = await NOUN.find(connection, account_id, certificate_id)
+        if gone.issued_at is not None:
             raise Error("The certificate is managed automatically; delete its domain instead.", 1966)
         domain = await store.domain_with(connection, certificate_id)
         if domain is not None:
             raise Error(f"The certificate is attached to {domain}; detach it first.", 251)
-        await nouns.remove(connection, tls_certificates, account_id, certificate_id)
-        await changes.note(connection, changes.TLS_CERTIFICATE, account_id, certificate_id, context.now())
-        await _tell(context, connection, "deleted", _read(row))
+        await NOUN.remove(context, connection, gone)
 
 
 async def key_pair(context: Context, certificate_id: str) -> tuple[str, str]:
@@ -157,26 +145,6 @@ async def key_pair(context: Context, certificate_id: str) -> tuple[str, str]:
         return chain, context.seal.open(sealed, certificate_id).decode()
     except ConfigError as error:
         raise _no_key(error) from error
-
-
-async def _tell(
-    context: Context, connection: AsyncConnection, action: audit.Action, certificate: TlsCertificate
-) -> None:
-    seen = shown.tls_certificate(context.settings, certificate)
-    await audit.note(connection, context, "tls_certificate", action, certificate.account_id, seen)
-
-
-def _read(row: Row[Any]) -> TlsCertificate:
-    return TlsCertificate(
-        id=row.id,
-        account_id=row.account_id,
-        description=row.description,
-        metadata=row.metadata,
-        created_at=row.created_at,
-        chain=row.certificate_pem,
-        facts=inspect.facts_in(row.certificate_pem),
-        issued_at=row.issued_at,
-    )
 
 
 def _no_key(error: ConfigError) -> Error:

@@ -67,7 +67,7 @@ async def listed(context: Context, account_id: str, page: Page, vault_id: str = 
     async with context.database.read() as connection:
         where = ()
         if vault_id:
-            await vaults.find(connection, account_id, vault_id)
+            await vaults.NOUN.find(connection, account_id, vault_id)
             where = (vault_secrets.c.vault_id == vault_id,)
         found = await rows.page(connection, vault_secrets, account_id, page, *where)
         names = await vault_tables.names_of(connection, account_id, [row.vault_id for row in found])
@@ -134,7 +134,7 @@ async def _vault(connection: AsyncConnection, account_id: str, vault_id: str, na
         raise Error("A secret needs a vault: name one by vault_id or vault_name.", 24008)
     if vault_id:
         try:
-            named = await vaults.find(connection, account_id, vault_id)
+            named = await vaults.NOUN.find(connection, account_id, vault_id)
         except NotFound as error:
             raise Error("There is no such vault.", 24006) from error
         if name and named.name != name:

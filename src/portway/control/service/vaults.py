@@ -2,11 +2,11 @@
 
 from typing import Any, Final
 
-from portway.control.service import audit, shown, texts
+from portway.control.service import shown, texts
 from portway.control.service.context import Context
-from portway.control.store import changes, nouns, rows, vault_tables
+from portway.control.service.noun import Noun
+from portway.control.store import changes, nouns, vault_tables
 from portway.control.store.core import AsyncConnection
-from portway.control.store.rows import Page
 from portway.control.store.vault_tables import vault_secrets, vaults
 from portway.errors import Error, NotFound
 from portway.model.ids import new_id
@@ -15,6 +15,16 @@ from portway.model.vault import NAME, Vault, is_name
 LIMIT: Final = 1000
 """Vaults of one account."""
 TEXTS: Final = (23002, 23002)
+
+NOUN: Final = Noun(
+    vaults,
+    vault_tables.vault,
+    shown.vault,
+    changes.VAULT,
+    "vault",
+    lambda: NotFound("There is no such vault."),
+)
+get, listed = NOUN.get, NOUN.listed
 
 
 async def create(
@@ -35,21 +45,8 @@ async def create(
             "id": made.id, "account_id": account_id, "name": name, "description": description,
             "metadata": metadata, "created_at": now, "updated_at": now, "created_by": who, "updated_by": who,
         }  # fmt: skip
-        await nouns.add(connection, vaults, values)
-        await _noted(context, connection, "created", made)
+        await NOUN.add(context, connection, values, made)
     return made
-
-
-async def get(context: Context, account_id: str, vault_id: str) -> Vault:
-    """Return a vault of an account. Raises NotFound."""
-    async with context.database.read() as connection:
-        return await find(connection, account_id, vault_id)
-
-
-async def listed(context: Context, account_id: str, page: Page) -> list[Vault]:
-    """Return a page of an account's vaults, newest first, and one beyond it if there are more."""
-    async with context.database.read() as connection:
-        return [vault_tables.vault(row) for row in await rows.page(connection, vaults, account_id, page)]
 
 
 async def update(
@@ -66,33 +63,21 @@ async def update(
         check_name(name, "vault", 23000)
     texts.check(description, metadata, TEXTS)
     async with context.database.write() as connection:
-        found = await find(connection, account_id, vault_id)
+        found = await NOUN.find(connection, account_id, vault_id)
         if name is not None and name != found.name:
             await _check_free(connection, account_id, name)
         values: dict[str, Any] = texts.given(name=name, description=description, metadata=metadata)
         values |= {"updated_at": context.now(), "updated_by": made_by(context)}
-        await nouns.change(connection, vaults, account_id, vault_id, values)
-        changed = await find(connection, account_id, vault_id)
-        await _noted(context, connection, "updated", changed)
-    return changed
+        return await NOUN.change(context, connection, account_id, vault_id, values)
 
 
 async def delete(context: Context, account_id: str, vault_id: str) -> None:
     """Delete an empty vault. Raises NotFound, Error 23003 while there are secrets in it."""
     async with context.database.write() as connection:
-        gone = await find(connection, account_id, vault_id)
+        gone = await NOUN.find(connection, account_id, vault_id)
         if await nouns.count(connection, vault_secrets, account_id, vault_secrets.c.vault_id == vault_id):
             raise Error("The vault is not empty.", 23003)
-        await nouns.remove(connection, vaults, account_id, vault_id)
-        await _noted(context, connection, "deleted", gone)
-
-
-async def find(connection: AsyncConnection, account_id: str, vault_id: str) -> Vault:
-    """Return a vault of an account. Raises NotFound."""
-    row = await nouns.find(connection, vaults, account_id, vault_id)
-    if row is None:
-        raise NotFound("There is no such vault.")
-    return vault_tables.vault(row)
+        await NOUN.remove(context, connection, gone)
 
 
 def check_name(name: str, what: str, code: int) -> None:
@@ -113,10 +98,3 @@ def made_by(context: Context) -> str:
 async def _check_free(connection: AsyncConnection, account_id: str, name: str) -> None:
     if await vault_tables.by_name(connection, account_id, name) is not None:
         raise Error(f"The account has a vault of the name {name!r} already.", 23004)
-
-
-async def _noted(context: Context, connection: AsyncConnection, action: audit.Action, vault: Vault) -> None:
-    await changes.note(connection, changes.VAULT, vault.account_id, vault.id, context.now())
-    await audit.note(
-        connection, context, "vault", action, vault.account_id, shown.vault(context.settings, vault)
-    )
