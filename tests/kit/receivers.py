@@ -33,9 +33,12 @@ class Receiver:
         default_factory=list[tuple[str, dict[str, str], bytes]]
     )
     stuck: asyncio.Event | None = None
+    asked: int = 0
+    """Requests that came, answered or not."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Answer:
         """Take one request."""
+        self.asked += 1
         if self.stuck is not None:
             await self.stuck.wait()
         planned = self.plan.pop(0) if self.plan else Answer()

@@ -1,8 +1,10 @@
 """What the courier of events sends with, joined to this process; and what it is told by the data plane."""
 
 import asyncio
+import hashlib
 import logging
 import random
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
@@ -92,7 +94,8 @@ class EventOffice:
         from portway.control.events.senders import Tools
 
         tools = Tools(WebPoster(client), Output(STANDARD_OUTPUT), data_dir / FOLDER, time.time)
-        self._courier = Courier(context, tools, Time(time.time, asyncio.sleep, random.random))
+        clock = Time(time.time, asyncio.sleep, random.random)
+        self._courier = Courier(context, tools, clock, _holder(data_dir))
         self._ready.set()
         try:
             await self._courier.run()
@@ -152,5 +155,12 @@ class EventOffice:
 def guard_of(settings: "Settings") -> Guard:
     """Return the guard of the controller's requests: what the service was told of itself."""
     host = settings.listeners[1][0] if len(settings.listeners) > 1 else "127.0.0.1"
+def _holder(data_dir: Path) -> str:
+    """Say who this service is among those that share a store: the same after a restart."""
+    return hashlib.blake2b(
+        f"{socket.gethostname()} {data_dir.resolve()}".encode(), digest_size=16
+    ).hexdigest()
+
+
     own = [*settings.listeners, *((host, port) for port in settings.tcp_ports)]
     return Guard(settings.outgoing_allow, own=own)

@@ -12,15 +12,16 @@ import pytest
 from tests.kit.eventually import eventually_async
 from tests.kit.names import refused
 from tests.kit.receivers import AWAY, Answer, Printed, Receiver, Slept
-from tests.kit.store import opened
+from tests.kit.store import POSTGRESQL, back_end, opened, place
 
 from portway.control.certificates.seal import Seal
-from portway.control.events.courier import AUDIT_AGE, Courier
+from portway.control.events.courier import AUDIT_AGE, LEASE, Courier
 from portway.control.events.senders import Tools
 from portway.control.service import accounts, credentials, event_destinations, event_subscriptions
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
 from portway.control.store import audit_events
+from portway.control.store.database import open_database
 from portway.control.store.rows import Page
 from portway.model.event import AgentSessionStarted, TcpConnectionClosed
 from portway.model.event_target import Target
@@ -48,10 +49,12 @@ async def eventually(look: Callable[[], object], what: str) -> None:
 
 
 @asynccontextmanager
-async def running(context: Context, receiver: Receiver, clock: Slept) -> AsyncGenerator[Courier]:
+async def running(
+    context: Context, receiver: Receiver, clock: Slept, holder: str = ""
+) -> AsyncGenerator[Courier]:
     """Run a courier of this store."""
     tools = Tools(receiver, Printed(), Path("unused"), clock.now)
-    courier = Courier(context, tools, clock.time)
+    courier = Courier(context, tools, clock.time, holder)
     async with Tasks() as tasks:
         task = tasks.start(courier.run(), name="courier")
         await courier.look()
@@ -187,3 +190,46 @@ async def test_a_test_event_arrives_or_its_error_is_told(tmp_path: Path) -> None
             with refused(5132):
                 await courier.test(account, to, Target("firehose"))
         assert json.loads(receiver.got[0][2])[0]["event_type"] == "test_event.v0"
+
+
+@asynccontextmanager
+async def shared(folder: Path) -> AsyncGenerator[tuple[Context, Context, str]]:
+    """Open a store on a server twice, as two services do; give both, and the account that subscribes."""
+    with back_end(POSTGRESQL):
+        async with subscribed(folder, AUDIT) as (context, account, _), open_database(place(folder)) as other:
+            yield context, replace(context, database=other), account
+
+
+async def test_two_services_on_one_store_send_each_event_once(tmp_path: Path) -> None:
+    async with shared(tmp_path) as (context, twin, account):
+        receiver, clock = Receiver(), Slept()
+        async with running(context, receiver, clock, "a") as one, running(twin, receiver, clock, "b") as two:
+            made: list[str] = []
+            for number in range(20):
+                each = (context, twin)[number % 2]
+                made.append((await credentials.create(each, account, Texts())).value.id)
+                await asyncio.gather(one.look(), two.look())
+            await eventually(lambda: len(receiver.ids) >= len(made), "all arrive")
+            await asyncio.gather(one.flush(), two.flush())
+        assert sorted(each["object"]["id"] for batch in receiver.bodies for each in batch) == sorted(made)
+        async with context.database.read() as connection:
+            assert await audit_events.behind(connection) == {}
+
+
+async def test_another_service_goes_on_where_one_stopped(tmp_path: Path) -> None:
+    async with shared(tmp_path) as (context, twin, account):
+        hung, receiver, clock = Receiver(stuck=asyncio.Event()), Receiver(), Slept()
+        async with running(context, hung, clock, "a") as one:
+            made = await credentials.create(context, account, Texts())
+            await one.look()
+            await eventually(lambda: hung.asked, "the first one tries")
+            async with running(twin, receiver, clock, "b") as two:
+                clock.at += LEASE - 1
+                await one.look()  # which renews
+                clock.at += LEASE - 1
+                await two.look()
+                assert (receiver.got, two.states().popitem()[1].waiting) == ([], 1)
+                clock.at += 3  # the first one does not look any more
+                await two.look()
+                await eventually(lambda: receiver.got, "the second one sends")
+            assert receiver.bodies[0][0]["object"]["id"] == made.value.id

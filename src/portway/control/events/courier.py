@@ -27,7 +27,7 @@ from portway.control.events.worker import Time, Worker
 from portway.control.ports import Delivered
 from portway.control.service import audit, event_destinations
 from portway.control.service.context import Context
-from portway.control.store import accounts, audit_events, changes
+from portway.control.store import accounts, audit_events, changes, event_leases
 from portway.control.store import event_subscriptions as store
 from portway.errors import Error
 from portway.model.event_payload import TYPE_OF, Session, Traffic, envelope, session, traffic
@@ -45,6 +45,8 @@ SPOOL_LIMIT: Final = 50_000
 """Audit events that the journal keeps for one destination; then the oldest are given up."""
 SLICE: Final = 25
 """Traffic events that are judged before the loop goes on."""
+LEASE: Final = 20.0
+"""Seconds for which a service that sends audit events to a destination keeps others on its store from it."""
 FLUSH: Final = 10.0
 """Seconds for what still waits when the service stops."""
 TEST_TYPE: Final = "test_event.v0"
@@ -55,14 +57,19 @@ _log = logging.getLogger(__name__)
 
 
 class _Journal:
-    """The audit events of one destination, in the store."""
+    """The audit events of one destination, in the store. Of several services on it one has them at a time."""
 
-    def __init__(self, context: Context, destination_id: str) -> None:
+    def __init__(self, context: Context, destination_id: str, holder: str, time: Time) -> None:
         self._context = context
         self._id = destination_id
+        self._holder = holder
+        self._time = time
+        self._until = 0.0
 
-    async def waiting(self, after: int, limit: int) -> list[Item]:
-        """Return those beyond a number."""
+    async def waiting(self, after: int, limit: int) -> list[Item] | None:
+        """Return those beyond a number; None while another service sends them."""
+        if not await self._is_ours():
+            return None
         async with self._context.database.read() as connection:
             found = await audit_events.waiting(connection, self._id, after, limit)
         return [_audit_item(each) for each in found]
@@ -72,13 +79,35 @@ class _Journal:
         async with self._context.database.write() as connection:
             await audit_events.arrived(connection, self._id, seqs)
 
+    async def renew(self) -> None:
+        """Go on having them, if they are ours: they are being sent."""
+        if self._until > self._time.now():
+            await self._is_ours()
+
+    async def _is_ours(self) -> bool:
+        database, now = self._context.database, self._time.now()
+        if not database.is_shared or self._until - now > LEASE / 2:
+            return True
+        async with database.read() as connection:
+            free = await event_leases.is_free(connection, self._id, self._holder, now)
+        if free:
+            async with database.write() as connection:
+                free = await event_leases.take(connection, self._id, self._holder, now, now + LEASE)
+        self._until = now + LEASE if free else 0.0
+        return free
+
 
 class Courier:
     """Sends the events of one store. It is the ``Deliveries`` of the use cases."""
 
-    def __init__(self, context: Context, tools: Tools, time: Time) -> None:
-        """Take the store, what to send with, and a clock. Nothing is sent before ``run``."""
+    def __init__(self, context: Context, tools: Tools, time: Time, holder: str = "") -> None:
+        """Take the store, what to send with, and a clock. Nothing is sent before ``run``.
+
+        ``holder`` is who this service is among those that share a store; the same after a restart.
+        """
         self._context = context
+        self._holder = holder
+        self._journals: dict[str, _Journal] = {}
         self._tools = tools
         self._time = time
         self._tasks = Tasks()
@@ -86,6 +115,7 @@ class Courier:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._made_of: dict[str, tuple[Any, ...]] = {}
         self._routing = Routing(())
+        self._known = asyncio.Event()
         self._seq = -1
         self._swept = 0.0
 
@@ -199,6 +229,9 @@ class Courier:
 
     async def flush(self, timeout: float = FLUSH) -> None:
         """Wait until what waits is sent, at most some seconds; not for receivers that do not answer."""
+            for destination_id in behind:
+                if (worker := self._workers.get(destination_id)) is not None and not worker.failing:
+                    await self._journals[destination_id].renew()
         await self.look()
         try:
             async with asyncio.timeout(timeout):
@@ -211,6 +244,9 @@ class Courier:
     async def _reload(self) -> None:
         async with self._context.database.read() as connection:
             destinations = await store.destinations(connection)
+        if self._context.database.is_shared:
+            async with self._context.database.write() as connection:
+                await event_leases.leave(connection, self._holder)
             subscriptions = await store.every(connection)
         here = {row.id: row for row in destinations}
         for gone in [each for each in self._workers if each not in here]:
@@ -232,7 +268,8 @@ class Courier:
         sender = make_sender(target, row.account_id, self._tools)
         if sender is None:
             return
-        worker = self._workers[row.id] = Worker(row.id, sender, _Journal(self._context, row.id), self._time)
+        journal = self._journals[row.id] = _Journal(self._context, row.id, self._holder, self._time)
+        worker = self._workers[row.id] = Worker(row.id, sender, journal, self._time)
         worker.wake()
         self._running[row.id] = self._tasks.start(worker.run(), name=f"events for {row.id}")
 
@@ -242,6 +279,7 @@ class Courier:
         running = self._running.pop(destination_id, None)
         if running is not None:
             running.cancel()
+        self._journals.pop(destination_id, None)
 
     async def _sweep(self) -> None:
         """Give up audit events that are too old, or too many for a destination, and count them there."""

@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 class Journal(Protocol):
     """The audit events of one destination."""
 
-    async def waiting(self, after: int, limit: int) -> list[Item]:
-        """Return those beyond a number. Raises Error when the store cannot be read."""
+    async def waiting(self, after: int, limit: int) -> list[Item] | None:
+        """Return those beyond a number; None while they are another's to send. Raises Error."""
         ...
 
     async def arrived(self, seqs: Sequence[int]) -> None:
@@ -145,6 +145,10 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the store may be away for any reason; the next look finds out
             _log.warning("the journal of events cannot be read now: %s", error)
             return
+        if found is None:
+            return
+        if len(found) < AUDIT_AT_ONCE:
+            self.in_journal = len(found)
         for item in found:
             self._outbox.put(item)
 

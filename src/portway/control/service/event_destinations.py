@@ -9,7 +9,7 @@ from sqlalchemy.engine import Row
 
 from portway.control.service import audit, event_wishes, shown, texts
 from portway.control.service.context import Context
-from portway.control.store import audit_events, changes, nouns, rows
+from portway.control.store import audit_events, changes, event_leases, nouns, rows
 from portway.control.store import event_subscriptions as store
 from portway.control.store.core import AsyncConnection
 from portway.control.store.event_tables import event_destinations
@@ -108,6 +108,7 @@ async def delete(context: Context, account_id: str, destination_id: str) -> None
         if await store.is_linked(connection, destination_id):
             raise Error("A subscription sends events to this destination; take it from there first.", 5112)
         await audit_events.abandon(connection, destination_id)
+        await event_leases.forget(connection, destination_id)
         await nouns.remove(connection, event_destinations, account_id, destination_id)
         await _changed(context, connection, gone, "deleted")
 

@@ -30,7 +30,7 @@ from portway.control.store.schema import metadata
 from portway.control.store.url import place
 from portway.errors import ConfigError, Error, StoreUnavailable
 
-HEAD: Final = "0007"
+HEAD: Final = "0008"
 """The newest revision; a test compares it with the migrations."""
 
 _log = logging.getLogger(__name__)
@@ -76,6 +76,11 @@ class Database:
     def __repr__(self) -> str:
         """Name the file or the database."""
         return f"<Database {self._back_end.place}>"
+
+    @property
+    def is_shared(self) -> bool:
+        """Other services may have the same store: it is on a server."""
+        return self._back_end.lock is not None
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:

@@ -79,3 +79,12 @@ audit_deliveries = Table(
     Column("destination_id", ID, primary_key=True),
     Column("seq", Integer, primary_key=True, autoincrement=False, index=True),
 )
+
+event_leases = Table(
+    "event_leases",
+    metadata,
+    # Which of several services on one store sends audit events there, and until when no other does.
+    Column("destination_id", ID, primary_key=True),
+    Column("holder", String(64), nullable=False),
+    Column("until", Float, nullable=False),
+)
