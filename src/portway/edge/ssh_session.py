@@ -254,8 +254,9 @@ class SshSession(SSHServer):
             self._tell_started(judged)
             return
         if gateway.view.find(judged.credential_id) is None:  # a note came between the key and its proof
-            unknown = "This SSH key is no longer registered."
-            self._fault = RefusedSession(unknown, 1102, judged.account_id, judged.credential_id)
+            self._fault = RefusedSession(
+                "This SSH key is gone.", 1102, judged.account_id, judged.credential_id
+            )
             self._tell_started(self._fault)
             return
         self._grant = judged
