@@ -1,5 +1,6 @@
 """Signing in, from the first request to the end of the session: what must work, and what must not."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -86,29 +87,82 @@ async def test_somebody_else_s_state_signs_nobody_in(place: Place) -> None:
 
 
 async def test_a_stolen_state_buys_tokens_once(place: Place) -> None:
-    browser = place.browser()
+    """Whoever has copied the browser's cookie too comes too late, with the same code and with another."""
+    browser, thief = place.browser(), place.browser()
     url = await browser.to_provider()
-    query = place.provider.authorize(url)
-    first = await place.callback(query)
-    again = await place.callback(query)  # the same browser, whose connection broke off
-    assert location(first) == location(again)
-    other = await place.callback(place.provider.authorize(url))
-    assert (other.status, other.code) == (400, 3123)
+    thief.cookies = dict(browser.cookies)
+    back, other = (place.onward(place.provider.authorize(url)) for _ in range(2))
+    assert code_of(await browser.visit(back)) == 0
+    for stolen in (back, other):
+        assert code_of(await thief.visit(stolen)) == 3123
+    assert [each.url for each in place.provider.asked].count(f"{ISSUER}/token") == 1
+    assert len(place.store.sessions) == 1
 
 
-async def test_a_one_time_code_is_good_once_and_for_a_minute(place: Place) -> None:
+async def test_of_two_at_the_same_time_one_comes_in(place: Place) -> None:
+    browser = place.browser()
+    back = await browser.back()
+    browser.set.clear()
+    results = await asyncio.gather(*(browser.copy().visit(back) for _ in range(3)))
+    assert sorted(map(code_of, results)) == [0, 3123, 3123]
+    assert len(place.store.sessions) == 1
+
+
+async def test_a_browser_whose_connection_broke_off_goes_on(place: Place) -> None:
+    browser = place.browser()
+    back = await browser.back()
+    place.provider.slow = asyncio.Event()
+    gone = asyncio.ensure_future(browser.copy().visit(back))
+    await eventually_async(lambda: _asked(place, "/token"), "the code is being exchanged")
+    gone.cancel()
+    place.provider.slow.set()
+    assert code_of(await browser.visit(back)) == 0
+    assert isinstance(await browser.visit(), SignedIn)
+    assert [each.url for each in place.provider.asked].count(f"{ISSUER}/token") == 1
+
+
+async def _asked(place: Place, path: str) -> bool:
+    return f"{ISSUER}{path}" in [each.url for each in place.provider.asked]
+
+
+async def test_what_comes_back_is_good_once_and_for_a_minute(place: Place) -> None:
     browser = place.browser()
     back = await browser.back()
     assert code_of(await browser.visit(back)) == 0
     place.store.sessions.clear()
     place.identities = place.made()
-    assert code_of(await browser.visit(back)) == 3123
+    assert code_of(await browser.visit(back)) == 3121  # the cookie of the login is gone with it
     browser = place.browser()
     back = await browser.back()
     place.clock.now += 61
     assert code_of(await browser.visit(back)) == 3122
     assert code_of(await browser.visit("/ngrok/login/complete?code=x")) == 3123
     assert code_of(await browser.visit("/ngrok/login/complete")) == 3120
+    state = dict(parse_qsl(urlsplit(await browser.to_provider()).query))["state"]
+    assert code_of(await browser.visit(f"/ngrok/login/complete?code={state}")) == 3123
+
+
+@pytest.mark.parametrize("when", ["at the provider", "on the way back", "at the endpoint"])
+async def test_a_restart_interrupts_no_login(place: Place, when: str) -> None:
+    browser = place.browser()
+    query = place.provider.authorize(await browser.to_provider("/deep"))
+    if when == "at the provider":
+        place.identities = place.made()
+    back = place.onward(query)
+    if when == "on the way back":
+        place.identities = place.made()
+    done = await browser.visit(back)
+    assert isinstance(done, NotSignedIn)
+    assert location(done.answer) == "/deep"
+    if when == "at the endpoint":
+        # What was used is forgotten; the provider gives nothing for a code that it has seen.
+        place.identities = place.made()
+        place.store.sessions.clear()
+        thief = browser.copy()
+        thief.take(browser.set[0])
+        place.provider.answers["/token"] = answer(400, {"error": "invalid_grant"})
+        assert code_of(await thief.visit(back)) == 3122
+        assert not place.store.sessions
 
 
 async def test_the_back_button_finds_a_session(place: Place) -> None:
@@ -124,7 +178,7 @@ async def test_a_login_takes_a_quarter_of_an_hour_at_most(place: Place) -> None:
     browser = place.browser()
     query = place.provider.authorize(await browser.to_provider())
     place.clock.now += 901
-    refused = await place.callback(query)
+    refused = place.callback(query)
     assert (refused.status, refused.code) == (400, 3119)
 
 
@@ -201,8 +255,7 @@ async def test_login_begins_anew_and_leads_where_it_is_told(place: Place) -> Non
     before = browser.cookies["__Host-ngrok.session"]
     url = await browser.to_provider("/ngrok/login?redirect_path=/after%3Fa%3D1")
     assert "prompt=login" in url
-    back = location(await place.callback(place.provider.authorize(url))).removeprefix("https://app.example")
-    done = await browser.visit(back)
+    done = await browser.visit(place.onward(place.provider.authorize(url)))
     assert isinstance(done, NotSignedIn)
     assert location(done.answer) == "/after?a=1"
     assert browser.cookies["__Host-ngrok.session"] != before
@@ -314,7 +367,7 @@ async def test_a_flood_of_strangers_leaves_nothing_behind(place: Place) -> None:
         await place.browser(f"h{number}.example").visit(f"/{number}")
     shown = repr(place.identities)
     assert "known=0 unknown=0" in shown
-    assert "waiting=0" in shown
+    assert "spent=0" in shown
     assert len(place.provider.asked) == 1
 
 
@@ -354,8 +407,9 @@ async def test_writing_requests_come_back_as_reading_ones(place: Place) -> None:
 async def test_named_providers_need_an_address(place: Place) -> None:
     place.provider.person["email_verified"] = False
     browser = place.browser()
-    refused = await place.callback(place.provider.authorize(await browser.to_provider("/", GOOGLE)))
-    assert (refused.status, refused.code) == (403, 3104)
+    refused = await browser.visit(await browser.back("/", GOOGLE), GOOGLE)
+    assert isinstance(refused, NotSignedIn)
+    assert (refused.answer.status, refused.answer.code) == (403, 3104)
     await browser.sign_in()  # of OpenID Connect the rules behind it judge
     result = await browser.visit()
     assert isinstance(result, SignedIn)

@@ -26,9 +26,12 @@ from portway.edge.identity_state import LoginState, new_root
 from portway.model.identity import Tokens
 from portway.net.tasks import Tasks
 from portway.net.web_client import WebFailure
-from portway.policy.identity import IdentitySettings
+from portway.policy.identity import IdentitySettings, NotSignedIn
 
-STATE = LoginState(0.0, "key", "https://app.example", "/", "bound", new_root())
+STATE = LoginState(
+    0.0, "ac_1", "client", "all", "app.example oidc", "", "/ngrok", "https://app.example", "/", "bound",
+    new_root(),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -40,10 +43,10 @@ async def place() -> AsyncGenerator[Place]:
 async def refused(place: Place, settings: IdentitySettings = OPENID) -> int:
     """Try to sign in; return the code of the page that says why not."""
     browser = place.browser()
-    query = place.provider.authorize(await browser.to_provider("/", settings))
-    result = await place.callback(query)
-    assert b"access" not in result.body
-    return result.code
+    result = await browser.visit(await browser.back("/", settings), settings)
+    assert isinstance(result, NotSignedIn)
+    assert b"access" not in result.answer.body
+    return result.answer.code
 
 
 @pytest.mark.parametrize(

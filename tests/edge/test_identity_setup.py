@@ -35,7 +35,7 @@ async def test_the_callback_host_is_published_and_sessions_end_with_their_rows()
             edge, FakeStore(clock), FakeProvider(clock), b"s" * 32, tasks, None
         )
         assert made.provider.callback == "https://auth.portway.example:8443/oauth2/callback"
-        identity_setup.publish(made, edge, registry, tasks)
+        identity_setup.publish(made, edge, registry)
         for scheme in ("http", "https"):
             found = registry.find(scheme, "auth.portway.example")
             assert found is not None

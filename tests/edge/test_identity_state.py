@@ -3,9 +3,26 @@
 import pytest
 
 from portway.edge.identity_pages import LoginFailed
-from portway.edge.identity_state import LIFE, LoginState, StateSeal, hashed, new_root
+from portway.edge.identity_state import (
+    LIFE,
+    RETURN_LIFE,
+    LoginState,
+    Returned,
+    StateSeal,
+    hashed,
+    new_root,
+)
 
-STATE = LoginState(1000.0, "key", "https://a.example", "/x", "bound", new_root())
+
+def state() -> LoginState:
+    """Make the state of a login."""
+    return LoginState(
+        1000.0, "ac_1", "client", "all", "a.example oidc", "", "/ngrok", "https://a.example", "/x", "bound",
+        new_root(),
+    )  # fmt: skip
+
+
+STATE = state()
 
 
 def test_a_state_comes_back_as_it_was_and_shows_nothing() -> None:
@@ -40,10 +57,31 @@ def test_nonsense_is_refused(text: str) -> None:
     assert raised.value.code == (3108 if text else 3107)
 
 
+def test_what_came_back_is_no_state_and_a_state_is_nothing_that_came_back() -> None:
+    seal = StateSeal(b"s" * 32)
+    returned = Returned(1000.0, STATE, "code", issuer="https://idp.example")
+    sealed = seal.seal_return(returned)
+    assert seal.open_return(sealed, 1001.0) == returned
+    for text, now, code in (
+        ("", 1001.0, 3120),
+        ("x", 1001.0, 3123),
+        ("A" * 16_385, 1001.0, 3123),
+        (seal.seal(STATE), 1001.0, 3123),
+        (StateSeal(b"t" * 32).seal_return(returned), 1001.0, 3123),
+        (sealed, 1000 + RETURN_LIFE, 3122),
+    ):
+        with pytest.raises(LoginFailed) as raised:
+            seal.open_return(text, now)
+        assert raised.value.code == code
+    with pytest.raises(LoginFailed) as raised:
+        seal.open(sealed, 1001.0)
+    assert raised.value.code == 3108
+
+
 def test_the_secrets_of_a_login_differ() -> None:
     assert len({STATE.nonce, STATE.verifier, STATE.challenge, STATE.root}) == 4
     assert 43 <= len(STATE.verifier) <= 128  # RFC 7636 §4.1
-    other = LoginState(1000.0, "key", "https://a.example", "/x", "bound", new_root())
+    other = state()
     assert other.nonce != STATE.nonce
 
 

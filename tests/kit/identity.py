@@ -3,18 +3,19 @@
 The provider is as honest as a test lets it be: what it answers can be changed before it does.
 """
 
+import asyncio
 import json
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 from joserfc import jwk, jwt
 from msgspec.structs import replace as changed
 
 from portway.edge.identity import Identities, Visit
-from portway.edge.identity_callback import Callback
+from portway.edge.identity_callback import handed_on
 from portway.edge.identity_provider import ProviderClient
 from portway.edge.identity_sessions import Sessions
 from portway.edge.identity_state import StateSeal
@@ -70,6 +71,8 @@ class FakeProvider:
     asked: list[WebRequest] = field(default_factory=list[WebRequest])
     codes: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     logins: int = 0
+    slow: asyncio.Event | None = None
+    """What its answers wait for, but for the documents."""
     info: dict[str, Any] | None = None
     """What userinfo says, if not the same as the id_token."""
 
@@ -85,6 +88,8 @@ class FakeProvider:
         """Answer the edge."""
         self.asked.append(request)
         path = urlsplit(request.url).path
+        if self.slow is not None and path in ("/token", "/me"):
+            await self.slow.wait()
         fixed = self.answers.get(path)
         if isinstance(fixed, WebFailure):
             raise fixed
@@ -208,11 +213,17 @@ class Place:
         """Make a browser that looks at one host."""
         return Browser(self, host, scheme)
 
-    async def callback(self, query: dict[str, str]) -> Any:
-        """Come back from the provider; return what is answered."""
-        from urllib.parse import urlencode
+    def callback(self, query: dict[str, str] | str) -> Any:
+        """Come back from the provider; return what the callback host answers."""
+        text = query if isinstance(query, str) else urlencode(query)
+        return handed_on(self.identities.seal, self.clock(), text, html=True)
 
-        return await Callback(self.identities, urlencode(query), html=True).answer()
+    def onward(self, query: dict[str, str]) -> str:
+        """Come back from the provider; return the target at the endpoint that the visitor is sent to."""
+        answered = self.callback(query)
+        assert answered.status == 303, answered
+        parts = urlsplit(location(answered))
+        return f"{parts.path}?{parts.query}"
 
 
 class Browser:
@@ -227,6 +238,12 @@ class Browser:
         self.set: list[str] = []
         """Every ``Set-Cookie`` that came."""
         self.account = "ac_1"
+
+    def copy(self) -> "Browser":
+        """Make a browser with the same cookies."""
+        made = Browser(self.place, self.host, self.scheme)
+        made.cookies, made.account = dict(self.cookies), self.account
+        return made
 
     def asked(self, target: str = "/", method: str = "GET", **more: Any) -> Asked:
         """Make a request of this browser."""
@@ -265,9 +282,9 @@ class Browser:
         return location(result.answer)
 
     async def back(self, target: str = "/", settings: IdentitySettings = OPENID, **more: Any) -> str:
-        """Sign in at the provider; return the target with the one-time code."""
+        """Sign in at the provider; return the target at the endpoint with what came back."""
         url = await self.to_provider(target, settings, **more)
-        answered = await self.place.callback(self.place.provider.authorize(url))
+        answered = self.place.callback(self.place.provider.authorize(url))
         assert answered.status == 303, answered
         parts = urlsplit(location(answered))
         assert (parts.scheme, parts.netloc) == (self.scheme, self.host)

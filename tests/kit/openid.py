@@ -146,7 +146,10 @@ class Walker:
 
     def sign_in(self, url: str, who: str) -> tuple[str, int, str]:
         """Go to a URL, sign in as somebody, consent; return where that ends."""
-        at, status, body = self.ask(url)
+        return self.say_who(*self.ask(url), who)
+
+    def say_who(self, at: str, status: int, body: str, who: str) -> tuple[str, int, str]:
+        """Sign in and consent from the page that was answered; return where that ends."""
         while "/interaction/" in at:
             action, prompt = (
                 re.search(pattern, body) for pattern in (r'action="([^"]+)"', r'name="prompt" value="(\w+)"')

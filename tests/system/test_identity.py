@@ -193,7 +193,7 @@ async def test_the_login_and_webhook_modules_of_an_edge(place: Place) -> None:
 
 
 @pytest.mark.row("G-014", "P-52", "P-53")
-async def test_sessions_outlive_the_service(place: Place) -> None:
+async def test_sessions_and_logins_outlive_the_service(place: Place) -> None:
     policy = f"""
         on_http_request:
           - actions:
@@ -204,15 +204,14 @@ async def test_sessions_outlive_the_service(place: Place) -> None:
                   client_secret: {CLIENT["client_secret"]}
         """
     async with endpoint_of(place, "oidc", policy) as url:
-        async with browser_page(url, place.ca) as page:
-            inside = await sign_in(page, url, "ada")
-            assert inside.status == 200
-            assert "ngrok-auth-oauth-access-token: " in (await inside.text()).lower()
-            cookies = {
-                str(each.get("name")): str(each.get("value")) for each in await page.context.cookies(url)
-            }
-        named = f"Cookie: __Host-ngrok.session={cookies['__Host-ngrok.session']}"
+        ada, bob = Walker(place.ca), Walker(place.ca)
+        _, status, got = await asyncio.to_thread(ada.sign_in, url, "ada")
+        assert status == 200
+        assert "ngrok-auth-oauth-access-token: " in got.lower()
+        named = f"Cookie: __Host-ngrok.session={ada.cookies[urlsplit(url).netloc]['__Host-ngrok.session']}"
         assert (await ask(place.service, url, named))[0] == 200
+        at_the_provider = await asyncio.to_thread(bob.ask, f"{url}/deep")
+        assert "/interaction/" in at_the_provider[0]
         await asyncio.to_thread(place.service.restart, kill=True)
 
         async def back() -> bool:
@@ -220,6 +219,8 @@ async def test_sessions_outlive_the_service(place: Place) -> None:
 
         await eventually_async(back, "the session outlives the service", timeout=60)
         assert (await ask(place.service, url))[0] == 302
+        at, status, _ = await asyncio.to_thread(bob.say_who, *at_the_provider, "bob")
+        assert (at, status) == (f"{url}/deep", 200)
 
 
 async def test_the_callback_host_is_the_service_s_own(place: Place) -> None:

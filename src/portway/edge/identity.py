@@ -4,27 +4,30 @@
 
     visitor ─▶ endpoint: no session ── 302, state + cookie ──▶ provider: "who are you?"
                                                                   │ 302, code + state
-       endpoint: the same browser? ◀── 303, one-time code ── auth.<domain>: code → tokens → person
-          │ session made, its cookie set                          (identity_callback.py)
+       endpoint: the same browser? ◀── 303, both sealed ────── auth.<domain>: is the state ours?
+          │ code → tokens → person                                (identity_callback.py)
+          │ session made, its cookie set
           └── 303 ─▶ where the visitor wanted to go
 
 Who began is known by a cookie of the endpoint's own host, which the state is bound to: somebody else's state
-or code signs nobody in. The cookie of a session is random and stands hashed in the store; it is good for one
-host (or ``auth_cookie_domain``), one account, one application at one provider. On https its name begins with
-``__Host-``, so that a page of a sibling host cannot set it.
+or code signs nobody in. Nothing of a login is kept here, so a restart does not interrupt any. The cookie of
+a session is random and stands hashed in the store; it is good for one host (or ``auth_cookie_domain``), one
+account, one application at one provider. On https its name begins with ``__Host-``, so that a page of a
+sibling host cannot set it.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qs, urlencode
 
 from portway.edge import pages
-from portway.edge.identity_pages import LoginFailed, failed_page, signed_out_page
+from portway.edge.identity_pages import PROVIDER_ERRORS, LoginFailed, failed_page, signed_out_page
 from portway.edge.identity_provider import ProviderClient
-from portway.edge.identity_state import CODE_LIFE, LIFE, LoginState, StateSeal, hashed, new_root
+from portway.edge.identity_state import LIFE, LoginState, Returned, StateSeal, hashed, new_root
 from portway.model.identity import Browser, Person, SessionOpening, SessionRefresh, Tokens, VisitorSession
 from portway.policy.geo import NOWHERE
 from portway.policy.identity import (
@@ -47,14 +50,12 @@ if TYPE_CHECKING:
     from portway.net.tasks import Tasks
     from portway.policy.geo import GeoLookup
 
-SETTINGS_KEPT: Final = 10_000
-"""Actions whose settings are remembered from the beginning of a login to its end."""
-WAITING: Final = 10_000
-"""People who are signed in at the provider and not back at the endpoint yet."""
 SPENT: Final = 10_000
-"""States that are known to have been used. Older ones buy nothing either: the provider gives a code once."""
+"""States that are known to have been used. Older ones buy nothing either: providers take a code once."""
 CANDIDATES: Final = 8
 """Cookies of one name that are looked at."""
+QUERY_LENGTH: Final = 32_768
+"""Characters of a query that is read."""
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 
@@ -68,23 +69,19 @@ ONE_TIME: Final = frozenset(each[2] for each in PATHS.values())
 """Paths whose query holds a code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """What a login was begun with."""
+@dataclass(slots=True)
+class Spent:
+    """A state that was used."""
 
-    account_id: str
-    settings: IdentitySettings
+    code: str
+    """Hash of the code that it was used with."""
+    bought: "asyncio.Task[tuple[Tokens, Person] | LoginFailed] | None"
+    """What came of it; None once there is a session of it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Somebody whom the provider knows and who is on the way back."""
-
-    begun: Begun
-    state: LoginState
-    tokens: Tokens
-    person: Person
-    at: float
+    def claim(self) -> bool:
+        """Say whether a session may be made of it, and make that the last."""
+        first, self.bought = self.bought is not None, None
+        return first
 
 
 class Identities:
@@ -106,15 +103,13 @@ class Identities:
         self._tasks = tasks
         self._wall = wall
         self._geo = geo
-        self._begun: OrderedDict[str, Begun] = OrderedDict()
-        self._waiting: OrderedDict[str, Waiting] = OrderedDict()
         self._refreshing: dict[str, asyncio.Future[VisitorSession | None]] = {}
-        self._spent: OrderedDict[str, tuple[str, asyncio.Task[str | LoginFailed]]] = OrderedDict()
-        """States that were used, the last ones: with which code, and what came of it."""
+        self._spent: OrderedDict[str, Spent] = OrderedDict()
+        """The last states that were used, by their roots."""
 
     def __repr__(self) -> str:
-        """Show who is on the way."""
-        return f"<Identities {self.sessions!r} waiting={len(self._waiting)}>"
+        """Show the sessions, and how many logins have come to their end."""
+        return f"<Identities {self.sessions!r} spent={len(self._spent)}>"
 
     async def fetch(self, asking: "Asking", arguments: Mapping[str, object]) -> SignedIn | NotSignedIn:
         """Do what an action asks for: the kind ``identity`` of ``edge/policy_fetch.py``."""
@@ -129,67 +124,37 @@ class Identities:
         visit = Visit(self, asking.account_id, asking.endpoint.id, settings, asked, html=html, others=others)
         return await visit.judge()
 
-    # -- between the beginning of a login and its end
+    # -- the end of a login
 
-    def begin(self, begun: Begun) -> str:
-        """Remember what a login is begun with; return under which key."""
-        key = f"{begun.settings.digest}{hashed(begun.settings.client_secret)[:16]}{begun.account_id}"
-        self._begun[key] = begun
-        self._begun.move_to_end(key)
-        if len(self._begun) > SETTINGS_KEPT:
-            self._begun.popitem(last=False)
-        return key
+    async def spend(self, settings: IdentitySettings, state: LoginState, code: str) -> tuple[Tokens, Person]:
+        """Give a code of the provider for tokens, and learn who it is.
 
-    def begun(self, key: str) -> Begun:
-        """Return what a login was begun with. Raises LoginFailed 3106: not known, after a restart perhaps."""
-        found = self._begun.get(key)
-        if found is None:
-            raise LoginFailed(3106, "the action that began the login is not known any more")
-        return found
-
-    async def spend(self, begun: Begun, state: LoginState, code: str) -> str:
-        """Give a code of the provider for tokens; return the one-time code for the way back.
-
-        A state is used once. A browser that sends the same request again, because its connection broke off,
-        gets the same answer; whoever comes with another code is refused. Raises LoginFailed. Cancelled: the
-        exchange goes on, for that browser.
+        A state buys once. A browser that sends the same request again, because its connection broke off,
+        gets the same as long as there is no session of it; anything else is refused. Raises LoginFailed, 3123
+        for a state that was used. Cancelled: the exchange goes on, for that browser.
         """
         found = self._spent.get(state.root)
         if found is None:
-            exchange = self._tasks.start(self._exchanged(begun, state, code), name="exchange of a code")
-            found = self._spent[state.root] = hashed(code), exchange
+            bought = self._tasks.start(self._exchanged(settings, state, code), name="exchange of a code")
+            found = self._spent[state.root] = Spent(hashed(code), bought)
             if len(self._spent) > SPENT:
                 self._spent.popitem(last=False)
-        elif found[0] != hashed(code):
+        if found.code != hashed(code) or found.bought is None:
             raise LoginFailed(3123, "the state was used already")
-        result = await asyncio.shield(found[1])
+        result = await asyncio.shield(found.bought)
         if isinstance(result, LoginFailed):
             raise LoginFailed(result.code, result.detail)
+        if not found.claim():
+            raise LoginFailed(3123, "the state was used at the same time")
         return result
 
-    async def _exchanged(self, begun: Begun, state: LoginState, code: str) -> str | LoginFailed:
+    async def _exchanged(
+        self, settings: IdentitySettings, state: LoginState, code: str
+    ) -> tuple[Tokens, Person] | LoginFailed:
         try:
-            tokens, person = await self.provider.exchange(begun.settings, state, code)
+            return await self.provider.exchange(settings, state, code)
         except LoginFailed as error:
             return error
-        return self.wait_for(Waiting(begun, state, tokens, person, self._wall()))
-
-    def wait_for(self, waiting: Waiting) -> str:
-        """Keep somebody until they are back; return the one-time code."""
-        code = self.seal.token()
-        self._waiting[hashed(code)] = waiting
-        if len(self._waiting) > WAITING:
-            self._waiting.popitem(last=False)
-        return code
-
-    def take(self, code: str) -> Waiting:
-        """Return who comes back with a code, once. Raises LoginFailed 3122 or 3123."""
-        found = self._waiting.pop(hashed(code), None) if self.seal.is_ours(code) else None
-        if found is None:
-            raise LoginFailed(3123, "no such code, or used already")
-        if self._wall() - found.at > CODE_LIFE:
-            raise LoginFailed(3122)
-        return found
 
     # -- sessions
 
@@ -278,6 +243,8 @@ class Visit:
         self._session_name = f"{lead}ngrok.session{settings.mark}"
         self._nonce_name = f"{'__Host-' if secure else ''}ngrok.nonce{settings.mark}"
         self._secure = "; Secure" if secure else ""
+        self._wanted_then = ""
+        """Where the visitor wanted to go when the login began that has failed now."""
 
     async def judge(self) -> SignedIn | NotSignedIn:
         """Say who it is, or where the visitor has to go. Raises nothing of its own."""
@@ -366,30 +333,40 @@ class Visit:
 
     async def _complete_path(self) -> NotSignedIn:
         """Make the session of somebody who comes back from the provider."""
-        code = self._parameter("code")
-        if not code:
-            raise LoginFailed(3120)
-        try:
-            waiting = self._all.take(code)
-        except LoginFailed:
-            session, why = await self._session()
-            if session is not None and why is Standing.GOOD:  # the button "back": nothing is left to do
-                return NotSignedIn(_redirect("/", ()))
-            raise
-        begun, state = waiting.begun, waiting.state
-        if begun.account_id != self._account_id or begun.settings.client != self._settings.client:
+        returned = self._all.seal.open_return(self._parameter("code"), self._all.wall)
+        state = returned.state
+        if state.account_id != self._account_id or state.client != self._settings.client:
             raise LoginFailed(3124, "begun with other settings, or at an endpoint of another account")
-        if state.origin != self._origin or begun.settings.realm(self._host) != self._realm:
+        if state.origin != self._origin or state.realm != self._realm:
             raise LoginFailed(3124, "begun at another host")
-        if not any(hashed(each) == state.bound for each in self._nonces()):
-            raise LoginFailed(3121, "the browser is not the one that began")
-        return await self._enter(waiting)
+        try:
+            await self._check(returned)
+            tokens, person = await self._all.spend(self._settings, state, returned.code)
+        except LoginFailed as error:
+            if error.code in (3121, 3123) and (await self._session())[1] is Standing.GOOD:
+                return NotSignedIn(_redirect("/", ()))  # the button "back": nothing is left to do
+            self._wanted_then = state.target
+            raise
+        return await self._enter(state, tokens, person)
 
-    async def _enter(self, waiting: Waiting) -> NotSignedIn:
+    async def _check(self, returned: Returned) -> None:
+        """Judge who comes back, who answers, and what. Raises LoginFailed."""
+        if not any(compare_digest(hashed(each), returned.state.bound) for each in self._nonces()):
+            raise LoginFailed(3121, "the browser is not the one that began")
+        metadata = await self._all.provider.metadata(self._settings)
+        if not metadata.may_say(returned.issuer):
+            raise LoginFailed(3303, f"answered by {returned.issuer!r}, asked was {metadata.issuer!r}")
+        if returned.error:
+            code = PROVIDER_ERRORS.get(returned.error, 3112)
+            raise LoginFailed(code, f"the provider says {returned.error!r} {returned.description!r}")
+        if not returned.code:
+            raise LoginFailed(3107, "neither a code nor an error")
+
+    async def _enter(self, state: LoginState, tokens: Tokens, person: Person) -> NotSignedIn:
         settings, token = self._settings, self._all.seal.token()
         opening = SessionOpening(
             self._account_id, self._endpoint_id, self._origin, self._realm, settings.client,
-            waiting.begun.settings.digest, hashed(token), waiting.person, waiting.tokens,
+            state.settings, hashed(token), person, tokens,
             self._all.browser(self._asked), settings.idle, settings.most,
         )  # fmt: skip
         before = await self._before()
@@ -400,7 +377,7 @@ class Visit:
             self._cookie(self._session_name, token, settings.most, domain=settings.cookie_domain),
             self._cookie(self._nonce_name, "", -1),
         )
-        return NotSignedIn(_redirect(waiting.state.target, cookies))
+        return NotSignedIn(_redirect(state.target, cookies))
 
     async def _before(self) -> VisitorSession | None:
         """Return the session that a new one takes the place of."""
@@ -415,8 +392,11 @@ class Visit:
         metadata = await self._all.provider.metadata(self._settings)
         nonces = self._nonces()
         nonce = nonces[0] if len(nonces) == 1 else self._all.seal.token()
-        key = self._all.begin(Begun(self._account_id, self._settings))
-        state = LoginState(self._all.wall, key, self._origin, target, hashed(nonce), new_root())
+        settings = self._settings
+        state = LoginState(
+            self._all.wall, self._account_id, settings.client, settings.digest, self._realm, settings.auth_id,
+            settings.prefix, self._origin, target, hashed(nonce), new_root(),
+        )  # fmt: skip
         url = self._all.provider.authorization_url(
             metadata, self._settings, state, self._all.seal.seal(state), again=again
         )
@@ -441,7 +421,7 @@ class Visit:
 
     def _parameter(self, name: str) -> str:
         try:
-            values = parse_qs(self._asked.query[:8192], max_num_fields=32).get(name, [])
+            values = parse_qs(self._asked.query[:QUERY_LENGTH], max_num_fields=32).get(name, [])
         except ValueError:
             raise LoginFailed(3117, "a query of too many fields") from None
         return values[0] if values else ""
@@ -454,8 +434,9 @@ class Visit:
         """Return the link that begins anew."""
         path, *reserved = PATHS[self._settings.prefix]
         query = {"auth_id": self._settings.auth_id} if self._settings.auth_id else {}
-        target = local_target(self._asked.target)
-        if target and self._asked.path not in (path, *reserved) and self._asked.method == "GET":
+        target = self._wanted_then or local_target(self._asked.target)
+        here = self._asked.path not in (path, *reserved) and self._asked.method == "GET"
+        if target and (here or self._wanted_then):
             query["redirect_path"] = target
         return f"{path}?{urlencode(query)}" if query else path
 

@@ -67,7 +67,6 @@ TEXTS: Final = {
         ),
     ),
     3105: (403, _text("Not authorised", "You may not use this site.", _OTHER)),
-    3106: (400, _text("Login not known", "What was begun here is not known any more.", _AGAIN)),
     3107: (
         400,
         _text("Login incomplete", "The provider sent you back without what you were sent with.", _AGAIN),
@@ -205,6 +204,15 @@ TEXTS: Final = {
 }
 
 _USUAL: Final = (502, _text("Login failed", "Signing in at {host} did not work.", _AGAIN + " " + _SITE))
+
+PROVIDER_ERRORS: Final = {
+    "access_denied": 3101, "user_cancelled_login": 3101, "user_cancelled_authorize": 3101,
+    "consent_required": 3114, "interaction_required": 3114, "invalid_scope": 3126,
+    "unauthorized_client": 3125, "invalid_request": 3152, "unsupported_response_type": 3152,
+    "server_error": 3166, "temporarily_unavailable": 3165, "redirect_uri_mismatch": 3115,
+    "account_selection_required": 3102, "application_suspended": 3125,
+}  # fmt: skip
+"""Error of a provider's answer → code (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6)."""
 
 
 class LoginFailed(Exception):

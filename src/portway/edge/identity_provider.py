@@ -22,7 +22,7 @@ from portway.model.identity import Person, Tokens, issuer_problem
 from portway.net.web_client import WebAnswer, WebFailure, WebRequest
 from portway.policy.id_token import BadToken, UnknownKey, keys_in, verify
 from portway.policy.identity import IdentitySettings
-from portway.policy.providers import PROVIDERS, Unfit, person_of, verified_of
+from portway.policy.providers import PROVIDERS, Unfit, issuer_fits, person_of, verified_of
 
 T = TypeVar("T")
 
@@ -73,6 +73,16 @@ class Metadata:
     def discovered(self) -> bool:
         """Whether it speaks OpenID Connect."""
         return bool(self.keys)
+
+    def may_say(self, issuer: str | None) -> bool:
+        """Tell whether an answer to an authorization request that names this issuer is its own (RFC 9207)."""
+        if issuer is None:
+            return not self.says_issuer
+        if self.discovered:
+            return issuer_fits(self.issuer, issuer)
+        return (
+            urlsplit(issuer).netloc == urlsplit(self.authorize).netloc
+        )  # which name it has is not published
 
 
 class ProviderClient:

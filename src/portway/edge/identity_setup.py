@@ -39,9 +39,9 @@ def identities_of(
     return Identities(provider, sessions, StateSeal(secret), tasks, edge.wall, geo)
 
 
-def publish(identities: Identities, edge: "Edge", registry: "Registry", tasks: "Tasks") -> None:
+def publish(identities: Identities, edge: "Edge", registry: "Registry") -> None:
     """Put the callback host online. It is the service's own: of no account, told to nobody."""
-    host = CallbackHost(identities, tasks)
+    host = CallbackHost(identities.seal, edge.wall)
     for scheme in ("http", "https"):
         url = public_url(scheme, edge.config.auth_host, edge.config)
         registry.add(Endpoint("", url, scheme, "", Pool(lambda _: 0), own=True, policy=host))

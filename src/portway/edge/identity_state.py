@@ -1,17 +1,18 @@
 """What must survive a login: sealed into its state, bound to a browser, good for a quarter of an hour.
 
-Nothing is stored for a visitor who has not signed in, so a flood of them costs no memory: all that the login
-needs travels with the visitor, encrypted under the service's secret, and comes back unread by anybody. The
-state alone opens nothing: a cookie of the endpoint's own host must fit to it, which only the browser that
-began has. Cookies and codes made here carry a proof, too: what is no cookie of ours is refused without
-asking anybody.
+Nothing is stored for a visitor who has not signed in, so a flood of them costs no memory and a restart of the
+service interrupts nobody: all that the login needs travels with the visitor, encrypted under the service's
+secret, and comes back unread by anybody. So does what the provider says, from the callback host to the
+endpoint, for a minute. Neither opens anything alone: a cookie of the endpoint's own host must fit to it,
+which only the browser that began has. Cookies made here carry a proof, too: what is no cookie of ours is
+refused without asking anybody.
 """
 
 import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -19,10 +20,12 @@ from portway.edge.identity_pages import LoginFailed
 
 LIFE: Final = 900.0
 """Seconds for a whole login."""
-CODE_LIFE: Final = 60.0
+RETURN_LIFE: Final = 60.0
 """Seconds from the provider's answer until the visitor is back at the endpoint."""
 STATE_LENGTH: Final = 8192
 """Characters of a state that is read."""
+RETURN_LENGTH: Final = 16_384
+"""The same of what the callback host hands on."""
 
 _NONCE: Final = 12
 _RANDOM: Final = 24
@@ -33,8 +36,16 @@ class LoginState(msgspec.Struct, frozen=True, array_like=True):
     """One login. ``root`` is what its secrets are made of."""
 
     at: float
-    key: str
-    """Which settings it was begun with; see ``Identities``."""
+    account_id: str
+    client: str
+    """Digest of who is asked (``IdentitySettings.client``)."""
+    settings: str
+    """Digest of all that was asked for (``IdentitySettings.digest``)."""
+    realm: str
+    """Where its session will be good."""
+    auth_id: str
+    prefix: str
+    """Before the reserved paths of the endpoint."""
     origin: str
     """Scheme, host and port of the endpoint."""
     target: str
@@ -59,12 +70,29 @@ class LoginState(msgspec.Struct, frozen=True, array_like=True):
         return _written(hashlib.sha256(self.verifier.encode()).digest())
 
 
+class Returned(msgspec.Struct, frozen=True, array_like=True):
+    """What a provider sent back for a login."""
+
+    at: float
+    state: LoginState
+    code: str
+    error: str = ""
+    """What went wrong at the provider, as it says (RFC 6749 §4.1.2.1), and a description."""
+    description: str = ""
+    issuer: str | None = None
+    """Who says it (RFC 9207); None: it does not say."""
+
+
+S = TypeVar("S", LoginState, Returned)
+
+
 class StateSeal:
-    """Makes and reads states, cookies and codes of one service."""
+    """Makes and reads states, what came back for them, and cookies of one service."""
 
     def __init__(self, secret: bytes) -> None:
         """Derive keys from the service's secret: what was made before a restart is good after it."""
         self._state = _key(secret, b"login state")
+        self._return = _key(secret, b"login return")
         self._proof = _key(secret, b"login token")
 
     def __repr__(self) -> str:
@@ -73,28 +101,33 @@ class StateSeal:
 
     def seal(self, state: LoginState) -> str:
         """Write a state so that nobody else can read or make one."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        nonce = secrets.token_bytes(_NONCE)
-        return _written(nonce + AESGCM(self._state).encrypt(nonce, msgspec.json.encode(state), None))
+        return _sealed(self._state, state)
 
     def open(self, text: str, now: float) -> LoginState:
         """Read a state. Raises LoginFailed 3107 without one, 3108 for none of ours, 3119 for an old one."""
-        from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         if not text:
             raise LoginFailed(3107)
-        try:
-            data = _read(text) if len(text) <= STATE_LENGTH else b""
-            state = msgspec.json.decode(
-                AESGCM(self._state).decrypt(data[:_NONCE], data[_NONCE:], None), type=LoginState
-            )
-        except (InvalidTag, ValueError, msgspec.MsgspecError) as error:
-            raise LoginFailed(3108, "the state is none of ours") from error
+        state = _opened(self._state, text, LoginState) if len(text) <= STATE_LENGTH else None
+        if state is None:
+            raise LoginFailed(3108, "the state is none of ours")
         if not -LIFE < now - state.at < LIFE:
             raise LoginFailed(3119)
         return state
+
+    def seal_return(self, returned: Returned) -> str:
+        """Write what a provider sent back, likewise."""
+        return _sealed(self._return, returned)
+
+    def open_return(self, text: str, now: float) -> Returned:
+        """Read it. Raises LoginFailed 3120 without it, 3123 for what is none of ours, 3122 when it is old."""
+        if not text:
+            raise LoginFailed(3120)
+        returned = _opened(self._return, text, Returned) if len(text) <= RETURN_LENGTH else None
+        if returned is None:
+            raise LoginFailed(3123, "what the visitor came back with was not made here")
+        if not -RETURN_LIFE < now - returned.at < RETURN_LIFE:
+            raise LoginFailed(3122)
+        return returned
 
     def token(self) -> str:
         """Make a random token that is known as ours."""
@@ -113,6 +146,24 @@ class StateSeal:
 
     def _proven(self, value: bytes) -> bytes:
         return hmac.new(self._proof, value, hashlib.sha256).digest()[:_PROOF]
+
+
+def _sealed(key: bytes, value: LoginState | Returned) -> str:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = secrets.token_bytes(_NONCE)
+    return _written(nonce + AESGCM(key).encrypt(nonce, msgspec.json.encode(value), None))
+
+
+def _opened(key: bytes, text: str, kind: type[S]) -> S | None:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        data = _read(text)
+        return msgspec.json.decode(AESGCM(key).decrypt(data[:_NONCE], data[_NONCE:], None), type=kind)
+    except (InvalidTag, ValueError, msgspec.MsgspecError):
+        return None
 
 
 def hashed(token: str) -> str:

@@ -218,13 +218,16 @@ def verified_of(listed: object) -> str:
 _TENANT: Final = re.compile(r"[0-9a-fA-F-]{36}", re.ASCII)
 
 
+def issuer_fits(wanted: str, said: str) -> bool:
+    """Tell whether an issuer is the wanted one, or of Microsoft's common one that of some tenant."""
+    if said == wanted or "{tenantid}" not in wanted:
+        return said == wanted
+    before, _, after = wanted.partition("{tenantid}")
+    tenant = said.removeprefix(before).removesuffix(after)
+    return said == f"{before}{tenant}{after}" and _TENANT.fullmatch(tenant) is not None
+
+
 def same_issuer(wanted: str, said: str, claims: Claims | None = None) -> bool:
     """Tell whether an issuer is the wanted one. Microsoft's common one names each person's tenant instead."""
-    if said == wanted:
-        return True
-    if "{tenantid}" not in wanted:
-        return False
     tenant = (claims or {}).get("tid")
-    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
-        return False
-    return said == wanted.replace("{tenantid}", tenant)
+    return issuer_fits(wanted, said) and (said == wanted or said == wanted.replace("{tenantid}", str(tenant)))

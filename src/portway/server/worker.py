@@ -416,7 +416,7 @@ class Worker:
         assert self.fetches is not None
         made = identity_setup.identities_of(edge, store, self.web, secret, self.tasks, self._geo)
         identity_setup.follow(made, control.view)
-        identity_setup.publish(made, edge, self.registry, self.tasks)
+        identity_setup.publish(made, edge, self.registry)
         self.fetches.know(identity_setup.kinds(made))
         self.identities = made
 
