@@ -127,40 +127,33 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     def _event(self, connection: "ConnectionFacts", ended: float) -> HttpRequestComplete:
         endpoint = self.endpoint
         head = self.head
-        tls = connection.tls
-        client = tls.identity if tls is not None else None
-        return HttpRequestComplete(
-            account_id=endpoint.account_id if endpoint else "",
-            endpoint_id=endpoint.id if endpoint else "",
-            client_ip=connection.client_ip,
-            client_port=connection.client_port,
-            server_ip=connection.server_ip,
-            server_port=connection.server_port,
-            server_name=connection.server_name,
-            start_ts=self.started,
-            end_ts=ended,
-            scheme=connection.scheme,
-            host=head.host,
-            method=head.method.decode("ascii"),
-            target=head.target.decode("ascii"),
-            version=connection.version or head.version,
-            user_agent=_user_agent(head),
-            request_length=self.bytes_in,
-            status=self.status,
-            response_length=self.bytes_out,
-            connection_reused=self.reused,
-            tls_version=connection.tls_version,
-            tls_cipher=connection.tls_cipher,
-            ja4=tls.ja4 if tls is not None else "",
-            client_certificate_cn=client.subject_cn if client is not None else "",
-            client_certificate_serial=client.serial_number if client is not None else "",
-            error_code=f"ERR_NGROK_{self.code}" if self.code else "",
-            aborted=self.aborted,
-            conn_start_ts=connection.started,
-            request_end_ts=self.complete_at,
-            response_start_ts=self.answer_at,
-            trace=self.trace,
+        return HttpRequestComplete(  # by place, see there; a test compares them by name
+            connection.client_ip,
+            connection.scheme,
+            self.started,
+            ended,
+            head.host,
+            head.method.decode("ascii"),
+            head.target.decode("ascii"),
+            self.status,
+            endpoint.account_id if endpoint is not None else "",
+            endpoint.id if endpoint is not None else "",
+            connection.version or head.version,
+            _user_agent(head),
+            self.bytes_in,
+            self.bytes_out,
+            self.reused,
+            f"ERR_NGROK_{self.code}" if self.code else "",
+            self.aborted,
+            self.complete_at,
+            self.answer_at,
+            self.trace,
+            *connection.told(),
         )
+
+
+Told = tuple[int, str, int, str, str, str, str, str, str, float]
+"""From client_port to conn_start_ts of an event."""
 
 
 class ConnectionFacts(msgspec.Struct, eq=False):
@@ -184,6 +177,26 @@ class ConnectionFacts(msgspec.Struct, eq=False):
     """What a policy decided of the connection."""
     judged: str = ""
     """What the account's restriction said of the visitor, if it has one."""
+    _told: "Told | None" = None
+
+    def told(self) -> Told:
+        """Return what the events of all its requests say alike. Asked for the first time, TLS is agreed."""
+        if self._told is None:
+            tls = self.tls
+            client = tls.identity if tls is not None else None
+            self._told = (
+                self.client_port,
+                self.server_ip,
+                self.server_port,
+                self.server_name,
+                self.tls_version,
+                self.tls_cipher,
+                tls.ja4 if tls is not None else "",
+                client.subject_cn if client is not None else "",
+                client.serial_number if client is not None else "",
+                self.started,
+            )
+        return self._told
 
     def event(self, endpoint: "Endpoint", ended: float, bytes_in: int, bytes_out: int) -> TcpConnectionClosed:
         """Make the event of the closed connection; ``endpoint`` is the last one it asked for."""

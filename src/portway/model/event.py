@@ -40,36 +40,47 @@ class Trace(NamedTuple):
     """What other tracing systems have to say, ``tracestate``."""
 
 
-class HttpRequestComplete(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class HttpRequestComplete(msgspec.Struct, frozen=True, omit_defaults=True):
     """One HTTP request was answered, by the upstream or by an error page of ours.
 
     ``target`` is the request target as received; ``start_ts`` the first byte of the request,
     ``end_ts`` the last byte of the answer. ``request_length`` and ``response_length`` count body
     bytes. ``error_code`` is ``ERR_NGROK_n`` when the answer was ours, ``aborted`` says that the
     visitor or the upstream cut it short.
+
+    Name the fields when you make one. The edge alone gives those up to ``conn_start_ts`` by their places:
+    matching thirty names costs five times what the rest of it does.
     """
 
     line: ClassVar[str] = "http request"
 
+    client_ip: str
+    scheme: str
+    start_ts: float
+    end_ts: float
+    host: str
+    method: str
+    target: str
+    status: int
     account_id: str = ""
     endpoint_id: str = ""
-    client_ip: str
+    version: str = "HTTP/1.1"
+    user_agent: str = ""
+    request_length: int = 0
+    response_length: int = 0
+    connection_reused: bool = False
+    error_code: str = ""
+    aborted: bool = False
+    request_end_ts: float = 0.0
+    """When the request was complete; 0: at once, or never."""
+    response_start_ts: float = 0.0
+    """When the answer began; 0: when it ended."""
+    trace: Trace | None = None
+    """Where the service traces requests."""
     client_port: int = 0
     server_ip: str = ""
     server_port: int = 0
     server_name: str = ""
-    start_ts: float
-    end_ts: float
-    scheme: str
-    host: str
-    method: str
-    target: str
-    version: str = "HTTP/1.1"
-    user_agent: str = ""
-    request_length: int = 0
-    status: int
-    response_length: int = 0
-    connection_reused: bool = False
     tls_version: str = ""
     tls_cipher: str = ""
     ja4: str = ""
@@ -77,8 +88,8 @@ class HttpRequestComplete(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     client_certificate_cn: str = ""
     """Of the certificate that the visitor has shown, verified or not; likewise the serial number."""
     client_certificate_serial: str = ""
-    error_code: str = ""
-    aborted: bool = False
+    conn_start_ts: float = 0.0
+    """When the connection was accepted; ``start_ts`` if it is 0."""
     traffic_policy_logs: tuple[object, ...] = ()
     """What the action ``log`` said, in order."""
     ip_policy_decision: str = ""
@@ -97,17 +108,9 @@ class HttpRequestComplete(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     oauth_user_name: str = ""
     traffic_policy_diagnostics: tuple[Diagnostic, ...] = ()
     """Expressions and actions of a policy that failed, and rules that refused, in order."""
-    conn_start_ts: float = 0.0
-    """When the connection was accepted; ``start_ts`` if it is 0."""
-    request_end_ts: float = 0.0
-    """When the request was complete; 0: at once, or never."""
-    response_start_ts: float = 0.0
-    """When the answer began; 0: when it ended."""
     request_headers: tuple[tuple[str, str], ...] = ()
     """Fields of the request's head, and below of the answer's: only where somebody wants them."""
     response_headers: tuple[tuple[str, str], ...] = ()
-    trace: Trace | None = None
-    """Where the service traces requests."""
 
 
 class TcpConnectionClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -2,10 +2,15 @@
 
 A payload has every documented key always: what is not known, or what no policy decided, is "" or 0. Times
 are RFC 3339 in UTC, of traffic with fractions of seconds.
+
+Of traffic, each key is computed by an entry of a table, and only where somebody selects it: most
+subscriptions want a few of the forty.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 from portway.model.event import (
@@ -36,12 +41,21 @@ def moment(seconds: float) -> str:
     """Write Unix seconds with their fractions; "" for 0, which is not known."""
     if not seconds:
         return ""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    second = int(seconds)
+    fraction = round((seconds - second) * 1e6)
+    if not 0 <= fraction < 1_000_000:  # before 1970, or rounded up
+        second, fraction = divmod(second * 1_000_000 + fraction, 1_000_000)
+    return f"{_second(second)}.{fraction:06}Z"
 
 
 def whole(seconds: float) -> str:
     """Write whole Unix seconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{_second(int(seconds))}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def envelope(event_id: str, kind: str, at: float, account_id: str, payload: object) -> dict[str, Any]:
@@ -56,21 +70,30 @@ def envelope(event_id: str, kind: str, at: float, account_id: str, payload: obje
     }
 
 
-def traffic(event: Traffic) -> Payload:
-    """Return the payload of a request or a connection."""
-    return _http(event) if isinstance(event, HttpRequestComplete) else _tcp(event)
+def traffic(event: Traffic, fields: tuple[str, ...] | None = None) -> Payload:
+    """Return the payload of a request or a connection: all of it, or the chosen leaves, nested as in it.
+
+    Raises KeyError for what is no field of its type.
+    """
+    return _made(_plan(type(event), fields), event)
 
 
-def select(payload: Mapping[str, Any], fields: Iterable[str]) -> Payload:
-    """Return only the chosen leaves, nested as they are in the whole."""
-    chosen: Payload = {}
-    for field in fields:
-        source, target = payload, chosen
+@lru_cache(maxsize=1024)
+def _plan(kind: type[Traffic], fields: tuple[str, ...] | None) -> "_Plan":
+    """Return what makes these fields: their getters, nested as they shall be."""
+    getters = _GETTERS[kind]
+    plan: _Plan = {}
+    for field in getters if fields is None else fields:
+        part = plan
         *above, leaf = field.split(".")
         for key in above:
-            source, target = source[key], target.setdefault(key, {})
-        target[leaf] = source[leaf]
-    return chosen
+            part = part.setdefault(key, {})
+        part[leaf] = getters[field]
+    return plan
+
+
+def _made(plan: "_Plan", event: Traffic) -> Payload:
+    return {key: part(event) if callable(part) else _made(part, event) for key, part in plan.items()}
 
 
 def headers(lines: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -81,80 +104,75 @@ def headers(lines: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def _http(event: HttpRequestComplete) -> Payload:
-    path, _, query = event.target.partition("?")
-    absolute = event.target.startswith("/")
-    raw = f"{event.scheme}://{event.host}{event.target}" if absolute else event.target
-    return {
-        "conn": {
-            "client_ip": event.client_ip,
-            "server_ip": event.server_ip,
-            "server_name": event.server_name or event.host,
-            "server_port": event.server_port,
-            "start_ts": moment(event.conn_start_ts or event.start_ts),
-        },
-        "http": {
-            "request": {
-                "method": event.method,
-                "version": event.version,
-                "url": {"raw": raw, "scheme": event.scheme, "host": event.host, "path": path, "query": query},
-                "headers": headers(event.request_headers),
-                "user_agent": event.user_agent,
-                "body_length": event.request_length,
-                "first_byte_ts": moment(event.start_ts),
-                "last_byte_ts": moment(event.request_end_ts or event.start_ts),
-            },
-            "response": {
-                "status_code": event.status,
-                "headers": headers(event.response_headers),
-                "body_length": event.response_length,
-                "first_byte_ts": moment(event.response_start_ts or event.end_ts),
-                "last_byte_ts": moment(event.end_ts),
-            },
-        },
-        "backend": {"connection_reused": event.connection_reused},
-        "basic_auth": {"decision": event.basic_auth_decision, "username": event.basic_auth_username},
-        "circuit_breaker": {"decision": event.circuit_breaker_decision},
-        "compression": {
-            "algorithm": event.compression_algorithm or "none",
-            "bytes_saved": event.compression_bytes_saved,
-        },
-        "ip_policy": {"decision": event.ip_policy_decision},
-        "webhook_verification": {"decision": event.webhook_verification_decision},
-        "oauth": {
-            "app_client_id": event.oauth_app_client_id,
-            "decision": event.oauth_decision,
-            "user": {"id": event.oauth_user_id, "name": event.oauth_user_name},
-        },
-        "tls": {
-            "version": event.tls_version,
-            "cipher_suite": event.tls_cipher,
-            "client_cert": {
-                "serial_number": event.client_certificate_serial,
-                "subject": {"cn": event.client_certificate_cn},
-            },
-        },
-        "ja4_fingerprint": event.ja4,
-        "traffic_policy": {"logs": list(event.traffic_policy_logs)},
-    }
+def _raw(event: HttpRequestComplete) -> str:
+    if event.target.startswith("/"):
+        return f"{event.scheme}://{event.host}{event.target}"
+    return event.target
 
 
-def _tcp(event: TcpConnectionClosed) -> Payload:
-    return {
-        "conn": {
-            "client_ip": event.client_ip,
-            "server_ip": event.server_ip,
-            "server_name": event.server_name,
-            "server_port": event.server_port,
-            "bytes_in": event.bytes_in,
-            "bytes_out": event.bytes_out,
-            "start_ts": moment(event.start_ts),
-            "end_ts": moment(event.end_ts),
-        },
-        "ip_policy": {"decision": event.ip_policy_decision},
-        "ja4_fingerprint": event.ja4,
-        "traffic_policy": {"logs": list(event.traffic_policy_logs)},
-    }
+_Get = Callable[[Any], object]
+_Plan = dict[str, Any]
+"""A key → what computes it, or the plan of the keys below it."""
+
+_HTTP: Final[dict[str, _Get]] = {
+    "conn.client_ip": attrgetter("client_ip"),
+    "conn.server_ip": attrgetter("server_ip"),
+    "conn.server_name": lambda event: event.server_name or event.host,
+    "conn.server_port": attrgetter("server_port"),
+    "conn.start_ts": lambda event: moment(event.conn_start_ts or event.start_ts),
+    "http.request.method": attrgetter("method"),
+    "http.request.version": attrgetter("version"),
+    "http.request.url.raw": _raw,
+    "http.request.url.scheme": attrgetter("scheme"),
+    "http.request.url.host": attrgetter("host"),
+    "http.request.url.path": lambda event: event.target.partition("?")[0],
+    "http.request.url.query": lambda event: event.target.partition("?")[2],
+    "http.request.headers": lambda event: headers(event.request_headers),
+    "http.request.user_agent": attrgetter("user_agent"),
+    "http.request.body_length": attrgetter("request_length"),
+    "http.request.first_byte_ts": lambda event: moment(event.start_ts),
+    "http.request.last_byte_ts": lambda event: moment(event.request_end_ts or event.start_ts),
+    "http.response.status_code": attrgetter("status"),
+    "http.response.headers": lambda event: headers(event.response_headers),
+    "http.response.body_length": attrgetter("response_length"),
+    "http.response.first_byte_ts": lambda event: moment(event.response_start_ts or event.end_ts),
+    "http.response.last_byte_ts": lambda event: moment(event.end_ts),
+    "backend.connection_reused": attrgetter("connection_reused"),
+    "basic_auth.decision": attrgetter("basic_auth_decision"),
+    "basic_auth.username": attrgetter("basic_auth_username"),
+    "circuit_breaker.decision": attrgetter("circuit_breaker_decision"),
+    "compression.algorithm": lambda event: event.compression_algorithm or "none",
+    "compression.bytes_saved": attrgetter("compression_bytes_saved"),
+    "ip_policy.decision": attrgetter("ip_policy_decision"),
+    "webhook_verification.decision": attrgetter("webhook_verification_decision"),
+    "oauth.app_client_id": attrgetter("oauth_app_client_id"),
+    "oauth.decision": attrgetter("oauth_decision"),
+    "oauth.user.id": attrgetter("oauth_user_id"),
+    "oauth.user.name": attrgetter("oauth_user_name"),
+    "tls.version": attrgetter("tls_version"),
+    "tls.cipher_suite": attrgetter("tls_cipher"),
+    "tls.client_cert.serial_number": attrgetter("client_certificate_serial"),
+    "tls.client_cert.subject.cn": attrgetter("client_certificate_cn"),
+    "ja4_fingerprint": attrgetter("ja4"),
+    "traffic_policy.logs": lambda event: list(event.traffic_policy_logs),
+}
+
+_TCP: Final[dict[str, _Get]] = {
+    "conn.client_ip": attrgetter("client_ip"),
+    "conn.server_ip": attrgetter("server_ip"),
+    "conn.server_name": attrgetter("server_name"),
+    "conn.server_port": attrgetter("server_port"),
+    "conn.bytes_in": attrgetter("bytes_in"),
+    "conn.bytes_out": attrgetter("bytes_out"),
+    "conn.start_ts": lambda event: moment(event.start_ts),
+    "conn.end_ts": lambda event: moment(event.end_ts),
+    "ip_policy.decision": attrgetter("ip_policy_decision"),
+    "ja4_fingerprint": attrgetter("ja4"),
+    "traffic_policy.logs": lambda event: list(event.traffic_policy_logs),
+}
+
+_GETTERS: Final[Mapping[type, dict[str, _Get]]] = {HttpRequestComplete: _HTTP, TcpConnectionClosed: _TCP}
+"""Each field of a type, in the order of the whole payload."""
 
 
 def session(event: Session, api_url: str) -> Payload:

@@ -43,11 +43,14 @@ START: Final = 8.0
 """Seconds that the courier may take until it is there."""
 COURIER: Final = "portway.control.events.courier"
 
-_CLASSES: Final[Mapping[str, type[Any]]] = {
-    HTTP: HttpRequestComplete,
-    TCP: TcpConnectionClosed,
-    SESSION_START: AgentSessionStarted,
-    SESSION_STOP: AgentSessionStopped,
+_DECODERS: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
+    kind: msgspec.json.Decoder(each)
+    for kind, each in (
+        (HTTP, HttpRequestComplete),
+        (TCP, TcpConnectionClosed),
+        (SESSION_START, AgentSessionStarted),
+        (SESSION_STOP, AgentSessionStopped),
+    )
 }
 
 _log = logging.getLogger(__name__)
@@ -119,10 +122,10 @@ class EventOffice:
         courier = await self._when_ready()
         traffic: list[HttpRequestComplete | TcpConnectionClosed] = []
         for each in arguments(args, Batch).events:
-            kind = _CLASSES.get(each.type)
-            if kind is None:
+            decoder = _DECODERS.get(each.type)
+            if decoder is None:
                 continue
-            event = msgspec.json.decode(each.event, type=kind)
+            event = decoder.decode(each.event)
             if isinstance(event, AgentSessionStarted | AgentSessionStopped):
                 await courier.take_session(event, each.id)
             else:

@@ -53,8 +53,12 @@ BATCH: Final = 250
 """Events of one message."""
 BATCH_BYTES: Final = 1 << 20
 """Bytes after which a message is full; one event more may follow."""
+GATHER: Final = 0.05
+"""Seconds that traffic events wait for more: a message costs more than ten of them."""
 RETRY: Final = 0.5
 """Seconds until what was not confirmed is sent again."""
+
+_TRAFFIC: Final = (HttpRequestComplete, TcpConnectionClosed)
 
 _log = logging.getLogger(__name__)
 
@@ -110,17 +114,18 @@ class EventFeed:
     def emit(self, event: object) -> None:
         """Take an event. Never blocks and never raises."""
         self._log.emit(event)
-        wishes = self._wishes
-        if isinstance(event, HttpRequestComplete | TcpConnectionClosed):
+        if isinstance(event, _TRAFFIC):
             for each in self.observers:
                 each.observe(event)
+            wishes = self._wishes
             if wishes is not None and wishes.subscribed(event.account_id, TYPE_OF[type(event)]):
                 self.taken += 1
                 self._traffic.append(event)
                 if len(self._traffic) > TRAFFIC_LIMIT:
                     self._traffic.popleft()
                     self.dropped += 1
-                self._ring()
+                if not self._bell.is_set():
+                    self._ring()
         elif isinstance(event, AgentSessionStarted | AgentSessionStopped):
             if isinstance(event, AgentSessionStarted) and event.error:
                 self.refused[event.error_code] = self.refused.get(event.error_code, 0) + 1
@@ -146,13 +151,19 @@ class EventFeed:
         self._ring()
         while True:
             await self._bell.wait()
-            await asyncio.sleep(0)  # what else happens in this turn of the loop goes with it
-            sessions = list(islice(self._sessions, BATCH))
-            batch = [Told(TYPE_OF[type(each)], _written(each), event_id) for event_id, each in sessions]
-            batch += self._next_traffic()
-            if not batch:
+            if not (self._traffic or self._sessions):
                 self._bell.clear()
                 self._empty.set()
+                continue
+            full = self._sessions or len(self._traffic) >= BATCH
+            await asyncio.sleep(0 if full else GATHER)  # what else happens until then goes with it
+            sessions = list(islice(self._sessions, BATCH))
+            batch = [
+                Told(TYPE_OF[type(each)], msgspec.Raw(_written(each)), event_id)
+                for event_id, each in sessions
+            ]
+            batch += self._next_traffic()
+            if not batch:
                 continue
             try:
                 await channel.call(EVENTS, {"events": batch}, type(None))
@@ -175,7 +186,10 @@ class EventFeed:
         """Write down the starts and ends of sessions that were not handed over: the next service does it."""
         if not self._sessions:
             return
-        told = [Told(TYPE_OF[type(each)], _written(each), event_id) for event_id, each in self._sessions]
+        told = [
+            Told(TYPE_OF[type(each)], msgspec.Raw(_written(each)), event_id)
+            for event_id, each in self._sessions
+        ]
         try:
             files.replace(path, msgspec.json.encode(told))
         except OSError as error:
@@ -210,10 +224,9 @@ class EventFeed:
             except (TypeError, ValueError, msgspec.MsgspecError):
                 self.dropped += 1
                 continue
-            size += len(bytes(written))
-            batch.append(Told(TYPE_OF[type(event)], written))
+            size += len(written)
+            batch.append(Told(TYPE_OF[type(event)], msgspec.Raw(written)))
         return batch
 
 
-def _written(event: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(event, enc_hook=str))
+_written: Final = msgspec.json.Encoder(enc_hook=str).encode

@@ -4,6 +4,8 @@ Used only where somebody may ask: with ``--listen-metrics``. The kinds of decisi
 """
 
 from bisect import bisect_left
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Final
 
 from portway.model.event import HttpRequestComplete, TcpConnectionClosed
@@ -13,6 +15,9 @@ BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 
 
 DECISIONS: Final = ("ip_policy", "basic_auth", "circuit_breaker", "webhook_verification", "oauth")
 ANSWERS: Final = ("allow", "block", "allow_while_open")
+_answers: Final[Callable[[HttpRequestComplete], tuple[str, ...]]] = attrgetter(
+    *(f"{name}_decision" for name in DECISIONS)
+)
 
 
 class Meter:
@@ -32,20 +37,21 @@ class Meter:
 
     def observe(self, event: HttpRequestComplete | TcpConnectionClosed) -> None:
         """Count one."""
-        if isinstance(event, HttpRequestComplete):
-            taken = max(0.0, event.end_ts - event.start_ts)
-            self.buckets[bisect_left(BOUNDS, taken)] += 1
-            self.seconds += taken
-            if event.response_start_ts:
-                first = max(0.0, event.response_start_ts - event.start_ts)
-                self.first_bytes[bisect_left(BOUNDS, first)] += 1
-                self.first_seconds += first
-        if event.ip_policy_decision:
-            self._decided("ip_policy", event.ip_policy_decision)
-        if isinstance(event, HttpRequestComplete):
-            for name in DECISIONS[1:]:
-                if answer := getattr(event, f"{name}_decision"):
-                    self._decided(name, answer)
+        if not isinstance(event, HttpRequestComplete):
+            if event.ip_policy_decision:
+                self._decided("ip_policy", event.ip_policy_decision)
+            return
+        taken = max(0.0, event.end_ts - event.start_ts)
+        self.buckets[bisect_left(BOUNDS, taken)] += 1
+        self.seconds += taken
+        if event.response_start_ts:
+            first = max(0.0, event.response_start_ts - event.start_ts)
+            self.first_bytes[bisect_left(BOUNDS, first)] += 1
+            self.first_seconds += first
+        answers = _answers(event)
+        if any(answers):
+            for name, answer in zip(DECISIONS, answers, strict=True):
+                self._decided(name, answer)
 
     def _decided(self, name: str, answer: str) -> None:
         if answer in ANSWERS:

@@ -152,7 +152,11 @@ class Courier:
     # -- for the data plane
 
     async def take(self, events: Iterable[Traffic]) -> None:
-        """Take what has happened, and have it sent to whoever wants it."""
+        """Take what has happened, and have it sent to whoever wants it.
+
+        Right after the start this waits until it is known who that is.
+        """
+        await self._known.wait()
         for number, event in enumerate(events, 1):
             kind = TYPE_OF[type(event)]
             if self._routing.wanted(event.account_id, kind):
@@ -178,16 +182,15 @@ class Courier:
         now = self._time.now()
         account = event.account_id
         event_id = new_id("ev", self._context.random, event.end_ts)
-        chosen = self._routing.choose(account, kind, event_id, traffic(event), self._unfit)
-        written: dict[int, bytes] = {}
-        for to, payload in chosen.items():
+        written: dict[tuple[str, ...] | None, bytes] = {}
+        for to, fields in self._routing.choose(event, event_id, self._unfit).items():
             worker = self._workers.get(to)
             if worker is None:
                 continue
-            body = written.get(id(payload))
+            body = written.get(fields)
             if body is None:
-                whole_event = envelope(event_id, kind, event.end_ts, account, payload)
-                body = written[id(payload)] = msgspec.json.encode(whole_event)
+                whole_event = envelope(event_id, kind, event.end_ts, account, traffic(event, fields))
+                body = written[fields] = msgspec.json.encode(whole_event)
             worker.put(Item(event_id, kind, account, now, body))
 
     def _unfit(self, destination_id: str, why: str) -> None:
@@ -217,6 +220,7 @@ class Courier:
         if self._seq < 0 or any(each.kind in _KINDS for each in fresh):
             await self._reload()
         self._seq = newest
+        self._known.set()
         if self._workers:
             async with self._context.database.read() as connection:
                 behind = await audit_events.behind(connection)

@@ -5,8 +5,9 @@ journal too; only so many of them are here as are being sent, and they are never
 """
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 COUNT_LIMIT: Final = 10_000
 """Traffic events that wait for one destination; then the oldest are dropped."""
@@ -20,8 +21,7 @@ TRAFFIC_AGE: Final = 300.0
 """Seconds after which a traffic event that could not be sent is given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One event, written. ``at`` is Unix seconds, ``seq`` its number in the journal, 0 for traffic."""
 
     id: str

@@ -1,12 +1,12 @@
 """Which events go where: an account's subscriptions, read once and asked for each event. Pure."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from portway.errors import Error
-from portway.model.event_payload import select
+from portway.model.event_payload import TYPE_OF, Payload, Traffic, traffic
 from portway.model.event_types import TRAFFIC_TYPES
 from portway.model.events import EventSubscription
 from portway.policy.event_filter import compile_filter
@@ -51,30 +51,28 @@ class Routing:
         return (account_id, kind) in self._routes
 
     def choose(
-        self,
-        account_id: str,
-        kind: str,
-        event_id: str,
-        payload: Mapping[str, Any],
-        unfit: Callable[[str, str], None],
-    ) -> dict[str, Mapping[str, Any]]:
-        """Return for each destination that gets an event what it gets.
+        self, event: Traffic, event_id: str, unfit: Callable[[str, str], None]
+    ) -> dict[str, tuple[str, ...] | None]:
+        """Return for each destination that gets an event which fields it gets; None is all of them.
 
         A destination gets it once, as the first of its sources that wants it says. ``unfit`` hears of a
         destination whose filter could not judge the event, and why.
         """
-        chosen: dict[str, Mapping[str, Any]] = {}
-        for route in self._routes.get((account_id, kind), ()):
+        chosen: dict[str, tuple[str, ...] | None] = {}
+        payload: Payload | None = None
+        for route in self._routes.get((event.account_id, TYPE_OF[type(event)]), ()):
             to = route.destination_id
             if to in chosen or not sampled(event_id, route.sample):
                 continue
             try:
-                if route.condition is not None and not route.condition.holds(payload):
-                    continue
+                if route.condition is not None:
+                    payload = payload or traffic(event)
+                    if not route.condition.holds(payload):
+                        continue
             except EvaluationError as error:
                 unfit(to, f"A filter failed: {error}")
                 continue
-            chosen[to] = payload if route.fields is None else select(payload, route.fields)
+            chosen[to] = route.fields
         return chosen
 
 
