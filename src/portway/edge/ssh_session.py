@@ -254,10 +254,8 @@ class SshSession(SSHServer):
             self._tell_started(judged)
             return
         if gateway.view.find(judged.credential_id) is None:  # a note came between the key and its proof
-            self._fault = RefusedSession(
-                "This SSH key is gone.", 1102, judged.account_id, judged.credential_id
-            )
-            self._tell_started(self._fault)
+            self._fault = Error("This SSH key is no longer registered.", 1102)
+            self._tell_started(self._fault, judged)
             return
         self._grant = judged
         self._fault = self._login.error
@@ -441,8 +439,8 @@ class SshSession(SSHServer):
         if bound is not None:
             self.gateway.endpoints.unbind(bound, reason, keep=keep and not bound.drawn)
 
-    def _tell_started(self, error: Error | None = None) -> None:
-        grant = error if isinstance(error, RefusedSession) else self._grant
+    def _tell_started(self, error: Error | None = None, known: "Grant | None" = None) -> None:
+        grant = error if isinstance(error, RefusedSession) else known or self._grant
         self.gateway.events.emit(
             AgentSessionStarted(
                 session_id=self.id,
