@@ -155,9 +155,6 @@ class EventOffice:
         return self._courier
 
 
-def guard_of(settings: "Settings") -> Guard:
-    """Return the guard of the controller's requests: what the service was told of itself."""
-    host = settings.listeners[1][0] if len(settings.listeners) > 1 else "127.0.0.1"
 def _holder(data_dir: Path) -> str:
     """Say who this service is among those that share a store: the same after a restart."""
     return hashlib.blake2b(
@@ -165,5 +162,8 @@ def _holder(data_dir: Path) -> str:
     ).hexdigest()
 
 
+def guard_of(settings: "Settings") -> Guard:
+    """Return the guard of the controller's requests: what the service was told of itself."""
+    host = settings.listeners[1][0] if len(settings.listeners) > 1 else "127.0.0.1"
     own = [*settings.listeners, *((host, port) for port in settings.tcp_ports)]
     return Guard(settings.outgoing_allow, own=own)

@@ -229,13 +229,13 @@ class Courier:
                     if worker is not None:
                         worker.in_journal = await audit_events.count(connection, destination_id)
                         worker.wake()
+            for destination_id in behind:
+                if (worker := self._workers.get(destination_id)) is not None and not worker.failing:
+                    await self._journals[destination_id].renew()
         await self._sweep()
 
     async def flush(self, timeout: float = FLUSH) -> None:
         """Wait until what waits is sent, at most some seconds; not for receivers that do not answer."""
-            for destination_id in behind:
-                if (worker := self._workers.get(destination_id)) is not None and not worker.failing:
-                    await self._journals[destination_id].renew()
         await self.look()
         try:
             async with asyncio.timeout(timeout):
@@ -244,13 +244,13 @@ class Courier:
                         await worker.settled()
         except TimeoutError:
             _log.warning("not all events were sent before the end")
+        if self._context.database.is_shared:
+            async with self._context.database.write() as connection:
+                await event_leases.leave(connection, self._holder)
 
     async def _reload(self) -> None:
         async with self._context.database.read() as connection:
             destinations = await store.destinations(connection)
-        if self._context.database.is_shared:
-            async with self._context.database.write() as connection:
-                await event_leases.leave(connection, self._holder)
             subscriptions = await store.every(connection)
         here = {row.id: row for row in destinations}
         for gone in [each for each in self._workers if each not in here]:
@@ -279,11 +279,11 @@ class Courier:
 
     def _end(self, destination_id: str) -> None:
         self._workers.pop(destination_id, None)
+        self._journals.pop(destination_id, None)
         self._made_of.pop(destination_id, None)
         running = self._running.pop(destination_id, None)
         if running is not None:
             running.cancel()
-        self._journals.pop(destination_id, None)
 
     async def _sweep(self) -> None:
         """Give up audit events that are too old, or too many for a destination, and count them there."""
