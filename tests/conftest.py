@@ -5,12 +5,13 @@ import faulthandler
 import gc
 import inspect
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeGuard
 
 import pytest
 import pytest_asyncio
+from _pytest.runner import runtestprotocol
 
 from tests.kit.postgres import remove_cluster
 from tests.kit.product import Service, running_service
@@ -22,8 +23,10 @@ LOOP = os.environ.get("PORTWAY_TEST_LOOP", "uvloop")
 """Which event loop async tests run on: uvloop (where it is installed) or asyncio."""
 
 _GRACE = 60.0  # seconds that a test and its fixtures may take to end after the test's timeout
-_DESCRIPTORS = Path("/proc/self/fd")
+_ALARM = 20.0  # seconds for which an alarm that is set serves the tests that start next, too
+_DESCRIPTORS = "/proc/self/fd"
 _STDERR = pytest.StashKey[int]()
+_ALARMED = pytest.StashKey[float]()
 _SETTLE = 1.0  # seconds that tasks may take to notice that their test is over
 
 
@@ -91,10 +94,43 @@ def _is_place(longrepr: object) -> TypeGuard[tuple[str, int, str]]:
     return isinstance(longrepr, tuple)
 
 
+# -- ten thousand tests --------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without looking for garbage, and never look at what was collected.
+
+    All that is made here lives as long as the process.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """In a process of several, tell the first one of a test once, not five times.
+
+    It prints a dot for the test itself, and whatever failed or was skipped before and after it.
+    """
+    if not hasattr(item.config, "workerinput") or item.config.getoption("durations") is not None:
+        return None
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
+
+
+# -- the end -------------------------------------------------------------------------------------
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the PostgreSQL server of this process's tests, if one was started."""
-    _watch(session)
+    _watch(session.config)
     remove_cluster()
     faulthandler.cancel_dump_traceback_later()
 
@@ -107,32 +143,29 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_STDERR] = os.dup(2)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """End the process, with every thread's stack, when a test outlives even its timeout.
 
     pytest-timeout raises in the test, once, and stops its clock when a test has failed: a fixture that
     then waits for ever, or code that swallows what is raised, would hang the whole run in silence.
     """
-    _watch(item)
-    try:
-        return (yield)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    if time.monotonic() > item.config.stash.get(_ALARMED, 0.0) + _ALARM:
+        _watch(item.config)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
-    """Start the clock again, which pytest stops when a test fails: its fixtures are still to end."""
-    _watch(node)
+    """Set the alarm again, which pytest takes away when a test fails: its fixtures are still to end."""
+    _watch(node.config)
 
 
-def _watch(node: pytest.Item | pytest.Collector) -> None:
-    marked = node.get_closest_marker("timeout")
-    timeout = float(
-        marked.args[0] if marked else node.config.getoption("timeout") or node.config.getini("timeout")
-    )
-    faulthandler.dump_traceback_later(timeout + _GRACE, exit=True, file=node.config.stash[_STDERR])
+def _watch(config: pytest.Config) -> None:
+    """Set the alarm. To set one costs a thread, so it holds for the tests of the next seconds, too."""
+    timeout = float(config.getoption("timeout") or config.getini("timeout"))
+    file = config.stash[_STDERR]
+    faulthandler.dump_traceback_later(timeout + _GRACE + _ALARM, exit=True, file=file)
+    config.stash[_ALARMED] = time.monotonic()
 
 
 # -- the service ---------------------------------------------------------------------------------
@@ -186,14 +219,14 @@ def _sockets() -> set[str]:
     """Return the open sockets of this process; empty where the system does not tell."""
     found: set[str] = set()
     try:
-        descriptors = list(_DESCRIPTORS.iterdir())
+        names = os.listdir(_DESCRIPTORS)  # noqa: PTH208 - asked before and after each test: Path is slow
     except OSError:
         return found
-    for descriptor in descriptors:
+    for name in names:
         try:
-            target = str(descriptor.readlink())
+            target = os.readlink(f"{_DESCRIPTORS}/{name}")  # noqa: PTH115 - likewise
         except OSError:
             continue
         if target.startswith("socket:"):
-            found.add(f"{descriptor.name} {target}")
+            found.add(f"{name} {target}")
     return found
