@@ -1,6 +1,7 @@
 """What nouns share: whose a row is, and that nobody misses a change."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.kit.names import configured, two_accounts
@@ -21,7 +22,7 @@ async def test_each_change_is_told_to_the_data_plane_and_to_audit_events(
     async def note(_connection: object, _context: object, stem: str, action: str, *more: object) -> None:
         _, seen = more
         assert isinstance(seen, dict)
-        told.append((stem, action, str(seen["name"])))
+        told.append((stem, action, str(cast("dict[str, object]", seen)["name"])))
 
     monkeypatch.setattr(audit, "note", note)
     async with opened(tmp_path, Clock()) as plain:

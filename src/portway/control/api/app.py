@@ -2,15 +2,17 @@
 
 1. Its use cases, in ``control/service/<noun>.py``: plain async functions that take a Context and an
    account id, and raise Error (with the code of the cause) or NotFound. Every query has the account in
-   its WHERE, so a foreign identifier is answered exactly as an absent one.
+   its WHERE, so a foreign identifier is answered exactly as an absent one. What nouns share is in
+   ``control/service/noun.py``.
 2. ``control/api/routes/<noun>.py``, after the model of ``routes/credentials.py``::
 
        router = APIRouter(prefix="/<noun>", tags=["<noun>"])
 
    with an Answer (every documented field, null, "" or [] when unset), a Given for create, one for
    update, and routes named create, list, get, update, delete: they make the operation ids. A route
-   function reads the request, does one use case, shows what came of it. ``Who`` is the caller, ``Ctx``
-   the use cases' context, ``Listing`` a page of a list, ``path_id("cr")`` an identifier in the path.
+   function reads the request, does one use case, shows what came of it. List, get and delete are declared
+   (``common.py``). ``Who`` is the caller, ``Ctx`` the use cases' context, ``Listing`` a page of a list,
+   ``path_id("cr")`` an identifier in the path.
    Rules that a schema cannot say with the right code belong into the use case, not into the schema.
 3. Its router in :data:`ROUTES`.
 

@@ -1,12 +1,13 @@
 """/api_keys: what opens this API. The first one is made by the service's first start."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Timestamp
 from portway.control.service import api_keys
 from portway.control.service import shown as nouns
@@ -19,7 +20,6 @@ router = APIRouter(prefix="/api_keys", tags=["api_keys"])
 FIELDS: Final = frozenset({"owner_id"})
 
 Id = Annotated[str, Depends(path_id("ak"))]
-Wanted = Annotated[Listing, Depends(listing("keys", "ak", FIELDS))]
 
 
 class ApiKeyAnswer(Answer):
@@ -66,20 +66,6 @@ async def create(who: Who, context: Ctx, given: ApiKeyCreate) -> ApiKeyAnswer:
     return shown(context, made.value, made.token)
 
 
-@router.get("", name="list", response_model=ApiKeyList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the API keys of the account."""
-    return await wanted.page(
-        lambda page: api_keys.page(context, who.account_id, page), lambda each: shown(context, each)
-    )
-
-
-@router.get("/{id}", name="get", response_model=ApiKeyAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> ApiKeyAnswer:  # noqa: A002 - the name in the path
-    """Return one API key."""
-    return shown(context, await api_keys.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=ApiKeyAnswer)
 async def update(who: Who, context: Ctx, id: Id, given: ApiKeyUpdate) -> ApiKeyAnswer:  # noqa: A002
     """Change the texts of an API key."""
@@ -87,12 +73,12 @@ async def update(who: Who, context: Ctx, id: Id, given: ApiKeyUpdate) -> ApiKeyA
     return shown(context, await api_keys.update(context, who.account_id, id, texts))
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """End an API key, at once; it may be the caller's own."""
-    await api_keys.delete(context, who.account_id, id)
-
-
 def shown(context: Context, each: ApiKey, token: str | None = None) -> ApiKeyAnswer:
     """Make the answer that shows a key."""
     return ApiKeyAnswer.model_validate(nouns.api_key(context.settings, each) | {"token": token})
+
+
+_common = Common(router, "ak", ApiKeyAnswer, shown)
+_common.list(ApiKeyList, "keys", FIELDS, api_keys.page, "List the API keys of the account.")
+_common.get(api_keys.get, "Return one API key.")
+_common.delete(api_keys.delete, "End an API key, at once; it may be the caller's own.")

@@ -1,11 +1,8 @@
 """/app/sessions: the sessions of people who have signed in at endpoints of the account."""
 
-from typing import Annotated, Any
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Depends
-
-from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
 from portway.control.api.schema import Answer, Ref, Timestamp, timestamp
 from portway.control.service import identities
 from portway.control.service.context import Context
@@ -13,9 +10,6 @@ from portway.control.service.identities import UserSession
 from portway.policy.user_agent import read_user_agent
 
 router = APIRouter(prefix="/app/sessions", tags=["application_sessions"])
-
-Id = Annotated[str, Depends(path_id("appsess"))]
-Wanted = Annotated[Listing, Depends(listing("application_sessions", "appsess", None))]
 
 
 class UserAgentAnswer(Answer):
@@ -70,27 +64,6 @@ class ApplicationSessionList(Answer):
     next_page_uri: str | None
 
 
-@router.get("", name="list", response_model=ApplicationSessionList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the sessions that stand at endpoints of the account."""
-    return await wanted.page(
-        lambda page: identities.sessions(context, who.account_id, page),
-        lambda each: _shown(context, each),
-    )
-
-
-@router.get("/{id}", name="get", response_model=ApplicationSessionAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> ApplicationSessionAnswer:  # noqa: A002 - as in the path
-    """Return one session."""
-    return _shown(context, await identities.session(context, who.account_id, id))
-
-
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """End a session at once."""
-    await identities.delete_session(context, who.account_id, id)
-
-
 def _shown(context: Context, each: UserSession) -> ApplicationSessionAnswer:
     api_url = context.settings.api_url
     endpoint = Ref(id=each.endpoint_id, uri=f"{api_url}/endpoints/{each.endpoint_id}")
@@ -138,3 +111,15 @@ def _location(each: UserSession) -> LocationAnswer | None:
         longitude=each.longitude,
         lat_long_radius_km=each.radius,
     )
+
+
+_common = Common(router, "appsess", ApplicationSessionAnswer, _shown)
+_common.list(
+    ApplicationSessionList,
+    "application_sessions",
+    None,
+    identities.sessions,
+    "List the sessions that stand at endpoints of the account.",
+)
+_common.get(identities.session, "Return one session.")
+_common.delete(identities.delete_session, "End a session at once.")

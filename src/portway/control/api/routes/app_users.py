@@ -1,20 +1,14 @@
 """/app/users: who has signed in at endpoints of the account."""
 
-from typing import Annotated, Any
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Depends
-
-from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
 from portway.control.api.schema import Answer, Timestamp, timestamp
 from portway.control.service import identities
 from portway.control.service.context import Context
 from portway.control.service.identities import User
 
 router = APIRouter(prefix="/app/users", tags=["application_users"])
-
-Id = Annotated[str, Depends(path_id("appusr"))]
-Wanted = Annotated[Listing, Depends(listing("application_users", "appusr", None))]
 
 
 class IdentityProviderAnswer(Answer):
@@ -47,27 +41,6 @@ class ApplicationUserList(Answer):
     next_page_uri: str | None
 
 
-@router.get("", name="list", response_model=ApplicationUserList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the people who have signed in at endpoints of the account."""
-    return await wanted.page(
-        lambda page: identities.users(context, who.account_id, page),
-        lambda each: _shown(context, each),
-    )
-
-
-@router.get("/{id}", name="get", response_model=ApplicationUserAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> ApplicationUserAnswer:  # noqa: A002 - as in the path
-    """Return one person."""
-    return _shown(context, await identities.user(context, who.account_id, id))
-
-
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Forget a person; all their sessions end at once."""
-    await identities.delete_user(context, who.account_id, id)
-
-
 def _shown(context: Context, each: User) -> ApplicationUserAnswer:
     return ApplicationUserAnswer(
         id=each.id,
@@ -81,3 +54,15 @@ def _shown(context: Context, each: User) -> ApplicationUserAnswer:
         last_active=timestamp(each.last_active),
         last_login=timestamp(each.last_login),
     )
+
+
+_common = Common(router, "appusr", ApplicationUserAnswer, _shown)
+_common.list(
+    ApplicationUserList,
+    "application_users",
+    None,
+    identities.users,
+    "List the people who have signed in at endpoints of the account.",
+)
+_common.get(identities.user, "Return one person.")
+_common.delete(identities.delete_user, "Forget a person; all their sessions end at once.")

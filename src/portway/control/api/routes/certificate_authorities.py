@@ -1,12 +1,13 @@
 """/certificate_authorities: who may vouch for visitors that show a certificate."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Timestamp
 from portway.control.service import certificate_authorities, shown
 from portway.control.service.certificate_authorities import CertificateAuthority
@@ -17,7 +18,6 @@ router = APIRouter(prefix="/certificate_authorities", tags=["certificate_authori
 FIELDS: Final = frozenset({"subject_common_name", "not_before", "not_after"})
 
 Id = Annotated[str, Depends(path_id("ca"))]
-Wanted = Annotated[Listing, Depends(listing("certificate_authorities", "ca", FIELDS))]
 
 
 class CertificateAuthorityAnswer(Answer):
@@ -72,21 +72,6 @@ async def create(who: Who, context: Ctx, given: CertificateAuthorityCreate) -> C
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=CertificateAuthorityList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the authorities of the account."""
-    return await wanted.page(
-        lambda page: certificate_authorities.listed(context, who.account_id, page),
-        lambda each: _shown(context, each),
-    )
-
-
-@router.get("/{id}", name="get", response_model=CertificateAuthorityAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> CertificateAuthorityAnswer:  # noqa: A002 - as in the path
-    """Return one authority."""
-    return _shown(context, await certificate_authorities.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=CertificateAuthorityAnswer)
 async def update(
     who: Who,
@@ -101,11 +86,17 @@ async def update(
     return _shown(context, changed)
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Forget an authority."""
-    await certificate_authorities.delete(context, who.account_id, id)
-
-
 def _shown(context: Context, each: CertificateAuthority) -> CertificateAuthorityAnswer:
     return CertificateAuthorityAnswer.model_validate(shown.certificate_authority(context.settings, each))
+
+
+_common = Common(router, "ca", CertificateAuthorityAnswer, _shown)
+_common.list(
+    CertificateAuthorityList,
+    "certificate_authorities",
+    FIELDS,
+    certificate_authorities.listed,
+    "List the authorities of the account.",
+)
+_common.get(certificate_authorities.get, "Return one authority.")
+_common.delete(certificate_authorities.delete, "Forget an authority.")

@@ -1,12 +1,13 @@
 """/credentials: the authtokens with which agents connect."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Timestamp
 from portway.control.service import credentials, shown
 from portway.control.service.context import Context
@@ -18,7 +19,6 @@ router = APIRouter(prefix="/credentials", tags=["credentials"])
 FIELDS: Final = frozenset({"owner_id", "acl"})
 
 Id = Annotated[str, Depends(path_id("cr"))]
-Wanted = Annotated[Listing, Depends(listing("credentials", "cr", FIELDS))]
 
 Rules = Annotated[
     list[str] | None,
@@ -72,30 +72,10 @@ async def create(who: Who, context: Ctx, given: CredentialCreate) -> CredentialA
     return _shown(context, made.value, made.token)
 
 
-@router.get("", name="list", response_model=CredentialList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the authtokens of the account."""
-    return await wanted.page(
-        lambda page: credentials.page(context, who.account_id, page), lambda each: _shown(context, each)
-    )
-
-
-@router.get("/{id}", name="get", response_model=CredentialAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> CredentialAnswer:  # noqa: A002 - the name in the path
-    """Return one authtoken."""
-    return _shown(context, await credentials.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=CredentialAnswer)
 async def update(who: Who, context: Ctx, id: Id, given: CredentialUpdate) -> CredentialAnswer:  # noqa: A002
     """Change an authtoken; new rules hold for its live sessions too."""
     return _shown(context, await credentials.update(context, who.account_id, id, _texts(given)))
-
-
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """End an authtoken and the sessions that it opened."""
-    await credentials.delete(context, who.account_id, id)
 
 
 def _texts(given: CredentialCreate | CredentialUpdate) -> Texts:
@@ -105,3 +85,9 @@ def _texts(given: CredentialCreate | CredentialUpdate) -> Texts:
 
 def _shown(context: Context, each: Credential, token: str | None = None) -> CredentialAnswer:
     return CredentialAnswer.model_validate(shown.credential(context.settings, each) | {"token": token})
+
+
+_common = Common(router, "cr", CredentialAnswer, _shown)
+_common.list(CredentialList, "credentials", FIELDS, credentials.page, "List the authtokens of the account.")
+_common.get(credentials.get, "Return one authtoken.")
+_common.delete(credentials.delete, "End an authtoken and the sessions that it opened.")

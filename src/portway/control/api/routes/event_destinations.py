@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.routes.event_targets import TargetAnswer, TargetGiven
 from portway.control.api.schema import Answer, Given, Timestamp
 from portway.control.service import event_destinations, shown
@@ -17,7 +18,6 @@ from portway.model.events import EventDestination
 router = APIRouter(prefix="/event_destinations", tags=["event_destinations"])
 
 Id = Annotated[str, Depends(path_id("ed"))]
-Wanted = Annotated[Listing, Depends(listing("event_destinations", "ed", frozenset()))]
 
 
 class DeliveryAnswer(Answer):
@@ -85,21 +85,6 @@ async def create(who: Who, context: Ctx, given: EventDestinationCreate) -> Event
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=EventDestinationList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the event destinations of the account."""
-    return await wanted.page(
-        lambda page: event_destinations.listed(context, who.account_id, page),
-        lambda each: _shown(context, each),
-    )
-
-
-@router.get("/{id}", name="get", response_model=EventDestinationAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> EventDestinationAnswer:  # noqa: A002 - the name in the path
-    """Return one event destination."""
-    return _shown(context, await event_destinations.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=EventDestinationAnswer)
 async def update(who: Who, context: Ctx, id: Id, given: EventDestinationUpdate) -> EventDestinationAnswer:  # noqa: A002
     """Change an event destination. A secret that is sent back as it was shown stays as it was."""
@@ -113,12 +98,6 @@ async def update(who: Who, context: Ctx, id: Id, given: EventDestinationUpdate) 
         metadata=given.metadata,
     )
     return _shown(context, changed)
-
-
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Forget an event destination, which no subscription may use."""
-    await event_destinations.delete(context, who.account_id, id)
 
 
 @router.post("/{id}/test", name="test", response_model=TestAnswer)
@@ -148,3 +127,15 @@ def _delivery(context: Context, each: EventDestination) -> DeliveryAnswer:
         waiting=state.waiting,
         last_error=reason or state.last_error,
     )
+
+
+_common = Common(router, "ed", EventDestinationAnswer, _shown)
+_common.list(
+    EventDestinationList,
+    "event_destinations",
+    frozenset(),
+    event_destinations.listed,
+    "List the event destinations of the account.",
+)
+_common.get(event_destinations.get, "Return one event destination.")
+_common.delete(event_destinations.delete, "Forget an event destination, which no subscription may use.")

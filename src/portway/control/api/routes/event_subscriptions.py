@@ -1,12 +1,13 @@
 """/event_subscriptions: which events go where; and their sources."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Ref, Timestamp
 from portway.control.service import event_subscriptions, shown
 from portway.control.service.context import Context
@@ -19,7 +20,6 @@ TYPE: Final = "http_request_complete.v0, tcp_connection_closed.v0, or the type o
 
 Id = Annotated[str, Depends(path_id("esb"))]
 Kind = Annotated[str, Path(description=TYPE)]
-Wanted = Annotated[Listing, Depends(listing("event_subscriptions", "esb", frozenset()))]
 
 
 class EventSourceAnswer(Answer):
@@ -100,21 +100,6 @@ async def create(who: Who, context: Ctx, given: EventSubscriptionCreate) -> Even
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=EventSubscriptionList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the event subscriptions of the account."""
-    return await wanted.page(
-        lambda page: event_subscriptions.listed(context, who.account_id, page),
-        lambda each: _shown(context, each),
-    )
-
-
-@router.get("/{id}", name="get", response_model=EventSubscriptionAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> EventSubscriptionAnswer:  # noqa: A002 - the name in the path
-    """Return one event subscription."""
-    return _shown(context, await event_subscriptions.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=EventSubscriptionAnswer)
 async def update(who: Who, context: Ctx, id: Id, given: EventSubscriptionUpdate) -> EventSubscriptionAnswer:  # noqa: A002
     """Change an event subscription; it holds for what happens from now on."""
@@ -128,12 +113,6 @@ async def update(who: Who, context: Ctx, id: Id, given: EventSubscriptionUpdate)
         metadata=given.metadata,
     )
     return _shown(context, changed)
-
-
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """End an event subscription."""
-    await event_subscriptions.delete(context, who.account_id, id)
 
 
 @sources_router.post("", name="create", status_code=201, response_model=EventSourceAnswer)
@@ -202,3 +181,15 @@ def _shown(context: Context, each: EventSubscription) -> EventSubscriptionAnswer
 
 def _shown_source(context: Context, subscription_id: str, each: EventSource) -> EventSourceAnswer:
     return EventSourceAnswer.model_validate(shown.event_source(context.settings, subscription_id, each))
+
+
+_common = Common(router, "esb", EventSubscriptionAnswer, _shown)
+_common.list(
+    EventSubscriptionList,
+    "event_subscriptions",
+    frozenset(),
+    event_subscriptions.listed,
+    "List the event subscriptions of the account.",
+)
+_common.get(event_subscriptions.get, "Return one event subscription.")
+_common.delete(event_subscriptions.delete, "End an event subscription.")

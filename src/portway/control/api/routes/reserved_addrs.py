@@ -1,12 +1,13 @@
 """/reserved_addrs: TCP addresses that stay the account's."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Timestamp
 from portway.control.service import reserved_addrs, shown
 from portway.control.service.context import Context
@@ -17,7 +18,6 @@ router = APIRouter(prefix="/reserved_addrs", tags=["reserved_addrs"])
 FIELDS: Final = frozenset({"addr", "region"})
 
 Id = Annotated[str, Depends(path_id("ra"))]
-Wanted = Annotated[Listing, Depends(listing("reserved_addrs", "ra", FIELDS))]
 
 
 class ReservedAddrAnswer(Answer):
@@ -69,21 +69,6 @@ async def create(who: Who, context: Ctx, given: ReservedAddrCreate) -> ReservedA
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=ReservedAddrList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the TCP addresses of the account."""
-    return await wanted.page(
-        lambda page: reserved_addrs.listed(context, who.account_id, page),
-        lambda each: _shown(context, each),
-    )
-
-
-@router.get("/{id}", name="get", response_model=ReservedAddrAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> ReservedAddrAnswer:  # noqa: A002 - the name in the path
-    """Return one TCP address."""
-    return _shown(context, await reserved_addrs.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=ReservedAddrAnswer)
 async def update(who: Who, context: Ctx, id: Id, given: ReservedAddrUpdate) -> ReservedAddrAnswer:  # noqa: A002
     """Change the texts of a TCP address."""
@@ -93,11 +78,17 @@ async def update(who: Who, context: Ctx, id: Id, given: ReservedAddrUpdate) -> R
     return _shown(context, changed)
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Give a TCP address back, for good."""
-    await reserved_addrs.delete(context, who.account_id, id)
-
-
 def _shown(context: Context, each: ReservedAddr) -> ReservedAddrAnswer:
     return ReservedAddrAnswer.model_validate(shown.reserved_addr(context.settings, each))
+
+
+_common = Common(router, "ra", ReservedAddrAnswer, _shown)
+_common.list(
+    ReservedAddrList,
+    "reserved_addrs",
+    FIELDS,
+    reserved_addrs.listed,
+    "List the TCP addresses of the account.",
+)
+_common.get(reserved_addrs.get, "Return one TCP address.")
+_common.delete(reserved_addrs.delete, "Give a TCP address back, for good.")

@@ -1,12 +1,13 @@
 """/reserved_domains: names that stay the account's, with everything below them."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Ref, Timestamp
 from portway.control.service import reserved_domains, shown
 from portway.control.service.context import Context
@@ -21,7 +22,6 @@ FIELDS: Final = frozenset({
 })  # fmt: skip
 
 Id = Annotated[str, Depends(path_id("rd"))]
-Wanted = Annotated[Listing, Depends(listing("reserved_domains", "rd", FIELDS))]
 
 
 class PolicyAnswer(Answer):
@@ -126,31 +126,10 @@ async def create(who: Who, context: Ctx, given: ReservedDomainCreate) -> Reserve
     return _shown(context, await reserved_domains.create(context, who.account_id, domain, wish))
 
 
-@router.get("", name="list", response_model=ReservedDomainList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the reserved domains of the account, its dev domain among them."""
-    return await wanted.page(
-        lambda page: reserved_domains.listed(context, who.account_id, page),
-        lambda each: _shown(context, each),
-    )
-
-
-@router.get("/{id}", name="get", response_model=ReservedDomainAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> ReservedDomainAnswer:  # noqa: A002 - the name in the path
-    """Return one reserved domain."""
-    return _shown(context, await reserved_domains.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=ReservedDomainAnswer)
 async def update(who: Who, context: Ctx, id: Id, given: ReservedDomainUpdate) -> ReservedDomainAnswer:  # noqa: A002
     """Change a reserved domain."""
     return _shown(context, await reserved_domains.update(context, who.account_id, id, _wish(given)))
-
-
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Give a domain back."""
-    await reserved_domains.delete(context, who.account_id, id)
 
 
 @router.delete("/{id}/certificate", name="delete-certificate", status_code=204)
@@ -184,3 +163,15 @@ def _policy(given: PolicyGiven | None) -> CertificatePolicy | None:
 
 def _shown(context: Context, each: ReservedDomain) -> ReservedDomainAnswer:
     return ReservedDomainAnswer.model_validate(shown.reserved_domain(context.settings, each))
+
+
+_common = Common(router, "rd", ReservedDomainAnswer, _shown)
+_common.list(
+    ReservedDomainList,
+    "reserved_domains",
+    FIELDS,
+    reserved_domains.listed,
+    "List the reserved domains of the account, its dev domain among them.",
+)
+_common.get(reserved_domains.get, "Return one reserved domain.")
+_common.delete(reserved_domains.delete, "Give a domain back.")

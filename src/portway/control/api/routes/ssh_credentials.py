@@ -1,12 +1,13 @@
 """/ssh_credentials: the public keys with which OpenSSH may connect instead of an agent."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Timestamp
 from portway.control.service import shown, ssh_credentials
 from portway.control.service.context import Context
@@ -18,7 +19,6 @@ router = APIRouter(prefix="/ssh_credentials", tags=["ssh_credentials"])
 FIELDS: Final = frozenset({"owner_id", "acl"})
 
 Id = Annotated[str, Depends(path_id("sshcr"))]
-Wanted = Annotated[Listing, Depends(listing("ssh_credentials", "sshcr", FIELDS))]
 
 Rules = Annotated[
     list[str] | None,
@@ -75,20 +75,6 @@ async def create(who: Who, context: Ctx, given: SshCredentialCreate) -> SshCrede
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=SshCredentialList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the registered keys of the account."""
-    return await wanted.page(
-        lambda page: ssh_credentials.page(context, who.account_id, page), lambda each: _shown(context, each)
-    )
-
-
-@router.get("/{id}", name="get", response_model=SshCredentialAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> SshCredentialAnswer:  # noqa: A002 - the name in the path
-    """Return one registered key."""
-    return _shown(context, await ssh_credentials.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=SshCredentialAnswer)
 async def update(
     who: Who,
@@ -100,12 +86,6 @@ async def update(
     return _shown(context, await ssh_credentials.update(context, who.account_id, id, _texts(given)))
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Forget a registered key, which ends its sessions."""
-    await ssh_credentials.delete(context, who.account_id, id)
-
-
 def _texts(given: SshCredentialCreate | SshCredentialUpdate) -> Texts:
     acl = None if given.acl is None else tuple(given.acl)
     return Texts(given.description, given.metadata, acl)
@@ -113,3 +93,15 @@ def _texts(given: SshCredentialCreate | SshCredentialUpdate) -> Texts:
 
 def _shown(context: Context, each: SshCredential) -> SshCredentialAnswer:
     return SshCredentialAnswer.model_validate(shown.ssh_credential(context.settings, each))
+
+
+_common = Common(router, "sshcr", SshCredentialAnswer, _shown)
+_common.list(
+    SshCredentialList,
+    "ssh_credentials",
+    FIELDS,
+    ssh_credentials.page,
+    "List the registered keys of the account.",
+)
+_common.get(ssh_credentials.get, "Return one registered key.")
+_common.delete(ssh_credentials.delete, "Forget a registered key, which ends its sessions.")

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Timestamp
 from portway.control.service import shown, tls_certificates
 from portway.control.service.context import Context
@@ -17,7 +18,6 @@ router = APIRouter(prefix="/tls_certificates", tags=["tls_certificates"])
 FIELDS: Final = frozenset({"subject_common_name", "not_after", "not_before", "serial_number"})
 
 Id = Annotated[str, Depends(path_id("cert"))]
-Wanted = Annotated[Listing, Depends(listing("tls_certificates", "cert", FIELDS))]
 
 
 class AlternativeNames(Answer):
@@ -97,21 +97,6 @@ async def create(who: Who, context: Ctx, given: TlsCertificateCreate) -> TlsCert
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=TlsCertificateList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the certificates of the account."""
-    return await wanted.page(
-        lambda page: tls_certificates.listed(context, who.account_id, page),
-        lambda each: _shown(context, each),
-    )
-
-
-@router.get("/{id}", name="get", response_model=TlsCertificateAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> TlsCertificateAnswer:  # noqa: A002 - the name in the path
-    """Return one certificate."""
-    return _shown(context, await tls_certificates.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=TlsCertificateAnswer)
 async def update(who: Who, context: Ctx, id: Id, given: TlsCertificateUpdate) -> TlsCertificateAnswer:  # noqa: A002
     """Change the texts of a certificate."""
@@ -121,11 +106,17 @@ async def update(who: Who, context: Ctx, id: Id, given: TlsCertificateUpdate) ->
     return _shown(context, changed)
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Forget a certificate and its key; it must be attached to no domain."""
-    await tls_certificates.delete(context, who.account_id, id)
-
-
 def _shown(context: Context, each: TlsCertificate) -> TlsCertificateAnswer:
     return TlsCertificateAnswer.model_validate(shown.tls_certificate(context.settings, each))
+
+
+_common = Common(router, "cert", TlsCertificateAnswer, _shown)
+_common.list(
+    TlsCertificateList,
+    "tls_certificates",
+    FIELDS,
+    tls_certificates.listed,
+    "List the certificates of the account.",
+)
+_common.get(tls_certificates.get, "Return one certificate.")
+_common.delete(tls_certificates.delete, "Forget a certificate and its key; it must be attached to no domain.")

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Ref, Timestamp
 from portway.control.service import shown, vault_secrets
 from portway.control.service.context import Context
@@ -17,7 +18,6 @@ router = APIRouter(prefix="/vault_secrets", tags=["vault_secrets"])
 FIELDS: Final = frozenset({"name", "updated_at", "vault", "vault.id", "vault_name"})
 
 Id = Annotated[str, Depends(path_id("secret"))]
-Wanted = Annotated[Listing, Depends(listing("secrets", "secret", FIELDS))]
 
 
 class SecretAnswer(Answer):
@@ -80,22 +80,6 @@ async def create(who: Who, context: Ctx, given: SecretCreate) -> SecretAnswer:
     return show(context, made)
 
 
-@router.get("", name="list", response_model=SecretList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the secrets of all vaults of the account."""
-    return await wanted.page(
-        lambda page: vault_secrets.listed(context, who.account_id, page),
-        lambda each: show(context, each),
-        facts=lambda each: filtered(context, each, wanted.filter),
-    )
-
-
-@router.get("/{id}", name="get", response_model=SecretAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> SecretAnswer:  # noqa: A002 - the name in the path
-    """Return what is told of one secret."""
-    return show(context, await vault_secrets.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=SecretAnswer)
 async def update(who: Who, context: Ctx, id: Id, given: SecretUpdate) -> SecretAnswer:  # noqa: A002
     """Change a secret. Every policy uses the new value with its next request."""
@@ -111,12 +95,6 @@ async def update(who: Who, context: Ctx, id: Id, given: SecretUpdate) -> SecretA
     return show(context, changed)
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Delete a secret."""
-    await vault_secrets.delete(context, who.account_id, id)
-
-
 def filtered(context: Context, each: Secret, filter: str) -> dict[str, Any]:  # noqa: A002
     """Return what a filter sees: the vault is compared as an identifier, or has one."""
     facts = shown.secret(context.settings, each)
@@ -126,3 +104,16 @@ def filtered(context: Context, each: Secret, filter: str) -> dict[str, Any]:  # 
 def show(context: Context, each: Secret) -> SecretAnswer:
     """Return a secret as it is answered."""
     return SecretAnswer.model_validate(shown.secret(context.settings, each))
+
+
+_common = Common(router, "secret", SecretAnswer, show)
+_common.list(
+    SecretList,
+    "secrets",
+    FIELDS,
+    vault_secrets.listed,
+    "List the secrets of all vaults of the account.",
+    facts=filtered,
+)
+_common.get(vault_secrets.get, "Return what is told of one secret.")
+_common.delete(vault_secrets.delete, "Delete a secret.")

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
+from portway.control.api.common import Common
 from portway.control.api.paging import Listing, listing, path_id
 from portway.control.api.routes.vault_secrets import SecretList, show
 from portway.control.api.schema import Answer, Given, Timestamp
@@ -18,7 +19,6 @@ router = APIRouter(prefix="/vaults", tags=["vaults"])
 FIELDS: Final = frozenset({"name", "updated_at", "created_by", "last_updated_by"})
 
 Id = Annotated[str, Depends(path_id("vault"))]
-Wanted = Annotated[Listing, Depends(listing("vaults", "vault", FIELDS))]
 WantedSecrets = Annotated[Listing, Depends(listing("secrets", "secret", None))]
 
 
@@ -73,20 +73,6 @@ async def create(who: Who, context: Ctx, given: VaultCreate) -> VaultAnswer:
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=VaultList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the vaults of the account."""
-    return await wanted.page(
-        lambda page: vaults.listed(context, who.account_id, page), lambda each: _shown(context, each)
-    )
-
-
-@router.get("/{id}", name="get", response_model=VaultAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> VaultAnswer:  # noqa: A002 - the name in the path
-    """Return one vault."""
-    return _shown(context, await vaults.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=VaultAnswer)
 async def update(who: Who, context: Ctx, id: Id, given: VaultUpdate) -> VaultAnswer:  # noqa: A002
     """Change the name or the texts of a vault. Policies find its secrets under the new name at once."""
@@ -101,12 +87,6 @@ async def update(who: Who, context: Ctx, id: Id, given: VaultUpdate) -> VaultAns
     return _shown(context, changed)
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Delete a vault that has no secrets."""
-    await vaults.delete(context, who.account_id, id)
-
-
 @router.get("/{id}/secrets", name="get_secrets_by_vault", response_model=SecretList)
 async def secrets_of(who: Who, context: Ctx, id: Id, wanted: WantedSecrets) -> dict[str, Any]:  # noqa: A002
     """List the secrets of one vault."""
@@ -117,3 +97,9 @@ async def secrets_of(who: Who, context: Ctx, id: Id, wanted: WantedSecrets) -> d
 
 def _shown(context: Context, each: Vault) -> VaultAnswer:
     return VaultAnswer.model_validate(shown.vault(context.settings, each))
+
+
+_common = Common(router, "vault", VaultAnswer, _shown)
+_common.list(VaultList, "vaults", FIELDS, vaults.listed, "List the vaults of the account.")
+_common.get(vaults.get, "Return one vault.")
+_common.delete(vaults.delete, "Delete a vault that has no secrets.")
