@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from tests.kit.edges import ACCOUNT, backend
 
@@ -28,6 +29,7 @@ class Stub:
         self.counters = Counters()
         self.failure = failure
         self.down_until = 0.0
+        self.retired = False
 
     def open(self, visitor: Visitor, sink: Any) -> Any:
         if self.failure is not None:
@@ -143,6 +145,40 @@ def test_a_change_holds_for_the_next_visitor() -> None:
     backends.changed(BackendItem("bkdsc_1", ACCOUNT, gone=True))
     assert picked(backends, "bkdsc_1") is None
     assert "0" in repr(backends)
+
+
+def test_a_member_ends_with_the_fields_of_its_backend_and_not_with_its_texts() -> None:
+    backends = known(backend("static", address="a"))
+    (member,) = backends.members("bkdsc_1", ACCOUNT)
+    assert isinstance(member, Stub)
+    backends.changed(backend("static", address="a"))
+    assert list(backends.members("bkdsc_1", ACCOUNT)) == [member]
+    assert not member.retired
+    backends.changed(backend("static", address="b"))
+    assert picked(backends, "bkdsc_1") == "b"
+    assert member.retired
+    (other,) = backends.members("bkdsc_1", ACCOUNT)
+    assert isinstance(other, Stub)
+    backends.changed(msgspec.structs.replace(backend("static", address="b"), gone=True))
+    assert other.retired
+
+
+def test_who_is_busy_two_steps_away_is_passed_over() -> None:
+    groups = Groups()
+    backends = known(
+        backend(),
+        backend("failover", backends=["bkdtg_1"]),
+        backend("weighted", backends={"bkdfo_1": 1}),
+        groups=groups,
+    )
+    one, two = Stub("one"), Stub("two")
+    for each in (one, two):
+        groups.pools["bkdtg_1"].add(each)  # pyright: ignore[reportArgumentType]
+    assert picked(backends, "bkdwd_1") == "one"
+    backends.busy("bkdwd_1", ACCOUNT, one, 0.0)  # pyright: ignore[reportArgumentType]
+    assert picked(backends, "bkdwd_1", now=0.5) == "two"
+    backends.evict("bkdwd_1", ACCOUNT, two)  # pyright: ignore[reportArgumentType]
+    assert list(backends.members("bkdwd_1", ACCOUNT)) == [one]
 
 
 def test_a_pool_opens_evicts_and_says_why_nobody_serves() -> None:

@@ -15,7 +15,7 @@ from tests.kit.service import DOMAIN, Running, running_worker
 from tests.kit.traffic import Answer, get, visitor
 
 from portway.model.event import EndpointOffline, TcpConnectionClosed
-from portway.model.view import AuthorityItem, EdgeItem
+from portway.model.view import AuthorityItem, CloudEndpointItem, EdgeItem
 from portway.session import StreamType
 
 
@@ -100,6 +100,22 @@ async def test_a_tcp_edge_has_several_addresses_which_come_and_go() -> None:
         service.control.delete(rows[1])
         assert str(ports[0]) not in repr(service.worker.ports)
         assert str(ports[1]) in repr(service.worker.ports)
+
+
+async def test_a_cloud_endpoint_that_waited_for_an_edge_is_online_once_it_goes() -> None:
+    async with running_worker() as service:
+        port = service.worker.config.tcp_ports[0]
+        rows = edge("tcp", [f"tcp://localhost:{port}"])
+        tell(service, rows)
+        await opened(service, port)
+        deny = "on_tcp_connect: [{actions: [{type: deny}]}]"
+        cloud = CloudEndpointItem("ep_c", ACCOUNT, f"tcp://localhost:{port}", "public", False, deny)
+        tell(service, [cloud])  # news of one moment may come in this order
+        service.control.delete(rows[1])
+        found = service.worker.registry.find("tcp", "", port)
+        assert found is not None
+        assert (found.id, found.edge_id) == ("ep_c", "")
+        await until(lambda: str(port) in repr(service.worker.ports), "it listens")
 
 
 @pytest.mark.row("T-093", "T-094", "T-088")
@@ -264,6 +280,16 @@ async def test_modules_of_a_route_rule_over_its_requests_alone() -> None:
         tell(service, route("/guarded", 1, backend="bkdhr_1", response_headers={"add": {"x-added": "yes"}}))
         await eventually_async(lambda: _status_is(service, "/guarded", 200), "the filter is gone")
         assert (await asked(service, "/guarded")).fields["x-added"] == "yes"
+
+
+async def test_an_edge_that_is_not_known_yet_says_to_come_again() -> None:
+    async with running_worker() as service:
+        item, address = edge("https", [f"https://{HOST}:{service.https_port}"])
+        tell(service, [address])
+        refused = await asked(service, "/")
+        assert (refused.status, refused.fields["ngrok-error-code"]) == (503, "ERR_NGROK_6528")
+        tell(service, [item])
+        await eventually_async(lambda: _status_is(service, "/", 404), "it is known, and has no route")
 
 
 @pytest.mark.row("T-088")

@@ -109,6 +109,19 @@ async def test_a_name_is_judged_by_every_address_that_it_has() -> None:
     await tasks.close()
 
 
+async def test_an_address_that_does_not_answer_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    tasks = Tasks()
+    member = StaticMember("bkdsc_1", {"address": "127.0.0.1:1"}, Guard(), tasks)
+    with caplog.at_level("WARNING"):
+        for _ in range(3):
+            assert await dialled(member) == b"reset"
+    assert len(caplog.records) == 1
+    assert member.usable
+    member.retired = True
+    assert not member.usable, "who keeps a connection to it lets it go"
+    await tasks.close()
+
+
 async def test_too_many_connections_find_it_busy() -> None:
     async def never(_host: str, _port: int) -> list[str]:
         await asyncio.Event().wait()

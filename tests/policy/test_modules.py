@@ -87,3 +87,20 @@ def test_modules_that_say_nothing_make_nothing(modules: dict[str, Any]) -> None:
 def test_saml_is_refused() -> None:
     with refused(2201):
         rules(saml={"idp_metadata": "<x/>"})
+
+
+def test_texts_of_modules_are_no_expressions() -> None:
+    login = {"client_id": "i${1}", "client_secret": "s${secrets.get('v', 'n')}"}
+    for modules in (
+        {"oidc": {"issuer": "https://i", **login}},
+        {"oauth": {"provider": {"google": {**login, "email_addresses": ["\U0001f600@b.c"]}}}},
+    ):
+        document = document_of(read(modules, "https"), "https")
+        assert isinstance(document, Node)
+        rules_of = document.entries["on_http_request"].items
+        config = rules_of[0].entries["actions"].items[0].entries["config"].entries
+        assert config["client_id"].scalar == "i$${1}"
+        assert config["client_secret"].scalar == "s$${secrets.get('v', 'n')}"
+        for each in rules_of[1:]:
+            (expression,) = each.entries["expressions"].items
+            assert '"\U0001f600@b.c"' in str(expression.scalar)

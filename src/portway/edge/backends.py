@@ -40,6 +40,8 @@ class OwnMember(Member, Protocol):
 
     down_until: float
     """On the loop's clock: passed over until then, as long as another can serve."""
+    retired: bool
+    """Its backend is gone, or is another now: what runs goes on, and nothing new begins."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +50,7 @@ class _Known:
 
     form: str
     account_id: str
+    spec: str
     member: OwnMember | None = None
     children: Mapping[str, int] = field(default_factory=dict[str, int])
     """Backends by identifier, in order, with their weights."""
@@ -75,12 +78,17 @@ class Backends:
 
     def changed(self, item: "BackendItem") -> None:
         """Take a row as it is now."""
+        before = self._known.get(item.id)
+        if before is not None and not item.gone and before.spec == item.spec:
+            return  # only its texts have changed
+        if before is not None and before.member is not None:
+            before.member.retired = True
         self._known.pop(item.id, None)
         if item.gone:
             self._tunnels.drop_group(item.id)
             return
         spec = cast("dict[str, Any]", json.loads(item.spec))
-        known = self._known[item.id] = _Known(item.form, item.account_id)
+        known = self._known[item.id] = _Known(item.form, item.account_id, item.spec)
         if item.form == "tunnel_group":
             self._tunnels.put_group(item.id, item.account_id, spec["labels"])
         elif item.form == "weighted":
@@ -171,11 +179,15 @@ class Backends:
         raise AssertionError("a draw is below the sum")
 
     def _pools(self, backend_id: str, account_id: str) -> Iterator[Pool]:
+        """Yield the tunnel groups that a backend leads to: a weighted one over a failover has two steps."""
         known = self._own(backend_id, account_id)
-        for each in (backend_id, *known.children) if known is not None else ():
-            pool = self._tunnels.pool(each)
-            if pool is not None:
-                yield pool
+        if known is None:
+            return
+        pool = self._tunnels.pool(backend_id)
+        if pool is not None:
+            yield pool
+        for child in known.children:
+            yield from self._pools(child, account_id)
 
 
 class BackendPool(Pool):

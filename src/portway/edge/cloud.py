@@ -19,7 +19,8 @@ from portway.edge.member import NoVerdict
 from portway.edge.policy_pool import rule
 from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint
-from portway.errors import ConfigError, PortwayError, SessionClosed
+from portway.edge.standing_ports import StandingPorts
+from portway.errors import PortwayError, SessionClosed
 from portway.model.url import parse_endpoint_url
 from portway.model.view import CloudEndpointItem
 
@@ -110,8 +111,7 @@ class CloudEndpoints:
     ) -> None:
         """Follow the view. ``lead`` lets an endpoint go by its oldest member."""
         self._registry = registry
-        self._ports = ports
-        self._claims = claims
+        self._standing = StandingPorts(ports, registry, claims, tasks)
         self._tasks = tasks
         self._lead = lead
         self._below = below
@@ -144,11 +144,11 @@ class CloudEndpoints:
             self._put_on(item)
 
     def _has_room(self, endpoint: Endpoint) -> None:
-        """An internal endpoint is gone, or one that is online shares its URL now.
+        """An internal endpoint is gone, or an edge's; or one that is online shares its URL now.
 
-        A public URL that is offline may be kept for its agent: when it is not, it is freed.
+        A public URL of agents that is offline may be kept for them: when it is not, it is freed.
         """
-        if endpoint.url.is_internal or endpoint.pool.members:
+        if endpoint.url.is_internal or endpoint.edge_id or endpoint.pool.members:
             self._try_again()
 
     def _try_again(self) -> None:
@@ -181,13 +181,7 @@ class CloudEndpoints:
         self._online[item.id] = member, endpoint
         self._start_rule(member, endpoint)
         if url.scheme == "tcp" and not url.is_internal:
-            self._tasks.start(self._open(url), name=f"port of {item.id}")
-
-    async def _open(self, url: "Url") -> None:
-        try:
-            await self._ports.open(url.port)
-        except ConfigError as error:
-            _log.warning("the port of a cloud endpoint cannot be opened: %s", error)
+            self._standing.open(url, item.id, lambda: not member.retired)
 
     def _start_rule(self, member: CloudMember, endpoint: Endpoint) -> None:
         """Let the policy that a row brings rule, as soon as it is compiled."""
@@ -220,9 +214,8 @@ class CloudEndpoints:
             rule(endpoint)
             return
         self._registry.remove(endpoint)
-        public_tcp = endpoint.scheme == "tcp" and not endpoint.url.is_internal
-        if public_tcp and not self._claims.taken(endpoint.url):
-            self._ports.close(endpoint.url.port)
+        if endpoint.scheme == "tcp" and not endpoint.url.is_internal:
+            self._standing.close(endpoint.url)
 
 
 def _shared(endpoint: Endpoint) -> bool:

@@ -32,11 +32,12 @@ class Route:
 class Routes:
     """The routes of one edge at one of its addresses. It is the policy of its endpoint."""
 
-    __slots__ = ("_exact", "_prefixes")
+    __slots__ = ("_exact", "_prefixes", "_ready")
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        """Serve by these."""
+    def __init__(self, routes: Iterable[Route], *, ready: bool = True) -> None:
+        """Serve by these. Not ``ready``: they are not known yet, or cannot be made."""
         routes = list(routes)
+        self._ready = ready
         self._exact = {each.path: each for each in routes if each.match_type == "exact_path"}
         prefixes = [each for each in routes if each.match_type != "exact_path"]
         self._prefixes = sorted(prefixes, key=lambda each: len(each.path), reverse=True)
@@ -56,7 +57,7 @@ class Routes:
         """Choose the route; let its policy rule."""
         route = self.find(path_of(passage.head.target))
         if route is None:
-            return Unrouted(passage)
+            return Unrouted(passage) if self._ready else Unready(passage)
         passage.endpoint = route.endpoint
         policy = route.endpoint.policy
         return Unruled(passage) if policy is None else policy.begin(passage)
@@ -70,6 +71,16 @@ class Unrouted(Unruled):
     def on_request(self) -> None:
         """Answer it with a page."""
         self._passage.fail(404, NOTHING_ONLINE)
+
+
+class Unready(Unruled):
+    """A request to an edge whose routes are not known."""
+
+    __slots__ = ()
+
+    def on_request(self) -> None:
+        """Answer it with a page that says to come again."""
+        self._passage.fail(503, NOTHING_ONLINE)
 
 
 def path_of(target: bytes) -> str:

@@ -21,6 +21,7 @@ from portway.edge.backends import BackendPool
 from portway.edge.edge_routes import Route, Routes
 from portway.edge.policy_pool import check_tls
 from portway.edge.registry import Endpoint
+from portway.edge.standing_ports import StandingPorts
 from portway.edge.tls_settings import TlsSettings, check
 from portway.errors import ConfigError, PortwayError
 from portway.model.module_secrets import opened
@@ -82,6 +83,12 @@ class _Built:
     routes: Routes | None
 
 
+UNREADY: Final = Routes((), ready=False)
+"""The routes of an edge that are not known yet, or cannot be made."""
+
+NOTHING: Final = _Built(NOBODY, None, None, UNREADY)
+
+
 class Edges:
     """All edges that are online here."""
 
@@ -100,8 +107,7 @@ class Edges:
         """Follow the view. Without ``open_secret`` routes whose modules have secrets serve nobody."""
         self._registry = registry
         self._view = view
-        self._ports = ports
-        self._claims = claims
+        self._standing = StandingPorts(ports, registry, claims, tasks)
         self._tasks = tasks
         self._backends = backends
         self._policies = policies
@@ -193,26 +199,20 @@ class Edges:
         pool = BackendPool(self._backends, item.account_id, NOBODY)
         endpoint = Endpoint(item.id, url, url.scheme, item.account_id, pool, edge_id=item.edge_id)
         if url.scheme == "https":
-            endpoint.policy = Routes(())
+            endpoint.policy = UNREADY
         self._registry.add(endpoint)
         online = self._online[item.id] = _Online(item, endpoint, pool)
         self._start(online)
         if url.scheme == "tcp":
-            self._tasks.start(self._open(url), name=f"port of {item.edge_id}")
-
-    async def _open(self, url: "Url") -> None:
-        try:
-            await self._ports.open(url.port)
-        except ConfigError as error:
-            _log.warning("the port of an edge cannot be opened: %s", error)
+            self._standing.open(url, item.edge_id, lambda: self._online.get(item.id) is online)
 
     def _take_off(self, online: _Online) -> None:
         del self._online[online.item.id]
         self._registry.remove(online.endpoint)
         online.pool.backend_id = NOBODY
         url = online.endpoint.url
-        if url.scheme == "tcp" and not self._claims.taken(url):
-            self._ports.close(url.port)
+        if url.scheme == "tcp":
+            self._standing.close(url)
 
     # -- modules
 
@@ -229,7 +229,7 @@ class Edges:
         online.asked += 1
         edge = self._edge(online.item.edge_id)
         if edge.item is None:
-            self._put_in(online, _Built(NOBODY, None, None, Routes(())))
+            self._put_in(online, NOTHING)
             return
         routes = tuple(edge.routes.values())
         name = f"modules of {online.item.edge_id}"
@@ -243,7 +243,7 @@ class Edges:
             built = await self._made(online, item, routes)
         except PortwayError as error:
             _log.error("the modules of edge %s cannot be used: %s", item.id, error)
-            built = _Built(NOBODY, None, None, Routes(()))
+            built = NOTHING
         if number == online.asked and self._online.get(online.item.id) is online:
             self._put_in(online, built)
 

@@ -40,6 +40,8 @@ LIMIT: Final = 1024
 """Connections of one static backend at a time; more visitors find it busy."""
 DOWN_FOR: Final = 1.0
 """Seconds for which an address that could not be reached is passed over, as long as another can serve."""
+LOGGED: Final = 60.0
+"""Seconds in which one backend that cannot be reached is logged once, however many visitors find it so."""
 TLS_TIMEOUT: Final = 10.0
 """Seconds that a handshake with the address may take."""
 
@@ -67,6 +69,8 @@ class StaticMember:
         self.forwards_proto = ""
         self.counters = Counters()
         self.down_until = 0.0
+        self.retired = False
+        self._logged_at = -LOGGED
         self.host, self.port = split_address(str(spec["address"]))
         self._tls = bool(spec.get("tls", {}).get("enabled"))
         self._guard = guard
@@ -82,8 +86,8 @@ class StaticMember:
 
     @property
     def usable(self) -> bool:
-        """It is always worth a try."""
-        return True
+        """It is always worth a try, until its backend is gone or is another one."""
+        return not self.retired
 
     def open(self, visitor: "Visitor", sink: "Sink") -> "Pipe":
         """Open a connection for a visitor. Raises StreamLimit."""
@@ -111,8 +115,11 @@ class StaticMember:
         try:
             await self._reach(leg)
         except ConnectError as error:
-            _log.warning("static backend %s: %s", self.id, error)
-            self.down_until = asyncio.get_running_loop().time() + DOWN_FOR
+            now = asyncio.get_running_loop().time()
+            if now - self._logged_at >= LOGGED:
+                self._logged_at = now
+                _log.warning("static backend %s: %s", self.id, error)
+            self.down_until = now + DOWN_FOR
             leg.abort(ErrorCode.ACCEPT_QUEUE_FULL)  # as of a busy agent: another member may be tried
 
     async def _reach(self, leg: Leg) -> None:
@@ -160,6 +167,7 @@ class ResponseMember:
         self.forwards_proto = ""
         self.counters = Counters()
         self.down_until = 0.0
+        self.retired = False
         self._body = str(spec.get("body") or "").encode()
         self._status = int(spec.get("status_code") or 200)
         headers: Mapping[str, str] = spec.get("headers") or {}

@@ -66,6 +66,11 @@ def _rule(name: str, *actions: tuple[str, Mapping[str, object]], when: str = "")
     return rule | ({"expressions": [when]} if when else {})
 
 
+def _literal(text: str) -> str:
+    """Write a text of a module so that nothing in it is taken for an expression."""
+    return text.replace("${", "$${")
+
+
 def _texts(module: Module, name: str) -> list[str]:
     return [str(each) for each in cast("Sequence[object]", module.get(name) or ())]
 
@@ -116,7 +121,7 @@ def _converter(_module: Module) -> list[Rule]:
 def _webhook(module: Module) -> list[Rule]:
     config = {"provider": module.get("provider", "")}
     if module.get("secret"):
-        config["secret"] = str(module["secret"]).replace("${", "$${")
+        config["secret"] = _literal(str(module["secret"]))
     return [_rule("webhook_verification", ("verify-webhook", config))]
 
 
@@ -147,17 +152,19 @@ def _oauth(module: Module) -> list[Rule]:
     if listed:
         raise Error(f"Not provided by this version of the service: {', '.join(listed)}.", UNSUPPORTED)
     config: dict[str, object] = {"provider": name, **_session(module)}
-    for key in ("client_id", "client_secret", "scopes"):
+    for key in ("client_id", "client_secret"):
         if block.get(key):
-            config[key] = block[key]
+            config[key] = _literal(str(block[key]))
+    if block.get("scopes"):
+        config["scopes"] = block["scopes"]
     return [_rule("oauth", ("oauth", config)), *_members("oauth", block)]
 
 
 def _oidc(module: Module) -> list[Rule]:
     config: dict[str, object] = {
         "issuer_url": module.get("issuer", ""),
-        "client_id": module.get("client_id", ""),
-        "client_secret": module.get("client_secret", ""),
+        "client_id": _literal(str(module.get("client_id") or "")),
+        "client_secret": _literal(str(module.get("client_secret") or "")),
         **_session(module),
     }
     if module.get("scopes"):
@@ -168,11 +175,16 @@ def _oidc(module: Module) -> list[Rule]:
 def _members(login: str, block: Module) -> list[Rule]:
     """Refuse who is not named, if anybody is. Without an identity the rule fails, which refuses too."""
     email = f"actions.ngrok.{login}.identity.email"
-    tests = [f"{email} == {json.dumps(each)}" for each in _texts(block, "email_addresses")]
-    tests += [f"{email}.endsWith({json.dumps('@' + each)})" for each in _texts(block, "email_domains")]
+    tests = [f"{email} == {_quoted(each)}" for each in _texts(block, "email_addresses")]
+    tests += [f"{email}.endsWith({_quoted('@' + each)})" for each in _texts(block, "email_domains")]
     if not tests:
         return []
     return [_rule(f"{login} members", ("deny", {"status_code": 403}), when=f"!({' || '.join(tests)})")]
+
+
+def _quoted(text: str) -> str:
+    """Write a text for an expression: as JSON does, but for escapes of half a character."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _saml(_module: Module) -> list[Rule]:
