@@ -1,13 +1,20 @@
 """The phase on_tcp_connect on a whole data plane: tcp, tls, http and https, before and behind TLS."""
 
 import contextlib
+import json
+import re
 import ssl
+import tempfile
 from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 from tests.kit import mutual
 from tests.kit.agent import Agent, code
 from tests.kit.service import DOMAIN, Running, running_worker
@@ -200,6 +207,219 @@ on_http_request:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await without_certificate()
         assert agent.visitors.empty()
+
+
+PARTS = (
+    "common_name", "country", "locality", "organization", "organizational_unit", "postal_code", "province",
+    "street_address",
+)  # fmt: skip
+CERTIFICATE = (
+    "extensions", "issuer", *(f"issuer.{each}" for each in PARTS), "subject",
+    *(f"subject.{each}" for each in PARTS), "san", "san.dns_names", "san.email_addresses", "san.ip_addresses",
+    "san.uris", "serial_number", "signature_algorithm", "validity.not_before", "validity.not_after",
+)  # fmt: skip
+SESSION = ("cipher_suite", "ja4_fingerprint", "negotiated_alpn", "session_resumed", "sni", "version")
+TLS_NAMES = (
+    *(f"conn.tls.{each}" for each in SESSION),
+    *(f"conn.tls.{side}.{each}" for side in ("client", "server") for each in CERTIFICATE),
+    "conn.tls.client.pem",
+    *(f"actions.ngrok.terminate_tls.{each}" for each in ("cipher_suite", "sni", "version", "warnings")),
+    "actions.ngrok.terminate_tls.error.code", "actions.ngrok.terminate_tls.error.message",
+    *(f"actions.ngrok.terminate_tls.{side}.{each}" for side in ("client", "server") for each in CERTIFICATE),
+)  # fmt: skip
+"""Every name that is documented of a connection's TLS; of ``extensions`` the list has three more."""
+
+ORGANIZATION = NameOID.ORGANIZATION_NAME
+ADA = x509.Name([
+    x509.NameAttribute(kind, text)
+    for kind, text in (
+        (NameOID.COUNTRY_NAME, "GB"),
+        (NameOID.STATE_OR_PROVINCE_NAME, "Surrey"),
+        (NameOID.LOCALITY_NAME, "Ockham"),
+        (NameOID.STREET_ADDRESS, "1 Park Lane"),
+        (NameOID.POSTAL_CODE, "GU23"),
+        (NameOID.ORGANIZATION_NAME, "Engines"),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, "Notes"),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, "Numbers"),
+        (NameOID.COMMON_NAME, "Ada, Countess"),
+    )
+])  # fmt: skip
+ALTERNATIVES = x509.SubjectAlternativeName([
+    x509.DNSName("ada.test"),
+    x509.RFC822Name("ada@a.test"),
+    x509.IPAddress(ip_address("192.0.2.7")),
+    x509.UniformResourceIdentifier("spiffe://a.test/ada"),
+])  # fmt: skip
+
+
+def tls_policy(strategy: str) -> str:
+    """Return a policy that answers with every name of TLS, a line each."""
+    shown = {"extensions": "%s.map(e, [e.id, string(e.critical), base64.encode(e.value)])"}
+    shown |= {"not_before": "string(%s)", "not_after": "string(%s)"}
+    wanted = [shown.get(each.rpartition(".")[2], "%s") % each for each in TLS_NAMES]
+    # A text holds a hundred expressions.
+    lines = [f"${{json.encode([{', '.join(wanted[at : at + 5])}])}}\n" for at in range(0, len(wanted), 5)]
+    ask = {
+        "type": "terminate-tls",
+        "config": {
+            "mutual_tls_certificate_authorities": [mutual.authority().pem.decode()],
+            "mutual_tls_verification_strategy": strategy,
+        },
+    }
+    answer = {"type": "custom-response", "config": {"body": "".join(lines)}}
+    document = {"on_tcp_connect": [{"actions": [ask]}], "on_http_request": [{"actions": [answer]}]}
+    return json.dumps(document)
+
+
+async def told(service: Running, context: ssl.SSLContext) -> dict[str, Any]:
+    """Return every name and what it is for a visitor, and the certificate that the visitor was ``shown``."""
+    head = f"GET / HTTP/1.1\r\nHost: {HTTP_NAME}\r\nConnection: close\r\n\r\n".encode()
+    async with visitor(service.https_port, tls=context, name=HTTP_NAME) as (reader, writer):
+        writer.write(head)
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        _, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    values = [value for line in body.splitlines() for value in json.loads(line)]
+    return dict(zip(TLS_NAMES, values, strict=True)) | {"shown": shown}
+
+
+@pytest.mark.row("P-25", "P-26", "P-27", "P-56")
+@pytest.mark.parametrize("strategy", ["require-and-verify", "require-any"])
+async def test_every_name_of_tls_is_what_the_visitor_and_the_service_have_shown(strategy: str) -> None:
+    between = mutual.sign("Between", mutual.authority(), ca=True)
+    ada = mutual.sign("", between, subject=ADA, serial=0x0A1B2C, extensions=((ALTERNATIVES, False),))
+    assert (len(SESSION), len(CERTIFICATE) + 3) == (6, 31)
+    async with bound("https", tls_policy(strategy), URLS["https"]) as (service, _, _):
+        context = ada.show(agent_context(service.certs.ca), between)
+        context.set_alpn_protocols(["http/1.1"])
+        found = await told(service, context)
+        event = await service.events.next(HttpRequestComplete)
+    server = {
+        name.removeprefix("conn.tls.server."): found.pop(name)
+        for name in list(found)
+        if name.startswith("conn.tls.server.")
+    }
+    shown = x509.load_der_x509_certificate(found.pop("shown"))
+    names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert server["san.dns_names"] == names.get_values_for_type(x509.DNSName) != []
+    assert server["san"].startswith(f"DNS:{server['san.dns_names'][0]}")
+    assert server["issuer"] == shown.issuer.rfc4514_string()
+    assert server["issuer.organization"] == [each.value for each in shown.issuer if each.oid == ORGANIZATION]
+    assert server["serial_number"] == f"{shown.serial_number:x}"
+    assert server["signature_algorithm"] in ("ECDSA-SHA256", "SHA256-RSA")
+    assert server["validity.not_after"] == f"{shown.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
+    assert [each[0] for each in server["extensions"]] == [each.oid.dotted_string for each in shown.extensions]
+    assert re.fullmatch(r"t13d\d{4}h1_[0-9a-f]{12}_[0-9a-f]{12}", found["conn.tls.ja4_fingerprint"])
+    assert found.pop("conn.tls.ja4_fingerprint") == event.ja4
+    expected: dict[str, Any] = {
+        "conn.tls.cipher_suite": "TLS_AES_256_GCM_SHA384",
+        "conn.tls.negotiated_alpn": "http/1.1",
+        "conn.tls.session_resumed": False,
+        "conn.tls.sni": HTTP_NAME,
+        "conn.tls.version": "1.3",
+        "conn.tls.client.pem": ada.pem.decode(),
+        "actions.ngrok.terminate_tls.cipher_suite": "TLS_AES_256_GCM_SHA384",
+        "actions.ngrok.terminate_tls.sni": HTTP_NAME,
+        "actions.ngrok.terminate_tls.version": "1.3",
+        "actions.ngrok.terminate_tls.warnings": [],
+        "actions.ngrok.terminate_tls.error.code": "",
+        "actions.ngrok.terminate_tls.error.message": "",
+    }
+    subject = r"CN=Ada\, Countess,OU=Numbers,OU=Notes,O=Engines,POSTALCODE=GU23,STREET=1 Park Lane"
+    client: dict[str, Any] = {
+        "extensions": [
+            [
+                each.oid.dotted_string,
+                str(each.critical).lower(),
+                b64encode(each.value.public_bytes()).decode(),
+            ]
+            for each in ada.certificate.extensions
+        ],
+        "issuer": "CN=Between",
+        **{f"issuer.{each}": [] for each in PARTS},
+        "issuer.common_name": "Between",
+        "subject": f"{subject},L=Ockham,ST=Surrey,C=GB",
+        "subject.common_name": "Ada, Countess",
+        "subject.country": ["GB"],
+        "subject.locality": ["Ockham"],
+        "subject.organization": ["Engines"],
+        "subject.organizational_unit": ["Notes", "Numbers"],
+        "subject.postal_code": ["GU23"],
+        "subject.province": ["Surrey"],
+        "subject.street_address": ["1 Park Lane"],
+        "san": "DNS:ada.test, email:ada@a.test, IP Address:192.0.2.7, URI:spiffe://a.test/ada",
+        "san.dns_names": ["ada.test"],
+        "san.email_addresses": ["ada@a.test"],
+        "san.ip_addresses": ["192.0.2.7"],
+        "san.uris": ["spiffe://a.test/ada"],
+        "serial_number": "a1b2c",
+        "signature_algorithm": "ECDSA-SHA256",
+        "validity.not_before": f"{ada.certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}",
+        "validity.not_after": f"{ada.certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    for prefix in ("conn.tls.client", "actions.ngrok.terminate_tls.client"):
+        expected |= {f"{prefix}.{name}": value for name, value in client.items()}
+    expected |= {f"actions.ngrok.terminate_tls.server.{name}": value for name, value in server.items()}
+    assert found == expected
+
+
+@pytest.mark.row("P-26")
+@pytest.mark.parametrize("broken", ["doubled", "x400"])
+async def test_a_certificate_that_can_hardly_be_read_is_like_none(broken: str) -> None:
+    """Where none is verified anybody's arrives here, made of whatever OpenSSL takes."""
+    kinds = [
+        x509.UnrecognizedExtension(x509.ObjectIdentifier(each), b"aa") for each in ("1.2.3.4", "1.2.3.5")
+    ]
+    if broken == "x400":
+        kinds = [x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"0\x04\xa3\x020\x00")]
+    eve = mutual.sign("eve", extensions=tuple((each, False) for each in kinds))
+    policy = """
+        on_tcp_connect:
+          - actions: [{type: terminate-tls, config: {mutual_tls_verification_strategy: request}}]
+        on_http_request:
+          - actions: [{type: custom-response, config: {body: "<${conn.tls.client.subject}>"}}]
+        """
+    async with bound("https", policy, URLS["https"]) as (service, _, _):
+        context = eve.show(agent_context(service.certs.ca))
+        if broken == "doubled":
+            context = _showing(eve, eve.der.replace(b"\x2a\x03\x05", b"\x2a\x03\x04"), service.certs.ca)
+        head = f"GET / HTTP/1.1\r\nHost: {HTTP_NAME}\r\nConnection: close\r\n\r\n".encode()
+        async with visitor(service.https_port, tls=context, name=HTTP_NAME) as (reader, writer):
+            writer.write(head)
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        assert answer.endswith(b"<>")
+        await service.events.next(HttpRequestComplete)
+
+
+def _showing(signed: mutual.Signed, der: bytes, ca: bytes) -> ssl.SSLContext:
+    """Return a client's context that shows a certificate as these bytes, whose signature nobody checks."""
+    context = agent_context(ca)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "client.pem"
+        file.write_bytes(ssl.DER_cert_to_PEM_cert(der).encode() + signed.key_pem)
+        context.load_cert_chain(file)
+    return context
+
+
+NOTHING = """
+on_tcp_connect:
+  - expressions:
+      - "conn.tls.sni + conn.tls.ja4_fingerprint + conn.tls.version + conn.tls.cipher_suite != ''
+        || conn.tls.client.subject + conn.tls.server.san + conn.tls.client.pem != ''
+        || conn.tls.client.subject.organization.size() + conn.tls.server.extensions.size() != 0
+        || has(conn.tls.server.validity.not_after) || conn.tls.session_resumed"
+    actions: [{type: deny}]
+"""
+
+
+@pytest.mark.row("P-25", "P-27")
+@pytest.mark.parametrize("proto", ["tcp", "http"])
+async def test_where_there_is_no_tls_its_names_are_empty(proto: str) -> None:
+    bind = bound(proto, NOTHING, URLS[proto])
+    async with bind as (service, agent, url), visitor(port_of(service, proto, url)) as (_, writer):
+        writer.write(f"GET / HTTP/1.1\r\nHost: {HTTP_NAME}\r\n\r\n".encode())
+        taken = await agent.visitor()
+        taken.finish(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
 @pytest.mark.row("P-14", "P-49")

@@ -181,6 +181,18 @@ class TestMutual:
         with pytest.raises(ConnectError):
             shake(settings, client_context(mutual.client()))
 
+    @pytest.mark.row("P-56")
+    def test_a_chain_of_two_must_be_shown_whole(self) -> None:
+        between = mutual.sign("Between", mutual.authority(), ca=True)
+        late = mutual.sign("Late", mutual.authority(), ca=True, expired=True)
+        bob, eve = mutual.sign("bob", between), mutual.sign("eve", late)
+        assert agreed(MUTUAL, bob.show(client_context(), between)).peer_certificate == bob.der
+        for context in (client_context(bob), eve.show(client_context(), late)):
+            with pytest.raises(ConnectError):
+                shake(MUTUAL, context)
+        taken = TlsSettings(authorities=mutual.authority().pem, strategy="require-any")
+        assert agreed(taken, client_context(bob)).peer_certificate == bob.der
+
     def test_several_authorities_and_text_between_them(self) -> None:
         other = mutual.sign("Others", ca=True)
         both = "die Behörde:\n".encode() + mutual.authority().pem + b"\nand\n" + other.pem

@@ -29,6 +29,11 @@ class Signed:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     @property
+    def der(self) -> bytes:
+        """The same, as it is on the wire."""
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    @property
     def key_pem(self) -> bytes:
         """The key."""
         return self.key.private_bytes(
@@ -37,11 +42,11 @@ class Signed:
             serialization.NoEncryption(),
         )
 
-    def show(self, context: ssl.SSLContext) -> ssl.SSLContext:
-        """Have a client's context show this certificate."""
+    def show(self, context: ssl.SSLContext, *above: "Signed") -> ssl.SSLContext:
+        """Have a client's context show this certificate, and those above it."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "client.pem"
-            file.write_bytes(self.pem + self.key_pem)
+            file.write_bytes(self.pem + b"".join(each.pem for each in above) + self.key_pem)
             context.load_cert_chain(file)
         return context
 
@@ -55,10 +60,13 @@ def sign(
     mail: tuple[str, ...] = (),
     expired: bool = False,
     serial: int = 0xABCDEF,
+    subject: x509.Name | None = None,
+    extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (),
 ) -> Signed:
-    """Make a certificate; nobody signs it but itself when ``by`` is None."""
+    """Make a certificate of a name or a whole subject; nobody signs it but itself when ``by`` is None."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) if name else x509.Name([])
+    if subject is None:
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) if name else x509.Name([])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -69,6 +77,8 @@ def sign(
         .not_valid_after(NOW - DAY if expired else NOW + DAY)
         .add_extension(x509.BasicConstraints(ca, None), critical=True)
     )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
     others: list[x509.GeneralName] = [*map(x509.DNSName, dns), *map(x509.RFC822Name, mail)]
     if others:
         builder = builder.add_extension(x509.SubjectAlternativeName(others), critical=False)

@@ -1,6 +1,9 @@
 """What expressions see of certificates."""
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from tests.kit.policy import facts, value
 from tests.kit.x509 import END, START, make
@@ -36,6 +39,16 @@ def test_its_fields() -> None:
 )
 def test_the_algorithm_of_its_signature(kind: str, name: str) -> None:
     assert read_certificate(der(kind)).signature_algorithm == name
+
+
+def test_the_algorithm_of_a_signature_with_salt() -> None:
+    """RSASSA-PSS names its digest in its parameters (RFC 4055 §3.1)."""
+    key = rsa.generate_private_key(65_537, 2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 5, START, END)
+    salted = padding.PSS(padding.MGF1(hashes.SHA384()), 48)
+    found = builder.sign(key, hashes.SHA384(), rsa_padding=salted).public_bytes(Encoding.DER)
+    assert read_certificate(found).signature_algorithm == "SHA384-RSAPSS"
 
 
 def test_none_and_nonsense_are_empty() -> None:

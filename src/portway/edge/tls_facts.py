@@ -131,6 +131,8 @@ def mtls_fields(facts: TlsFacts) -> list[bytes]:
 def _identity(der: bytes) -> Identity:
     from cryptography import x509  # big, and rarely needed
 
+    from portway.policy.certificate import unreadable  # likewise
+
     try:
         certificate = x509.load_der_x509_certificate(der)
         names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
@@ -144,5 +146,5 @@ def _identity(der: bytes) -> Identity:
             ",".join(other.get_values_for_type(x509.RFC822Name)),
             f"{certificate.serial_number:x}",
         )
-    except ValueError:  # OpenSSL could read it; what cannot be told is left out
+    except unreadable():  # OpenSSL could read it; what cannot be told is left out
         return Identity()

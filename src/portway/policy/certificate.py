@@ -16,6 +16,8 @@ _PARTS: Final = {
     "province": "2.5.4.8",
     "street_address": "2.5.4.9",
 }
+_WRITTEN: Final = {"2.5.4.5": "SERIALNUMBER", "2.5.4.17": "POSTALCODE"}
+"""Parts that have a name in texts, beside those of RFC 4514."""
 _SIGNATURES: Final = {
     "sha1": "SHA1",
     "sha224": "SHA224",
@@ -79,8 +81,20 @@ def read_certificate(der: bytes) -> Certificate:
             extensions=_extensions(found),
             pem=found.public_bytes(Encoding.PEM).decode(),
         )
-    except ValueError:
+    except unreadable():
         return Certificate()
+
+
+def unreadable() -> tuple[type[Exception], ...]:
+    """Return what a certificate may raise that OpenSSL took: unverified ones are anybody's."""
+    from cryptography import x509
+
+    return (
+        ValueError,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    )
 
 
 def _names(name: Any) -> Names:
@@ -90,7 +104,10 @@ def _names(name: Any) -> Names:
         part = by_oid.get(attribute.oid.dotted_string)
         if part is not None:
             values.setdefault(part, []).append(str(attribute.value))
-    return Names(name.rfc4514_string(), {part: tuple(each) for part, each in values.items()})
+    from cryptography.x509 import ObjectIdentifier
+
+    written = name.rfc4514_string({ObjectIdentifier(oid): said for oid, said in _WRITTEN.items()})
+    return Names(written, {part: tuple(each) for part, each in values.items()})
 
 
 def _alternatives(certificate: Any) -> dict[str, tuple[str, ...]]:
@@ -120,6 +137,8 @@ def _signature(certificate: Any) -> str:
     """Return the algorithm as Go names it, such as SHA256-RSA or ECDSA-SHA256."""
     name = str(getattr(certificate.signature_algorithm_oid, "_name", "")).lower()
     digest = next((shown for word, shown in _SIGNATURES.items() if word in name), "")
+    if name == "rsassapss" and certificate.signature_hash_algorithm is not None:
+        return f"{_SIGNATURES.get(certificate.signature_hash_algorithm.name, '')}-RSAPSS"
     if "ed25519" in name:
         return "Ed25519"
     if "ecdsa" in name:
