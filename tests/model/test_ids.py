@@ -9,6 +9,7 @@ import pytest
 from portway.model.ids import (
     EPOCH,
     PREFIXES,
+    Series,
     made_at,
     new_id,
     new_token,
@@ -86,3 +87,14 @@ def test_well_formed_tokens(token: str) -> None:
 @pytest.mark.parametrize("token", ["", "short_secret", "x" * 27, "x" * 27 + "_", "x" * 28 + "_y"])
 def test_a_foreign_token_names_no_row(token: str) -> None:
     assert token_row(token) == ""
+
+
+def test_a_series_never_repeats_and_tells_its_second() -> None:
+    series = Series("ev", secrets.token_bytes)
+    made = [series.next(NOW) for _ in range(10_000)]
+    assert len(set(made)) == 10_000
+    assert made[:3844] == sorted(made[:3844])
+    assert {made_at(each) for each in made} == {int(NOW)}
+    assert made_at(series.next(NOW + 1)) == int(NOW) + 1
+    with pytest.raises(KeyError):
+        Series("zz", secrets.token_bytes).next(NOW)

@@ -90,12 +90,13 @@ async def test_batches_of_the_data_plane_are_sent(tmp_path: Path) -> None:
         await event_subscriptions.create(context, account, sources, [to])
         closed = TcpConnectionClosed(account_id=account, client_ip="", start_ts=1.0, end_ts=2.0, bytes_in=7)
         stopped = AgentSessionStopped(session_id="ts_1", account_id=account, started_at=1.0, stopped_at=2.0)
-        batch = [_told(TCP, closed), _told(SESSION_STOP, stopped, "ev_1"), _told("odd", closed)]
+        told = [_told(SESSION_STOP, stopped, "ev_1"), _told("odd", stopped, "ev_2")]
+        batch = msgspec.json.encode({"sessions": told, "traffic": [closed]})
         async with Tasks() as tasks:
             running = tasks.start(office.run(context, WebClient(Guard()), tmp_path), name="events")
             test = await event_destinations.test(context, account, to)
             for _ in range(2):
-                await office.table()["events"](msgspec.Raw(msgspec.json.encode({"events": batch})))
+                await office.table()["events"](msgspec.Raw(batch))
             await office.table()[FLUSH_EVENTS](msgspec.Raw(b"{}"))
             state = office.state(to, "file")
             running.cancel()
@@ -107,5 +108,5 @@ async def test_batches_of_the_data_plane_are_sent(tmp_path: Path) -> None:
     assert (state.delivered, state.waiting) == (3, 0)
 
 
-def _told(kind: str, event: object, event_id: str = "") -> Told:
+def _told(kind: str, event: object, event_id: str) -> Told:
     return Told(kind, msgspec.Raw(msgspec.json.encode(event)), event_id)

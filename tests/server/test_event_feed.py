@@ -13,7 +13,13 @@ import pytest
 from portway.edge.view import View
 from portway.edge.wishes import Wishes
 from portway.errors import Error
-from portway.model.event import AgentSessionStarted, AgentSessionStopped, EndpointOffline, TcpConnectionClosed
+from portway.model.event import (
+    AgentSessionStarted,
+    AgentSessionStopped,
+    EndpointOffline,
+    HttpRequestComplete,
+    TcpConnectionClosed,
+)
 from portway.model.event_types import SESSION_START, SESSION_STOP, TCP
 from portway.model.view import EventWishItem
 from portway.net.tasks import Tasks
@@ -38,19 +44,23 @@ class Controller:
 
     def __init__(self, refusals: int = 0) -> None:
         self.refusals = refusals
-        self.batches: list[list[Told]] = []
+        self.batches: list[Batch] = []
 
     async def handle(self, do: str, args: msgspec.Raw) -> object:
         assert do == EVENTS
         if self.refusals:
             self.refusals -= 1
             raise Error("busy")
-        self.batches.append(arguments(args, Batch).events)
+        self.batches.append(arguments(args, Batch))
         return None
 
     @property
     def told(self) -> list[Told]:
-        return [each for batch in self.batches for each in batch]
+        return [each for batch in self.batches for each in batch.sessions]
+
+    @property
+    def traffic(self) -> list[HttpRequestComplete | TcpConnectionClosed]:
+        return [each for batch in self.batches for each in batch.traffic]
 
 
 def _closed(number: int = 0, account: str = "ac_1") -> TcpConnectionClosed:
@@ -110,7 +120,8 @@ async def test_only_what_is_wanted_goes_and_everything_is_logged() -> None:
         ):
             feed.emit(event)
         await feed.flush(30)
-    assert sorted(each.type for each in controller.told) == [SESSION_START, TCP]
+    assert [each.type for each in controller.told] == [SESSION_START]
+    assert controller.traffic == [_closed(1)]
     assert feed.taken == 1
     assert len(feed._log.told) == 4  # type: ignore[attr-defined]
 
@@ -133,9 +144,8 @@ async def test_batches_are_bounded_and_in_order() -> None:
         feed.emit(_closed(number))
     async with told_to(feed, controller):
         await feed.flush(30)
-    assert [len(each) for each in controller.batches] == [BATCH, BATCH, 1]
-    read = [msgspec.json.decode(each.event, type=TcpConnectionClosed).bytes_in for each in controller.told]
-    assert read == list(range(2 * BATCH + 1))
+    assert [len(each.traffic) for each in controller.batches] == [BATCH, BATCH, 1]
+    assert controller.traffic == [_closed(number) for number in range(2 * BATCH + 1)]
 
 
 async def test_a_controller_that_is_away_costs_old_traffic_and_no_session(
@@ -153,7 +163,8 @@ async def test_a_controller_that_is_away_costs_old_traffic_and_no_session(
         feed.emit(_closed(9))
         await feed.flush(30)
     assert feed.dropped == 5, "a batch that nobody confirmed is lost, but for sessions"
-    assert [each.type for each in controller.told] == [SESSION_START, TCP]
+    assert [each.type for each in controller.told] == [SESSION_START]
+    assert controller.traffic == [_closed(9)]
     assert controller.told[0].id.startswith("ev_")
 
 

@@ -14,6 +14,8 @@ from typing import ClassVar, NamedTuple
 
 import msgspec
 
+from portway.model.event_types import HTTP, TCP
+
 
 class Diagnostic(NamedTuple):
     """What went wrong in a Traffic Policy, or what came of one of its rules."""
@@ -40,7 +42,7 @@ class Trace(NamedTuple):
     """What other tracing systems have to say, ``tracestate``."""
 
 
-class HttpRequestComplete(msgspec.Struct, frozen=True, omit_defaults=True):
+class HttpRequestComplete(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag=HTTP):
     """One HTTP request was answered, by the upstream or by an error page of ours.
 
     ``target`` is the request target as received; ``start_ts`` the first byte of the request,
@@ -113,7 +115,9 @@ class HttpRequestComplete(msgspec.Struct, frozen=True, omit_defaults=True):
     response_headers: tuple[tuple[str, str], ...] = ()
 
 
-class TcpConnectionClosed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TcpConnectionClosed(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=TCP
+):
     """A visitor's connection to an endpoint of any kind has closed in both directions.
 
     ``bytes_in`` came from the visitor, ``bytes_out`` went to it. ``server_name`` is the SNI or the

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from portway.model.event import (
     AgentSessionStarted,
@@ -82,18 +82,28 @@ def traffic(event: Traffic, fields: tuple[str, ...] | None = None) -> Payload:
 def _plan(kind: type[Traffic], fields: tuple[str, ...] | None) -> "_Plan":
     """Return what makes these fields: their getters, nested as they shall be."""
     getters = _GETTERS[kind]
-    plan: _Plan = {}
+    nested: dict[str, Any] = {}
     for field in getters if fields is None else fields:
-        part = plan
+        part = nested
         *above, leaf = field.split(".")
         for key in above:
             part = part.setdefault(key, {})
         part[leaf] = getters[field]
-    return plan
+    return _listed(nested)
+
+
+def _listed(nested: dict[str, Any]) -> "_Plan":
+    return [
+        (key, None, _listed(cast("dict[str, Any]", it))) if isinstance(it, dict) else (key, it, [])
+        for key, it in nested.items()
+    ]
 
 
 def _made(plan: "_Plan", event: Traffic) -> Payload:
-    return {key: part(event) if callable(part) else _made(part, event) for key, part in plan.items()}
+    payload: Payload = {}
+    for key, get, below in plan:
+        payload[key] = _made(below, event) if get is None else get(event)
+    return payload
 
 
 def headers(lines: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -111,8 +121,8 @@ def _raw(event: HttpRequestComplete) -> str:
 
 
 _Get = Callable[[Any], object]
-_Plan = dict[str, Any]
-"""A key → what computes it, or the plan of the keys below it."""
+_Plan = list[tuple[str, _Get | None, "_Plan"]]
+"""Keys with what computes them, or the plan of the keys below them."""
 
 _HTTP: Final[dict[str, _Get]] = {
     "conn.client_ip": attrgetter("client_ip"),

@@ -76,6 +76,31 @@ def new_id(prefix: str, random: RandomBytes, now: float) -> str:
     return f"{prefix}_{_base62(seconds << 128 | int.from_bytes(random(16), 'big'))}"
 
 
+class Series:
+    """Identifiers of one kind of which thousands are made in a second.
+
+    One is drawn, and up to 3843 others of the same second count on in its last two characters: a
+    tenth of the cost of drawing each.
+    """
+
+    def __init__(self, prefix: str, random: RandomBytes) -> None:
+        """Take a prefix that is listed in :data:`PREFIXES`."""
+        self._prefix = prefix
+        self._random = random
+        self._second = -1
+        self._count = 0
+        self._stem = ""
+
+    def next(self, now: float) -> str:
+        """Make the next one; ``now`` is Unix seconds."""
+        second = int(now)
+        if second != self._second or self._count == len(_PAIRS):
+            self._second, self._count = second, 0
+            self._stem = new_id(self._prefix, self._random, now)[:-2]
+        self._count += 1
+        return self._stem + _PAIRS[self._count - 1]
+
+
 def new_token(row_id: str, random: RandomBytes) -> str:
     """Make the token of a credential or an API key from its identifier."""
     return f"{row_id.partition('_')[2]}_{_secret(random)}"
@@ -110,7 +135,7 @@ def well_formed_token(token: str) -> bool:
 
 
 def _base62(number: int) -> str:
-    digits: list[str] = []  # two at a time: events of traffic are many
+    digits: list[str] = []
     for _ in range(ID_LENGTH // 2):
         number, pair = divmod(number, 62 * 62)
         digits.append(_PAIRS[pair])

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -23,7 +23,7 @@ from portway.model.event import (
     TcpConnectionClosed,
 )
 from portway.model.event_target import Target
-from portway.model.event_types import HTTP, SESSION_START, SESSION_STOP, TCP
+from portway.model.event_types import SESSION_START, SESSION_STOP
 from portway.model.guard import Guard
 from portway.net.output import Output
 from portway.net.web_client import WebClient, WebFailure, WebRequest
@@ -43,14 +43,9 @@ START: Final = 8.0
 """Seconds that the courier may take until it is there."""
 COURIER: Final = "portway.control.events.courier"
 
-_DECODERS: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
-    kind: msgspec.json.Decoder(each)
-    for kind, each in (
-        (HTTP, HttpRequestComplete),
-        (TCP, TcpConnectionClosed),
-        (SESSION_START, AgentSessionStarted),
-        (SESSION_STOP, AgentSessionStopped),
-    )
+_SESSIONS: Final[Mapping[str, type[AgentSessionStarted | AgentSessionStopped]]] = {
+    SESSION_START: AgentSessionStarted,
+    SESSION_STOP: AgentSessionStopped,
 }
 
 _log = logging.getLogger(__name__)
@@ -59,7 +54,8 @@ _log = logging.getLogger(__name__)
 class Batch(msgspec.Struct):
     """Events of the data plane."""
 
-    events: list[Told]
+    sessions: list[Told] = []
+    traffic: list[HttpRequestComplete | TcpConnectionClosed] = []
 
 
 class WebPoster:
@@ -120,17 +116,12 @@ class EventOffice:
     async def take(self, args: msgspec.Raw) -> None:
         """Hand a batch of the data plane to the courier. Raises Error."""
         courier = await self._when_ready()
-        traffic: list[HttpRequestComplete | TcpConnectionClosed] = []
-        for each in arguments(args, Batch).events:
-            decoder = _DECODERS.get(each.type)
-            if decoder is None:
-                continue
-            event = decoder.decode(each.event)
-            if isinstance(event, AgentSessionStarted | AgentSessionStopped):
-                await courier.take_session(event, each.id)
-            else:
-                traffic.append(event)
-        await courier.take(traffic)
+        batch = arguments(args, Batch)
+        for each in batch.sessions:
+            kind = _SESSIONS.get(each.type)
+            if kind is not None:
+                await courier.take_session(msgspec.json.decode(each.event, type=kind), each.id)
+        await courier.take(batch.traffic)
 
     async def flush(self, _args: msgspec.Raw) -> None:
         """Wait until what waits is sent, for some seconds. Raises Error."""

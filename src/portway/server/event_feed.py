@@ -64,11 +64,11 @@ _log = logging.getLogger(__name__)
 
 
 class Told(msgspec.Struct):
-    """One event of a batch. ``id`` is its identifier if it has one already."""
+    """The start or the end of a session, with the identifier of its event."""
 
     type: str
     event: msgspec.Raw
-    id: str = ""
+    id: str
 
 
 class Observer(Protocol):
@@ -158,17 +158,12 @@ class EventFeed:
             full = self._sessions or len(self._traffic) >= BATCH
             await asyncio.sleep(0 if full else GATHER)  # what else happens until then goes with it
             sessions = list(islice(self._sessions, BATCH))
-            batch = [
-                Told(TYPE_OF[type(each)], msgspec.Raw(_written(each)), event_id)
-                for event_id, each in sessions
-            ]
-            batch += self._next_traffic()
-            if not batch:
-                continue
+            told = [_told(event, event_id) for event_id, event in sessions]
+            traffic = self._next_traffic()
             try:
-                await channel.call(EVENTS, {"events": batch}, type(None))
+                await channel.call(EVENTS, {"sessions": told, "traffic": traffic}, type(None))
             except Error:
-                self.dropped += len(batch) - len(sessions)
+                self.dropped += len(traffic)
                 await asyncio.sleep(RETRY)
                 continue
             for _ in sessions:
@@ -186,10 +181,7 @@ class EventFeed:
         """Write down the starts and ends of sessions that were not handed over: the next service does it."""
         if not self._sessions:
             return
-        told = [
-            Told(TYPE_OF[type(each)], msgspec.Raw(_written(each)), event_id)
-            for event_id, each in self._sessions
-        ]
+        told = [_told(event, event_id) for event_id, event in self._sessions]
         try:
             files.replace(path, msgspec.json.encode(told))
         except OSError as error:
@@ -213,9 +205,9 @@ class EventFeed:
         self._empty.clear()
         self._bell.set()
 
-    def _next_traffic(self) -> list[Told]:
-        """Take as many traffic events as fit one message."""
-        batch: list[Told] = []
+    def _next_traffic(self) -> list[msgspec.Raw]:
+        """Take as many traffic events as fit one message, each written by itself: one may not be writable."""
+        batch: list[msgspec.Raw] = []
         size = 0
         while self._traffic and len(batch) < BATCH and size < BATCH_BYTES:
             event = self._traffic.popleft()
@@ -225,8 +217,12 @@ class EventFeed:
                 self.dropped += 1
                 continue
             size += len(written)
-            batch.append(Told(TYPE_OF[type(event)], msgspec.Raw(written)))
+            batch.append(msgspec.Raw(written))
         return batch
+
+
+def _told(event: AgentSessionStarted | AgentSessionStopped, event_id: str) -> Told:
+    return Told(TYPE_OF[type(event)], msgspec.Raw(_written(event)), event_id)
 
 
 _written: Final = msgspec.json.Encoder(enc_hook=str).encode

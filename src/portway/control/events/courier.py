@@ -32,7 +32,7 @@ from portway.control.store import event_subscriptions as store
 from portway.errors import Error
 from portway.model.event_payload import TYPE_OF, Session, Traffic, envelope, session, traffic
 from portway.model.event_target import Target
-from portway.model.ids import new_id
+from portway.model.ids import Series, new_id
 from portway.net.tasks import Tasks
 
 LOOK: Final = 1.0
@@ -116,6 +116,7 @@ class Courier:
         self._made_of: dict[str, tuple[Any, ...]] = {}
         self._routing = Routing(())
         self._known = asyncio.Event()
+        self._ids = Series("ev", context.random)
         self._seq = -1
         self._swept = 0.0
 
@@ -181,7 +182,7 @@ class Courier:
     def _send(self, kind: str, event: Traffic) -> None:
         now = self._time.now()
         account = event.account_id
-        event_id = new_id("ev", self._context.random, event.end_ts)
+        event_id = self._ids.next(event.end_ts)
         written: dict[tuple[str, ...] | None, bytes] = {}
         for to, fields in self._routing.choose(event, event_id, self._unfit).items():
             worker = self._workers.get(to)
