@@ -17,6 +17,7 @@ from tests.kit.eventually import eventually_async
 from tests.kit.openid import CLIENT, Walker, browser_page, free_port, go, providing, sign_in
 from tests.kit.product import Service, running_service
 from tests.kit.rest import Rest
+from tests.kit.sdk import SDKS, Sdk
 from tests.kit.traffic import server
 from tests.system.test_policies import agent_of, ask, shown
 
@@ -190,6 +191,28 @@ async def test_the_login_and_webhook_modules_of_an_edge(place: Place) -> None:
     kept = b"".join(each.read_bytes() for each in place.service.data.rglob("*") if each.is_file())
     assert secret.encode() not in kept
     assert CLIENT["client_secret"].encode() not in kept
+
+
+@pytest.mark.row("G-014", "P-51", "P-52", "P-60")
+async def test_logins_by_older_options_of_the_sdks(place: Place) -> None:
+    """The operator's application, and one of the SDK's own; who is in no list is refused."""
+    own = [place.issuer, CLIENT["client_id"], CLIENT["client_secret"]]
+    options: dict[str, list[list[object]]] = {
+        "oauth": [["oauth", "google", ["Ada@example.com"], ["other.example"]]],
+        "oidc": [["oidc", *own, [], ["example.com"]]],
+    }
+    people = {"ada": Walker(place.ca), "bob": Walker(place.ca)}
+    async with server(shown) as upstream:
+        for kind in SDKS:
+            with Sdk(kind, place.service) as sdk:
+                await asyncio.to_thread(sdk.connect)
+                for name, option in options.items():
+                    to = f"http://127.0.0.1:{upstream}"
+                    url = await asyncio.to_thread(sdk.forward, "https", to, options=option)
+                    assert (await ask(place.service, url))[0] == 302
+                    for who, status in (("ada", 200), ("bob", 403)):
+                        found = await asyncio.to_thread(people[who].sign_in, f"{url}/x", who)
+                        assert found[:2] == (f"{url}/x", status), (kind, name, who)
 
 
 @pytest.mark.row("G-014", "P-52", "P-53")
