@@ -313,7 +313,7 @@ def test_nothing_to_start(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert run(["start", "--all"]) == 1
-    assert "there is nothing to start in no configuration file" in capsys.readouterr().err
+    assert "there is no configuration file; `portway config check` says where" in capsys.readouterr().err
 
 
 @pytest.mark.row("A18", "G-063")

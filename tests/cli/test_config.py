@@ -73,6 +73,20 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"error: {bad}:3:3 agent.auth_token: there is no such key; did you mean authtoken?" in (
         capsys.readouterr().err
     )
+    bad.write_text(
+        "version: 3\nagent: {}\nendpoints:\n"
+        "- {name: shop, upstream: {url: 80}, traffic_policy_file: gone.yml}\n"
+        "- {name: site, upstream: {url: 'file:///nowhere'}}\n"
+        "- {name: good, upstream: {url: 80}}\n"
+    )
+    assert run(["config", "check", "--config", str(bad)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        (
+            f"error: {bad}:4:3 endpoints[0]: traffic policy {tmp_path}/gone.yml: cannot be read:"
+            " No such file or directory"
+        ),
+        f"{bad}:5:3 endpoints[1]: upstream 'file:///nowhere': there is no such folder",
+    ]
     assert run(["config", "check"]) == 0
     assert "none is needed" in capsys.readouterr().out
     assert run(["config", "check", "--config", str(tmp_path / "none.yml")]) == 1

@@ -50,6 +50,20 @@ def test_everything_that_users_know_is_there() -> None:
     assert text.index("/page/3") < text.index("/page/0"), "newest request first"
 
 
+@pytest.mark.row("K-24")
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_message_of_the_service_is_not_cut_short(width: int) -> None:
+    status = example()
+    status.messages = ["Your agent is deprecated. Please update to 0.2 or later by 2027-01-31."]
+    shown = lines(status, width)
+    first = next(number for number, line in enumerate(shown) if line.startswith("Message "))
+    label = shown[first].index("Your")
+    told = [shown[first][label:]]
+    while shown[first + len(told)].startswith(" " * label):
+        told.append(shown[first + len(told)][label:])
+    assert " ".join(told) == status.messages[0]
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 @pytest.mark.parametrize("height", [10, 24, 50])
 def test_it_fits_the_terminal(width: int, height: int) -> None:
@@ -149,6 +163,22 @@ def test_no_color(value: str, terminal: tuple[int, int], monkeypatch: pytest.Mon
         pass
     coloured = re.search(r"\x1b\[[0-9;]*3[0-7]", drain(main).decode())
     assert bool(coloured) == (not value)
+
+
+@pytest.mark.row("K-14")
+@pytest.mark.parametrize("black", [True, False])
+def test_a_black_background(black: bool, terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written and what is cleared; the shapes stay, and so does the terminal's own without it."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    main, end = terminal
+    with Screen(example(), lambda: 1.0, end, black=black):
+        pass
+    text = drain(main).decode()
+    assert bool(re.search(r"\x1b\[37;40mAccount", text)) == black
+    assert ("\x1b[40m\x1b[K\x1b[m\r" in text) == black
+    assert ("\x1b[40m\x1b[K\x1b[J\x1b[m" in text) == black
+    assert black or ";40m" not in text
 
 
 def test_only_something_new_is_drawn(terminal: tuple[int, int]) -> None:

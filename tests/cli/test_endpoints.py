@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from portway.agent.config.model import EndpointConfig, Termination
-from portway.cli.endpoints import POLICY_LIMIT, policy_of, put_online, termination_of
-from portway.errors import ConfigError
+from portway.cli.endpoints import POLICY_LIMIT, check, policy_of, put_online, termination_of
+from portway.errors import ConfigError, PortwayError
 
 
 class Recorder:
@@ -46,6 +46,45 @@ async def test_everything_reaches_the_agent() -> None:
         "agent_tls_termination": None, "modules": {"IPRestriction": {}},
     }  # fmt: skip
     assert (await online(EndpointConfig(upstream="80", url="a.test")))["proto"] is None
+
+
+@pytest.mark.row("K-28")
+@pytest.mark.parametrize(
+    ("endpoint", "said"),
+    [
+        (EndpointConfig(upstream="0"), "'0' is not a port"),
+        (EndpointConfig(proto="tcp", upstream="x"), "needs host:port"),
+        (EndpointConfig(upstream="file:///nowhere"), "no such folder"),
+        (EndpointConfig(upstream="80", url="htps://x"), "unsupported endpoint URL scheme: htps"),
+        (
+            EndpointConfig(upstream="80", traffic_policy_file=Path("/nowhere.yml")),
+            "traffic policy /nowhere.yml: cannot be read",
+        ),
+        (
+            EndpointConfig(upstream="80", tls_verify_cas=Path("/nowhere.pem")),
+            "/nowhere.pem: these CA certificates",
+        ),
+        (
+            EndpointConfig(
+                proto="tls", upstream="80", termination=Termination(certificate=Path("/x"), key=Path("/y"))
+            ),
+            "/x",
+        ),
+    ],
+)
+def test_what_is_wrong_is_found_before_anything_is_connected(endpoint: EndpointConfig, said: str) -> None:
+    with pytest.raises(PortwayError) as caught:
+        check(endpoint)
+    assert said in str(caught.value)
+
+
+def test_what_is_right_passes() -> None:
+    for endpoint in (
+        EndpointConfig(upstream="80"),
+        EndpointConfig(proto="tcp", upstream="22", url="tcp://h:1"),
+        EndpointConfig(upstream="80", labels={"edge": "edgtcp_1"}),
+    ):
+        check(endpoint)
 
 
 async def test_an_authority_that_cannot_be_used(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def lines(out: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def session(warning: str = "") -> AgentSession:
+def session(warning: str = "", banner: str = "") -> AgentSession:
     return AgentSession(
         agent=AGENT,
         id="ts_1",
@@ -43,16 +43,18 @@ def session(warning: str = "") -> AgentSession:
         region="eu",
         account_name="demo",
         plan_name="Free",
-        banner="",
+        banner=banner,
         server_version="portway/1",
     )
 
 
 def test_a_session_comes_goes_and_returns(watcher: Watcher, out: io.StringIO) -> None:
     status = watcher.status
-    watcher(events.AgentConnectSucceeded(timestamp=AT, agent=AGENT, session=session("update soon")))
+    watcher(
+        events.AgentConnectSucceeded(timestamp=AT, agent=AGENT, session=session("update soon", "hello\n"))
+    )
     assert (status.session, status.account, status.plan, status.region) == ("online", "demo", "Free", "eu")
-    assert status.messages == ["update soon"]
+    assert status.messages == ["hello", "update soon"]
     watcher(events.AgentHeartbeatReceived(timestamp=AT, agent=AGENT, session=session(), latency=0.0123))
     assert status.latency == 0.0123
     watcher(

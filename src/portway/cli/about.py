@@ -32,7 +32,7 @@ def installation(
     parts = {part.lower() for part in prefix.parts}
     if editable is not None:
         return Installation(
-            f"a clone at {editable}", (), f"git -C {shlex.quote(str(editable))} pull && make run"
+            f"as a clone at {editable}", (), f"git -C {shlex.quote(str(editable))} pull && make run"
         )
     if {"pipx", "venvs"} <= parts:
         return Installation("by pipx", ("pipx", "upgrade", NAME))

@@ -144,7 +144,9 @@ def start(names: tuple[str, ...], everything: bool, nothing: bool, **values: Any
 def pick(config: "Config", names: tuple[str, ...]) -> "list[EndpointConfig]":
     """Return the endpoints of these names. Raises ConfigError, naming those that there are."""
     known = ", ".join(sorted(config.endpoints)) or "none"
-    where = ", ".join(map(str, config.files)) or "no configuration file; see `portway config check`"
+    where = ", ".join(map(str, config.files))
+    if not where:
+        raise ConfigError("there is no configuration file; `portway config check` says where it would be")
     for name in names:
         if name not in config.endpoints:
             raise ConfigError(f"there is no endpoint {name!r} in {where}; there are: {known}")

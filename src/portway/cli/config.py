@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from portway.errors import ConfigError
+from portway.errors import ConfigError, Error, PortwayError
 
 if TYPE_CHECKING:
     from portway.agent.config.model import Config
@@ -76,6 +76,7 @@ def check(paths: tuple[str, ...]) -> None:
         click.echo(f"There is no configuration file at {files[0]}; none is needed.")
         return
     loaded = load(paths)
+    _check_endpoints(loaded)
     for file in files:
         click.echo(f"Valid configuration file at {file}")
     for line in _remarks(loaded):
@@ -215,6 +216,23 @@ def editor(environ: Mapping[str, str], platform: str = sys.platform) -> list[str
         if found := shutil.which(name, path=environ.get("PATH")):
             return [found]
     raise ConfigError("no editor is found: set EDITOR to yours")
+
+
+def _check_endpoints(loaded: "Config") -> None:
+    """Look at what only the start would find: upstreams, and files that are named. Raises ConfigError."""
+    from portway.cli.endpoints import check as check_endpoint
+
+    problems: list[str] = []
+    for name, endpoints in loaded.endpoints.items():
+        for endpoint in endpoints:
+            try:
+                check_endpoint(endpoint)
+            except PortwayError as error:
+                problems.append(
+                    f"{endpoint.place or name}: {error.message if isinstance(error, Error) else error}"
+                )
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
 
 
 def _remarks(loaded: "Config") -> list[str]:

@@ -8,6 +8,7 @@ takes the colours.
 
 import io
 import os
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from types import TracebackType
@@ -17,7 +18,7 @@ from rich.console import Console as Terminal
 from rich.console import ConsoleDimensions, Group, RenderableType
 from rich.text import Text
 
-from portway.cli.output import printable
+from portway.cli.output import colours, printable
 from portway.cli.qr import code
 from portway.cli.status import FIVE_MINUTES, MINUTE, Request, Status
 from portway.net.output import Output
@@ -33,8 +34,14 @@ _ENTER, _LEAVE = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
 
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[K\x1b[J"
 
+_BLACK, _PAINT_BLACK, _RESET = "white on black", "\x1b[40m", "\x1b[m"
+"""How things are written on black; the background in which terminals clear, and its end (ECMA-48, SGR)."""
+
 _SESSION_STYLE = {"online": "bold green", "connecting": "yellow", "reconnecting": "bold red"}
 _BARS = "▁▂▃▄▅▆▇█"
+MESSAGE_LINES = 4
+"""Lines of one message of the service."""
+
 _SPARK = 20
 """Round trips that are drawn beside the latency."""
 _COUNTERS = ("ttl", "opn", "rt1", "rt5", "p50", "p90")
@@ -81,8 +88,12 @@ def _session_lines(status: Status, width: int, whole: int) -> list[Text]:
         ("Region", Text(printable(status.region) or "-")),
         ("Latency", latency),
         ("Service", Text(status.connect_url or "-")),
-        *(("Message", Text(printable(message), style="yellow")) for message in status.messages),
     ]
+    for message in status.messages:
+        pieces = textwrap.wrap(printable(message), max(whole - width, 1), max_lines=MESSAGE_LINES)
+        rows += [
+            ("" if number else "Message", Text(each, style="yellow")) for number, each in enumerate(pieces)
+        ]
     return [_row(width, label, value) for label, value in rows]
 
 
@@ -183,13 +194,19 @@ class Screen:
     remote shell) misses pictures and stops nobody.
     """
 
-    def __init__(self, status: Status, clock: Callable[[], float], descriptor: int) -> None:
-        """Take what is to be shown, a clock that never goes back, and the terminal's descriptor."""
+    def __init__(
+        self, status: Status, clock: Callable[[], float], descriptor: int, *, black: bool = False
+    ) -> None:
+        """Take what is to be shown, a clock that never goes back, and the terminal's descriptor.
+
+        ``black``: the background is, instead of the terminal's own, unless NO_COLOR stands.
+        """
         self._status = status
         self._clock = clock
         self._descriptor = descriptor
         self._output = Output(descriptor)
-        self._painter = Terminal(file=io.StringIO(), force_terminal=True)
+        self._painter = Terminal(file=io.StringIO(), force_terminal=True, style=_BLACK if black else None)
+        self._around = (_PAINT_BLACK, _RESET) if black and colours() else ("", "")
         self._last = ""
 
     def __enter__(self) -> Self:
@@ -224,4 +241,6 @@ class Screen:
         with painter.capture() as capture:
             painter.print(draw(self._status, *painter.size, self._clock()), end="")
         lines = capture.get().rstrip("\n").split("\n")
-        return _HOME + f"{_CLEAR_LINE}\r\n".join(lines) + _CLEAR_BELOW
+        paint, reset = self._around
+        end = f"{paint}{_CLEAR_LINE}{reset}\r\n"
+        return _HOME + end.join(lines) + paint + _CLEAR_BELOW + reset

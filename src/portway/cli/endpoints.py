@@ -100,6 +100,29 @@ def _login(flags: Mapping[str, Any], family: str, whom: str) -> dict[str, Any]:
     return {whom: flags.get(family), **said}
 
 
+def check(endpoint: "EndpointConfig") -> None:
+    """Find what is wrong with an endpoint before anything is connected: its upstream, files that it names.
+
+    Raises ConfigError, and Error for a URL of a scheme that there is not.
+    """
+    from portway import Upstream
+    from portway.agent.options import endpoint_options
+    from portway.agent.upstream import resolve
+
+    upstream = Upstream(
+        endpoint.upstream, protocol=endpoint.upstream_protocol, proxy_protocol=endpoint.proxy_protocol or None
+    )
+    labels = endpoint.labels or None
+    url, proto = ("", None) if labels else (endpoint.url, endpoint.proto)
+    options = endpoint_options(url, proto=None if proto == "http" else proto, labels=labels)
+    resolve(upstream, options.scheme)
+    termination_of(endpoint)
+    if endpoint.tls_verify_cas is not None:
+        _upstream_tls(endpoint)
+    if endpoint.traffic_policy_file is not None:
+        _text_of(_read(endpoint.traffic_policy_file), str(endpoint.traffic_policy_file))
+
+
 async def put_online(agent: "Agent", endpoint: "EndpointConfig") -> "EndpointForwarder":
     """Put one endpoint online. Raises what `Agent.forward` raises, and ConfigError for its policy."""
     from portway import Upstream

@@ -20,9 +20,9 @@ import click
 
 from portway.cli import remote
 from portway.cli.dialer import options_of
-from portway.cli.endpoints import COMMAND_LINE, put_online
+from portway.cli.endpoints import COMMAND_LINE, check, put_online
 from portway.cli.output import LogLines, PatientSink
-from portway.errors import ConfigError, NotConnected
+from portway.errors import ConfigError, NotConnected, PortwayError
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
@@ -56,6 +56,8 @@ def run(plan: Plan) -> None:
     from portway.agent.config.settings import without_effect
     from portway.net.loop import run as run_loop
 
+    for endpoint in plan.endpoints:
+        check(endpoint)
     for line in without_effect(plan.settings):
         click.echo(line, err=True)
     again = run_loop(_run(plan))
@@ -136,12 +138,12 @@ async def _run(plan: Plan) -> "Resumption | None":
         watcher.status.connect_url = agent.connect_url
         watcher.status.qr = bool(plan.flags.get("qr"))
         if screen_wanted:
-            screen = stack.enter_context(_screen(watcher))
+            screen = stack.enter_context(_screen(watcher, plan.settings.console_ui_color == "black"))
             tasks.start(_redraw(screen), name="redraw")
         try:
             async with agent, _stopped_by_signals(watcher):
                 await agent.connect(timeout=math.inf)
-                forwarders = [await _online(agent, each, watcher) for each in plan.endpoints]
+                forwarders = await _all_online(agent, plan.endpoints, watcher)
                 if watcher.status.qr and not screen_wanted:
                     _print_codes(forwarders)
                 await _served(agent, forwarders, watcher, idle=plan.idle)
@@ -153,6 +155,17 @@ async def _run(plan: Plan) -> "Resumption | None":
         if commands.asked:
             watcher.ended()
         return commands.resumption
+
+
+async def _all_online(
+    agent: "Agent", endpoints: "Sequence[EndpointConfig]", watcher: "Watcher"
+) -> "list[EndpointForwarder]":
+    """Put all online, or none: the session that then ends is no loss to tell of. Raises PortwayError."""
+    try:
+        return [await _online(agent, each, watcher) for each in endpoints]
+    except PortwayError:
+        watcher.stopping = True
+        raise
 
 
 async def _online(agent: "Agent", endpoint: "EndpointConfig", watcher: "Watcher") -> "EndpointForwarder":
@@ -229,10 +242,10 @@ def _log_lines(plan: Plan, screen: bool, stack: contextlib.AsyncExitStack) -> Lo
     return LogLines(sink, form, level, lambda: datetime.now(UTC))
 
 
-def _screen(watcher: "Watcher") -> "Screen":
+def _screen(watcher: "Watcher", black: bool) -> "Screen":
     from portway.cli.console import Screen
 
-    return Screen(watcher.status, watcher.clock, 1)
+    return Screen(watcher.status, watcher.clock, 1, black=black)
 
 
 @contextlib.asynccontextmanager

@@ -81,7 +81,8 @@ class Watcher:
         session, status = event.session, self.status
         status.account, status.plan = session.account_name, session.plan_name
         status.region, status.latency = session.region, session.latency
-        status.messages = [str(warning) for warning in session.warnings]
+        said = (session.banner, *map(str, session.warnings))
+        status.messages = [text for text in map(str.strip, said) if text]
 
     def started(self, name: str, upstream: str, url: str) -> None:
         """The endpoint is online."""

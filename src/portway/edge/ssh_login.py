@@ -92,11 +92,11 @@ class Login:
         if not self._judged:
             return Error(
                 "No SSH key was offered. Make one by ssh-keygen and register it: "
-                "portway api ssh-credentials create --public-key …", 1100,
+                "portway api ssh-credentials create --public-key KEY", 1100,
             )  # fmt: skip
         return Error(
             "No account of this service has any of your SSH keys. Register one: "
-            "portway api ssh-credentials create --public-key …", 1102,
+            "portway api ssh-credentials create --public-key KEY", 1102,
         )  # fmt: skip
 
     def failed(self, now: float) -> None:

@@ -69,6 +69,28 @@ def test_what_is_switched_off_asks_for_nothing() -> None:
     ]
 
 
+@pytest.mark.row("K-26")
+@pytest.mark.parametrize(
+    ("name", "written", "said"),
+    [
+        (
+            "proxy_url",
+            "127.0.0.1:3128",
+            "the proxy URL must begin with a scheme: http://, https:// or socks5://",
+        ),
+        ("proxy_url", "ftp://h", "the proxy URL: there are no ftp proxies here"),
+        ("crl_url", "/etc/list", "an http:// or https:// URL is wanted"),
+        ("connect_url", "https://h", "the connect URL: '//h' is not a port"),
+    ],
+)
+def test_an_address_is_judged_where_it_stands(name: str, written: str, said: str) -> None:
+    problems = Problems()
+    fields(parse(f"{name}: {written}\n", "/f.yml"), settings.VERSION_3, problems)
+    with pytest.raises(ConfigError) as caught:
+        problems.check()
+    assert str(caught.value).startswith(f"/f.yml:1:{len(name) + 3} {name}: {said}")
+
+
 @pytest.mark.parametrize(
     "written", ["resolver.test", "[192.0.2.1, '']", "[192.0.2.1:0]", "['[::1]:x']", "[1.2.3]"]
 )

@@ -10,6 +10,7 @@ from portway.agent.config.values import (
     boolean,
     duration,
     integer,
+    judged_by,
     located,
     one_of,
     servers,
@@ -17,7 +18,10 @@ from portway.agent.config.values import (
     text_or_none,
     texts,
 )
+from portway.agent.url import split_host_port
 from portway.codec.document import Node
+from portway.errors import ConfigError
+from portway.net.proxy_url import parse_proxy_url
 
 LEVELS: Final = ("debug", "info", "warn", "error", "crit")
 FORMATS: Final = ("term", "logfmt", "json")
@@ -36,6 +40,19 @@ def _authorities(node: Node, problems: Problems) -> str | None:
     return str(located(found, node.source))
 
 
+def _judge_proxy(said: str) -> None:
+    parse_proxy_url(said, "the proxy URL")
+
+
+def _judge_address(said: str) -> None:
+    split_host_port(said.strip(), "the connect URL")
+
+
+def _judge_web(said: str) -> None:
+    if not said.startswith(("http://", "https://")):
+        raise ConfigError("an http:// or https:// URL is wanted")
+
+
 COMMON: Final[dict[str, Reader]] = {
     "authtoken": text_or_none,
     "api_key": text_or_none,
@@ -44,7 +61,7 @@ COMMON: Final[dict[str, Reader]] = {
     "console_ui": one_of("true", "false", "iftty"),
     "console_ui_color": one_of("black", "transparent"),
     "crl_noverify": boolean,
-    "crl_url": text,
+    "crl_url": judged_by(_judge_web),
     "dns_resolver_ips": servers,
     "heartbeat_interval": duration,
     "heartbeat_tolerance": duration,
@@ -54,17 +71,21 @@ COMMON: Final[dict[str, Reader]] = {
     "log_format": one_of(*FORMATS),
     "log_level": one_of(*LEVELS),
     "metadata": at_most(4096),
-    "proxy_url": text,
+    "proxy_url": judged_by(_judge_proxy),
     "remote_management": boolean,
     "update_channel": one_of("stable", "beta", "unstable"),
     "update_check": boolean,
     "web_addr": _false_or_text,
     "web_allow_hosts": texts,
 }
-VERSION_3: Final[dict[str, Reader]] = {**COMMON, "connect_url": text, "connect_cas": _authorities}
+VERSION_3: Final[dict[str, Reader]] = {
+    **COMMON,
+    "connect_url": judged_by(_judge_address),
+    "connect_cas": _authorities,
+}
 VERSION_2: Final[dict[str, Reader]] = {
     **COMMON,
-    "server_addr": text,
+    "server_addr": judged_by(_judge_address),
     "root_cas": _authorities,
     "region": one_of(*REGIONS),
 }
@@ -89,7 +110,6 @@ OLD_NAMES_3: Final = {
 
 #: Settings that are understood and have nothing to act on: `config check` and the agent at its start say so.
 WITHOUT_EFFECT: Final = {
-    "console_ui_color": "the terminal keeps its own background",
     "inspect_db_size": "there is no inspector in this version",
     "local_storage": "there is no inspector in this version",
     "region": "connect_url says where to connect",

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from portway.agent.config.document import Problems
 from portway.codec.document import Node
+from portway.errors import ConfigError
 
 Reader = Callable[[Node, Problems], Any]
 
@@ -26,6 +27,22 @@ def text(node: Node, problems: Problems) -> str | None:
 def text_or_none(node: Node, problems: Problems) -> str | None:
     """Read a text; nothing written is an empty one."""
     return "" if node.is_null else text(node, problems)
+
+
+def judged_by(judge: Callable[[str], object]) -> Reader:
+    """Make the reader of a text that ``judge`` takes; its ConfigError is the problem."""
+
+    def read(node: Node, problems: Problems) -> str | None:
+        found = text(node, problems)
+        try:
+            if found:
+                judge(found)
+        except ConfigError as error:
+            problems.add(node, str(error))
+            return None
+        return found
+
+    return read
 
 
 def boolean(node: Node, problems: Problems) -> bool | None:
