@@ -27,6 +27,7 @@ from portway.model.identity import Tokens
 from portway.net.tasks import Tasks
 from portway.net.web_client import WebFailure
 from portway.policy.identity import IdentitySettings, NotSignedIn
+from portway.policy.providers import PROVIDERS
 
 STATE = LoginState(
     0.0, "ac_1", "client", "all", "app.example oidc", "", "/ngrok", "https://app.example", "/", "bound",
@@ -310,3 +311,31 @@ async def test_a_slow_answer_is_waited_for_by_all_and_asked_once() -> None:
     assert {each.issuer for each in found} == {ISSUER}
     assert len(web.asked) == 1
     assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("provider", "issuer", "said", "taken"),
+    [
+        ("github", "", "https://github.com/login/oauth", True),  # as it does since April 2026
+        ("github", "", None, True),
+        ("github", "", "https://github.com.evil.example/login/oauth", False),
+        ("github", "", "https://github.com@evil.example/", False),
+        ("github", "https://git.corp.example", "https://git.corp.example/login/oauth", True),
+        ("github", "https://git.corp.example", "https://github.com/login/oauth", False),
+        ("facebook", "", "https://accounts.google.com", False),
+        ("microsoft", "", f"https://login.microsoftonline.com/{'1' * 36}/v2.0", True),
+        ("microsoft", "", "https://login.microsoftonline.com/common/v2.0", False),
+        ("microsoft", "", f"https://login.microsoftonline.com/x/{'1' * 36}/v2.0", False),
+        ("google", "", "https://accounts.google.com", True),
+        ("google", "", "https://accounts.google.com/", False),
+    ],
+)
+async def test_an_answer_is_of_the_provider_that_was_asked(
+    place: Place, provider: str, issuer: str, said: str | None, taken: bool
+) -> None:
+    usual = PROVIDERS[provider].issuer
+    place.provider.issuer = usual.replace("common", "{tenantid}")
+    place.provider.document["authorization_response_iss_parameter_supported"] = None
+    settings = IdentitySettings("oauth", provider, issuer or usual, "portway", "s3cret")
+    metadata = await place.identities.provider.metadata(settings)
+    assert metadata.may_say(said) is taken
