@@ -46,7 +46,7 @@ async def test_a_request_waits_for_what_its_action_asked_for() -> None:
 
 async def test_an_action_may_answer_with_what_it_got() -> None:
     desk = Desk()
-    async with fetching(kinds={"thing": desk.fetch}) as (on, _):
+    async with fetching(kinds={"thing": desk.fetch}) as (on, fetches):
         put(on, policy_of(Asking(answers=True)))
         client = await on.stand.visit()
         client.get("/")
@@ -55,6 +55,7 @@ async def test_an_action_may_answer_with_what_it_got() -> None:
         client.get("/")
         desk.give(FetchFailed(2300, "No.", 504))
         assert (await client.answer())[0] == 504
+        assert fetches.counts == {("thing", "done"): 1, ("thing", "failed"): 1}
 
 
 async def test_a_failure_of_ours_is_a_page(caplog: pytest.LogCaptureFixture) -> None:

@@ -83,6 +83,9 @@ async def test_a_store_that_cannot_be_used_is_a_temporary_failure(tmp_path: Path
         with pytest.raises(Error) as caught:  # what is only read goes on
             await made.handle("authenticate", msgspec.Raw(msgspec.json.encode(asked)))
         assert caught.value.code == "ERR_NGROK_107"
+        told: Any = await made.handle("numbers", msgspec.Raw(b"{}"))
+        assert (told.store.failures, told.store.up, told.expiries) == (1, True, [])
+        assert sum(told.store.reads.buckets) >= 3
 
 
 def test_a_bad_store_ends_with_the_status_of_a_wrong_configuration(tmp_path: Path) -> None:

@@ -1,15 +1,24 @@
 """The page of metrics."""
 
+import json
+import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from portway.control.measures import ControlNumbers
 from portway.control.ports import Delivered
 from portway.edge.counters import Counted, EndpointCounts, Snapshot
 from portway.server import metrics
 from portway.server.meter import Meter
 from portway.server.metrics import ENDPOINTS, Numbers
+
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "examples" / "monitoring"
 
 
 def _endpoint(number: int, requests: int) -> EndpointCounts:
@@ -31,9 +40,15 @@ def _read(numbers: Numbers) -> Mapping[tuple[str, ...], float]:
 @pytest.mark.row("EV-19")
 def test_every_number_is_on_the_page() -> None:
     offline = {"https": Counted(1, 0, 1, 1, 1, (0, 0, 0, 0, 1, 0, 0, 0, 0, 0))}
-    states = {"ed_1": Delivered(5, 1, 2, 3, "no")}
-    snapshot = Snapshot((_endpoint(1, 7),), offline)
-    found = _read(Numbers(snapshot, 4, 9, 8, states, controller_starts=2, version="1.2", meter=Meter()))
+    control = ControlNumbers(destinations={"ed_1": Delivered(5, 1, 2, 3, "no")})
+    snapshot, meter = Snapshot((_endpoint(1, 7),), offline), Meter()
+    meter.errors["ERR_NGROK_3200"] = 3
+    found = _read(
+        Numbers(
+            snapshot, 4, 9, 8, control, controller_starts=2, controller_pid=os.getpid(), version="1.2",
+            meter=meter, refused={"ERR_NGROK_107": 6, "": 1}, fetches={("body", "failed"): 2},
+        )
+    )  # fmt: skip
     for key, value in (
         (("portway_info", "1.2"), 1),
         (("portway_sessions",), 4),
@@ -50,10 +65,20 @@ def test_every_number_is_on_the_page() -> None:
         (("portway_events_waiting", "ed_1"), 3),
         (("portway_event_destination_failing", "ed_1"), 1),
         (("portway_controller_up",), 1),
+        (("portway_agents_refused_total", "ERR_NGROK_107"), 6),
+        (("portway_agents_refused_total", "other"), 1),
+        (("portway_policy_fetches_total", "body", "failed"), 2),
+        (("portway_errors_total", "ERR_NGROK_3200"), 3),
         (("portway_controller_starts_total",), 2),
         (("portway_request_duration_seconds_count",), 0),
     ):
         assert found[(key[0], *sorted(key[1:]))] == value, key
+    for name in (
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "portway_controller_process_resident_memory_bytes",
+    ):
+        assert found[name,] > 0, name
 
 
 def test_lines_are_bounded_and_sums_are_not_changed_by_that() -> None:
@@ -68,3 +93,21 @@ def test_lines_are_bounded_and_sums_are_not_changed_by_that() -> None:
 def test_no_label_can_forge_a_line() -> None:
     odd = EndpointCounts("ep", "ac", 'x"\nportway_sessions 99', "https", "public", Counted(), {})
     assert _read(Numbers(Snapshot((odd,), {})))["portway_sessions",] == 0
+
+
+def test_the_examples_and_the_documentation_name_what_there_is() -> None:
+    control = ControlNumbers()
+    meter = Meter()
+    page = metrics.page(Numbers(Snapshot((), {}), control=control, controller_pid=os.getpid(), meter=meter))
+    families = {each.name: each for each in text_string_to_metric_families(page.decode())}
+    known = {name for each in families for name in (each, f"{each}_total", f"{each}_bucket")}
+    rules = yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"][0]["rules"]
+    panels = json.loads((MONITORING / "dashboard.json").read_text())["panels"]
+    expressions = [each["expr"] for each in rules]
+    expressions += [target["expr"] for each in panels for target in each["targets"]]
+    named = {name for each in expressions for name in re.findall(r"\b(?:portway|process)_\w+", each)}
+    assert named <= known, named - known
+    told = set(re.findall(r"`(portway_\w+)`", (ROOT / "docs" / "metrics.md").read_text()))
+    assert told <= known, told - known
+    ours = {each for each in families if each.startswith("portway_") and "_process_" not in each}
+    assert not {each for each in ours if {each, f"{each}_total"}.isdisjoint(told)}

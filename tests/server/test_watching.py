@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from portway.control.measures import ControlNumbers
 from portway.control.ports import Delivered
 from portway.edge.registry import Registry
 from portway.net.tasks import Tasks
@@ -24,15 +25,17 @@ class _Link:
     is_up = True
     starts = 2
 
-    async def event_states(self) -> dict[str, Delivered]:
-        return {"ed_1": Delivered(delivered=3)}
+    pid = 0
+
+    async def numbers(self) -> ControlNumbers:
+        return ControlNumbers(destinations={"ed_1": Delivered(delivered=3)})
 
 
 @pytest.mark.row("EV-19")
 async def test_a_service_is_ready_when_both_planes_are() -> None:
     async with Tasks() as tasks, AsyncExitStack() as stack:
         config: Any = SimpleNamespace(listen_metrics=Address("127.0.0.1", 0), otlp_traces="")
-        worker: Any = SimpleNamespace(gateway=None, registry=Registry(), tasks=tasks)
+        worker: Any = SimpleNamespace(gateway=None, registry=Registry(), tasks=tasks, fetches=None)
         link, feed = _Link(), EventFeed(_Log())
         watching = Watching(config, worker, cast("Any", link), feed)
         await watching.open(stack)
@@ -60,14 +63,14 @@ async def test_requests_are_traced_once_the_edge_is_there(monkeypatch: pytest.Mo
         watching = Watching(config, worker, cast("Any", _Link()), EventFeed(_Log()))
         await watching.open(stack)
         assert edge.tracer is None
-        watching.started()
+        watching.started(b"")
         assert repr(edge.tracer) == "<Tracer share=0.5 heeds=False joins=False>"
 
 
 async def test_nothing_is_opened_unless_it_is_wanted() -> None:
     async with Tasks() as tasks, AsyncExitStack() as stack:
         config: Any = SimpleNamespace(listen_metrics=None, otlp_traces="")
-        worker: Any = SimpleNamespace(gateway=None, registry=Registry(), tasks=tasks)
+        worker: Any = SimpleNamespace(gateway=None, registry=Registry(), tasks=tasks, fetches=None)
         feed = EventFeed(_Log())
         watching = Watching(config, worker, cast("Any", _Link()), feed)
         await watching.open(stack)

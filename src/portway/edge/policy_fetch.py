@@ -106,6 +106,8 @@ class Fetches:
         self._kinds: dict[str, Fetcher] = {"body": self._body, **(kinds or {})}
         self._running: dict[str, int] = {}
         self._held = 0
+        self.counts: dict[tuple[str, str], int] = {}
+        """Fetches that are over, by kind and "done" or "failed"."""
 
     def __repr__(self) -> str:
         """Show how many run, and what they hold."""
@@ -133,7 +135,10 @@ class Fetches:
         return Waiting(task)
 
     async def _run(self, fetch: "Fetch", asked: Asked, done: "Callable[[object], None]") -> None:
-        done(await self._carry_out(fetch, asked))
+        result = await self._carry_out(fetch, asked)
+        key = fetch.what, "failed" if isinstance(result, Failed) else "done"
+        self.counts[key] = self.counts.get(key, 0) + 1
+        done(result)
 
     async def _carry_out(self, fetch: "Fetch", asked: Asked) -> object:
         try:

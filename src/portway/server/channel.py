@@ -41,6 +41,8 @@ CALL_TIMEOUT: Final = 10.0
 """Seconds for an answer."""
 PING: Final = "ping"
 """A request that every channel answers by itself."""
+NUMBERS: Final = "numbers"
+"""The request what the control plane has counted. The controller handles it beside the others."""
 AWAY: Final = 128
 """Code of a temporary failure."""
 

@@ -25,6 +25,7 @@ import msgspec
 from portway.control.certificates import local_ca
 from portway.control.certificates.seal import KEY_FILE, Seal
 from portway.control.live import LiveDirectory
+from portway.control.measures import ControlNumbers
 from portway.control.service import (
     credentials,
     edge_secrets,
@@ -37,6 +38,7 @@ from portway.control.service import (
 from portway.control.service.context import Context
 from portway.control.service.settings import Settings
 from portway.control.service.view import Follower
+from portway.control.store import tls_certificates as tls_store
 from portway.control.store.database import Database, open_database
 from portway.errors import ConfigError, Error, RefusedSession, StoreUnavailable
 from portway.model.entities import Grant
@@ -47,10 +49,10 @@ from portway.net.tasks import Tasks
 from portway.net.web_client import WebClient
 from portway.server import api, facts, logs, where
 from portway.server.agents import RemoteAgents
-from portway.server.channel import Channel, arguments, away
+from portway.server.channel import NUMBERS, Channel, arguments, away
 from portway.server.config import ControlConfig, LogConfig
 from portway.server.deliveries import EventOffice, guard_of
-from portway.server.event_feed import EVENT_STATES, EVENTS, FLUSH_EVENTS
+from portway.server.event_feed import EVENTS, FLUSH_EVENTS
 from portway.server.identity_requests import IdentityRequests
 from portway.server.orphan import die_with_parent
 
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
 REACH_AGAIN: Final = 1.0
 """Seconds until a database server that could not be reached is tried again, when the service starts."""
 
+EXPIRIES: Final = 1000
+"""Certificates whose end is told of; those that end first."""
 FINISH: Final = 2.0
 """Seconds for the requests that had arrived when the channel was closed."""
 
@@ -131,6 +135,7 @@ class Controller:
         """Join the store, the data folder, and whoever sends events."""
         self._context = context
         self._data_dir = data_dir
+        self._events = events
         self._authority: local_ca.LocalAuthority | None = None
         self.channel: Channel | None = None
         self.follower = Follower(context, self._told)
@@ -146,6 +151,7 @@ class Controller:
             "reservations": self._reservations,
             "certificate": self._certificate,
             "certificate_key": self._certificate_key,
+            NUMBERS: self._numbers,
             **({} if events is None else events.table()),
             **IdentityRequests(context).table(),
         }
@@ -233,6 +239,17 @@ class Controller:
         chain, key = await tls_certificates.key_pair(self._context, arguments(args, Subject).id)
         return {"chain": chain, "key": key}
 
+    async def _numbers(self, _args: msgspec.Raw) -> object:
+        """Tell what was counted; a store that is away has nothing else to tell."""
+        context = self._context
+        told = ControlNumbers(api=context.measures, store=context.database.measures)
+        if self._events is not None:
+            told.destinations = self._events.states()
+        with suppress(StoreUnavailable):
+            async with context.database.read() as connection:
+                told.expiries = await tls_store.expiring(connection, EXPIRIES)
+        return told
+
 
 async def _seal_standing(context: Context) -> None:
     """Seal what an older version has kept open; what cannot be sealed now stays, and can be used."""
@@ -270,7 +287,7 @@ async def serve(
         if settings is not None:
             facts.keep(data_dir, settings)
         controller = Controller(context, data_dir, events)
-        beside = {EVENTS, FLUSH_EVENTS, EVENT_STATES}
+        beside = {EVENTS, FLUSH_EVENTS, NUMBERS}
         channel = agents.channel = Channel(controller.handle, controller.noted, ended.set, beside=beside)
         await loop.create_unix_connection(lambda: channel, sock=connection)
         controller.channel = channel

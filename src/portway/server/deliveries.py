@@ -28,7 +28,7 @@ from portway.model.guard import Guard
 from portway.net.output import Output
 from portway.net.web_client import WebClient, WebFailure, WebRequest
 from portway.server.channel import arguments, away
-from portway.server.event_feed import EVENT_STATES, EVENTS, FLUSH_EVENTS, Told
+from portway.server.event_feed import EVENTS, FLUSH_EVENTS, Told
 
 if TYPE_CHECKING:
     from portway.control.events.courier import Courier
@@ -130,11 +130,7 @@ class EventOffice:
 
     def table(self) -> dict[str, Callable[[msgspec.Raw], Awaitable[object]]]:
         """Return the requests of the data plane that are answered here."""
-
-        async def states(_args: msgspec.Raw) -> object:
-            return self.states()
-
-        return {EVENTS: self.take, FLUSH_EVENTS: self.flush, EVENT_STATES: states}
+        return {EVENTS: self.take, FLUSH_EVENTS: self.flush}
 
     async def _when_ready(self) -> "Courier":
         try:

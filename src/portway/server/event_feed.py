@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 EVENTS: Final = "events"
 """The request that carries a batch. The controller handles it beside the others."""
-EVENT_STATES: Final = "event_states"
-"""The request how all destinations fare."""
 FLUSH_EVENTS: Final = "flush_events"
 """The request to send what waits, before the end."""
 PENDING: Final = "events.pending"

@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from portway.control.ports import Delivered
+from portway.control.measures import ControlNumbers
 from portway.control.service.settings import Settings as ControlSettings
 from portway.edge.ports import CertificatePem, Revoked
 from portway.edge.view import View
@@ -29,10 +29,10 @@ from portway.model.entities import Grant, Reservation
 from portway.model.view import CredentialItem, SshKeyItem, ViewItem
 from portway.net.tasks import Tasks
 from portway.server import facts, where
-from portway.server.channel import CALL_TIMEOUT, PENDING_LIMIT, PING, Channel, away
+from portway.server.channel import CALL_TIMEOUT, NUMBERS, PENDING_LIMIT, PING, Channel, away
 from portway.server.config import ServeConfig
 from portway.server.directory import COMMAND, Directory
-from portway.server.event_feed import EVENT_STATES, FLUSH_EVENTS, EventFeed
+from portway.server.event_feed import FLUSH_EVENTS, EventFeed
 from portway.server.view_feed import ViewFeed
 
 T = TypeVar("T")
@@ -142,14 +142,14 @@ class ControllerLink:
         """Whether the controller answers now."""
         return self._up.is_set()
 
-    async def event_states(self) -> dict[str, Delivered]:
-        """Return how all event destinations fare; none while the controller is away."""
+    async def numbers(self) -> ControlNumbers | None:
+        """Return what the controller has counted; None while it is away."""
         if not self._up.is_set() or self._channel is None:
-            return {}
+            return None
         try:
-            return await self._channel.call(EVENT_STATES, {}, dict[str, Delivered], timeout=LOOK)
+            return await self._channel.call(NUMBERS, {}, ControlNumbers, timeout=LOOK)
         except Error:
-            return {}
+            return None
 
     async def flush_events(self) -> None:
         """Have the controller send what waits, for some seconds; nothing if it is away."""

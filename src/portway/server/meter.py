@@ -30,6 +30,8 @@ class Meter:
         self.first_bytes = [0] * (len(BOUNDS) + 1)
         self.first_seconds = 0.0
         self.decisions: dict[tuple[str, str], int] = {}
+        self.errors: dict[str, int] = {}
+        """Requests that were answered by the service, by ERR_NGROK_n."""
 
     def __repr__(self) -> str:
         """Show how many requests there were."""
@@ -48,6 +50,8 @@ class Meter:
             first = max(0.0, event.response_start_ts - event.start_ts)
             self.first_bytes[bisect_left(BOUNDS, first)] += 1
             self.first_seconds += first
+        if code := event.error_code:
+            self.errors[code] = self.errors.get(code, 0) + 1
         answers = _answers(event)
         if any(answers):
             for name, answer in zip(DECISIONS, answers, strict=True):

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from portway.control.ports import Delivered
+from portway.control.measures import ControlNumbers
 from portway.edge.counters import Counted, EndpointCounts, Snapshot
+from portway.server import control_metrics
 from portway.server.meter import BOUNDS, Meter
 
 if TYPE_CHECKING:
-    from prometheus_client.core import Metric
+    from prometheus_client.core import CounterMetricFamily, Metric
 
 ENDPOINTS: Final = 1000
 """Endpoints that have lines of their own."""
-DESTINATIONS: Final = 1000
-"""Event destinations that do."""
+CODES: Final = 500
+"""Codes and kinds that do, far more than there are."""
 OTHERS: Final = "other"
 """The name of all that have none."""
 SCHEMES: Final = ("http", "https", "tcp", "tls")
@@ -35,11 +36,19 @@ class Numbers:
     sessions: int = 0
     taken: int = 0
     dropped: int = 0
-    destinations: Mapping[str, Delivered] = field(default_factory=dict[str, Delivered])
+    control: ControlNumbers | None = None
+    """What the control plane has counted; None while it is away."""
     controller_up: bool = True
     controller_starts: int = 0
+    controller_pid: int = 0
     version: str = ""
     meter: Meter | None = None
+    refused: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Agents by the code that they were refused with."""
+    fetches: Mapping[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    """Fetches of policies by kind and result."""
+    certificate: bytes = b""
+    """The service's own, PEM."""
 
 
 class Collector:
@@ -67,17 +76,27 @@ class Collector:
         yield CounterMetricFamily("portway_events", wanted, value=numbers.taken)
         lost = "Traffic events that were lost before their delivery began."
         yield CounterMetricFamily("portway_events_lost", lost, value=numbers.dropped)
-        yield from _deliveries(numbers.destinations)
+        text = "Agents that were refused, by code."
+        yield _counts(
+            "portway_agents_refused", text, ["code"], {(k or OTHERS,): v for k, v in numbers.refused.items()}
+        )
+        text = "What policies fetched from elsewhere."
+        yield _counts("portway_policy_fetches", text, ["kind", "result"], numbers.fetches)
         if numbers.meter is not None:
             yield from _meter(numbers.meter)
+        yield from control_metrics.collected(numbers.control, numbers.certificate)
 
 
 def page(numbers: Numbers) -> bytes:
     """Write the page, in the text format of Prometheus."""
-    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector(numbers))  # pyright: ignore[reportArgumentType] - collect is all that it needs
+    ProcessCollector(registry=registry)
+    if numbers.controller_pid:
+        pid = numbers.controller_pid
+        ProcessCollector(namespace="portway_controller", pid=lambda: pid, registry=registry)
     return generate_latest(registry)
 
 
@@ -179,20 +198,16 @@ def _meter(meter: Meter) -> "Iterator[Metric]":
     for key, count in sorted(meter.decisions.items()):
         decided.add_metric(list(key), count)
     yield decided
+    text = "Requests that the service answered itself, by code."
+    yield _counts("portway_errors", text, ["code"], {(code,): n for code, n in meter.errors.items()})
 
 
-def _deliveries(states: Mapping[str, Delivered]) -> "Iterator[Metric]":
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+def _counts(
+    name: str, text: str, labels: list[str], counts: Mapping[tuple[str, ...], int]
+) -> "CounterMetricFamily":
+    from prometheus_client.core import CounterMetricFamily
 
-    labels = ["destination", "result"]
-    events = CounterMetricFamily("portway_event_deliveries", "Events, by what became of them.", labels=labels)
-    waiting = GaugeMetricFamily("portway_events_waiting", "Events still to be sent.", labels=labels[:1])
-    failing = GaugeMetricFamily(
-        "portway_event_destination_failing", "1 after a try that failed.", labels=labels[:1]
-    )
-    for name, state in sorted(states.items())[:DESTINATIONS]:
-        for result in ("delivered", "failed", "dropped"):
-            events.add_metric([name, result], getattr(state, result))
-        waiting.add_metric([name], state.waiting)
-        failing.add_metric([name], int(bool(state.last_error)))
-    yield from (events, waiting, failing)
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, count in sorted(counts.items())[:CODES]:
+        family.add_metric(list(values), count)
+    return family

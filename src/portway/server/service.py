@@ -120,7 +120,7 @@ class _Service:
                 identities=IdentityLink(self._link),
                 open_secret=_opener(self._config.data_dir),
             )
-            self._watching.started()
+            self._watching.started(chain.read_bytes())
             self._directory.obey(self._worker.command)
             self._events.follow(self._worker.wishes)
             await self._announce()

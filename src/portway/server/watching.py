@@ -36,6 +36,7 @@ class Watching:
         self._feed = feed
         self._meter: Meter | None = None
         self._tracer: Tracer | None = None
+        self._certificate = b""
         self.listener: Listener | None = None
         self.state = "starting"
         """Why the service is not ready; "" when it is."""
@@ -67,8 +68,9 @@ class Watching:
             self._feed.observers.append(traces)
             stack.callback(traces.close)
 
-    def started(self) -> None:
-        """The edge is there: its requests are traced from now on, if they are to be."""
+    def started(self, chain: bytes) -> None:
+        """The edge is there, with a certificate: its requests are traced from now on, if they are to be."""
+        self._certificate = chain
         if self._worker.edge is not None:
             self._worker.edge.tracer = self._tracer
 
@@ -84,7 +86,11 @@ class Watching:
             sessions=len(gateway.legs) if gateway is not None else 0,
             taken=self._feed.taken,
             dropped=self._feed.dropped,
-            destinations=await self._link.event_states(),
+            control=await self._link.numbers(),
+            refused=dict(self._feed.refused),
+            fetches=dict(self._worker.fetches.counts) if self._worker.fetches is not None else {},
+            certificate=self._certificate,
+            controller_pid=self._link.pid if self._link.is_up else 0,
             controller_up=self._link.is_up,
             controller_starts=self._link.starts,
             version=_version(),

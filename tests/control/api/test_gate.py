@@ -150,6 +150,8 @@ async def test_a_deleted_thing_is_answered_with_nothing_and_then_404(tmp_path: P
         again = await api.delete(f"/credentials/{made['id']}")
     assert (gone.status, gone.body, "content-type" in gone.headers) == (204, b"", False)
     assert again.status == 404
+    assert api.context.measures.requests == {"POST 2xx": 1, "DELETE 2xx": 1, "DELETE 4xx": 1}
+    assert sum(api.context.measures.times.buckets) == 3
 
 
 @pytest.mark.row("C20")

@@ -27,3 +27,10 @@ async def test_the_sealed_key_and_the_domain_that_uses_it(tmp_path: Path) -> Non
             assert await store.sealed(connection, "cert_x") is None
             assert await store.domain_with(connection, one.id) == "a.example.com"
             assert await store.domain_with(connection, two.id) is None
+            expiring = await store.expiring(connection, 10)
+            assert {(each.kind, each.id) for each in expiring} == {
+                ("tls_certificate", one.id),
+                ("tls_certificate", two.id),
+            }
+            assert {each.not_after for each in expiring} == {one.facts.not_after}
+            assert len(await store.expiring(connection, 1)) == 1

@@ -76,6 +76,10 @@ class Gate:
             inner = {**_with_body(passage.scope, content), "path": path, STATE: caller}
             await self._app(inner, _replay(content, passage.receive), passage.send)
 
+    def count(self, method: str, status: int, seconds: float) -> None:
+        """Count a request that is over."""
+        self._context.measures.answered(method, status, seconds)
+
     def new_operation(self) -> str:
         """Return a fresh operation id."""
         return new_id("op", self._context.random, self._context.now())
@@ -162,13 +166,15 @@ class _Passage:
         return headers
 
     def _tell(self) -> None:
+        took = time.perf_counter() - self._started
+        self._gate.count(self.method, self.status, took)
         fields: dict[str, object] = {
             "method": self.method,
             "path": self.path[:255],
             "status": self.status,
             "operation": self.operation,
             "source": self.source,
-            "duration_ms": round((time.perf_counter() - self._started) * 1000, 1),
+            "duration_ms": round(took * 1000, 1),
         }
         if self.caller:
             fields |= {"account": self.caller.account_id, "key": self.caller.key_id}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from portway.control.certificates.seal import Seal
 from portway.control.feed import Feed
 from portway.control.live import LiveDirectory
+from portway.control.measures import ApiMeasures
 from portway.control.ports import Agents, Deliveries, NoAgents, NoDeliveries
 from portway.control.service.principal import SYSTEM, Principal
 from portway.control.service.settings import Settings
@@ -27,6 +28,8 @@ class Context:
     seal: Seal = field(default_factory=Seal)
     agents: Agents = field(default_factory=NoAgents)
     deliveries: Deliveries = field(default_factory=NoDeliveries)
+    measures: ApiMeasures = field(default_factory=ApiMeasures)
+    """What is counted of the API."""
     principal: Principal = SYSTEM
     """Who makes the changes of this use case; for audit events."""
 

@@ -12,6 +12,7 @@ the connection is lost while a commit is under way, nobody can know.
 """
 
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from portway.control import files
 from portway.control.feed import Feed
+from portway.control.measures import StoreMeasures, Times
 from portway.control.store import audit_events, changes, postgres, sqlite
 from portway.control.store.core import AsyncConnection, AsyncEngine
 from portway.control.store.schema import metadata
@@ -68,10 +70,11 @@ class Database:
     def __init__(self, back_end: BackEnd) -> None:
         """Take a back end; nothing is opened yet."""
         self._back_end = back_end
-        self._away = False
         self.feed = Feed()
         self.journal = Feed()
         """Rung after each commit that wrote an audit event down."""
+        self.measures = StoreMeasures()
+        """What its transactions took, and whether the last one could be carried out."""
 
     def __repr__(self) -> str:
         """Name the file or the database."""
@@ -88,7 +91,7 @@ class Database:
 
         Raises StoreUnavailable.
         """
-        async with self._transaction(self._back_end.reader) as connection:
+        async with self._transaction(self._back_end.reader, self.measures.reads) as connection:
             yield connection
 
     @asynccontextmanager
@@ -98,7 +101,7 @@ class Database:
         Left well, it is durable; and if it noted a change, who follows in this process is woken.
         Raises StoreUnavailable.
         """
-        async with self._transaction(self._back_end.writer) as connection:
+        async with self._transaction(self._back_end.writer, self.measures.writes) as connection:
             connection.info.pop(changes.NOTED, None)
             connection.info.pop(audit_events.JOURNALLED, None)
             if self._back_end.lock is not None:
@@ -116,7 +119,8 @@ class Database:
         await self._back_end.engine.dispose()
 
     @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+    async def _transaction(self, engine: AsyncEngine, times: Times) -> AsyncGenerator[AsyncConnection]:
+        began = time.perf_counter()
         try:
             async with engine.begin() as connection:
                 try:
@@ -135,17 +139,19 @@ class Database:
             self._lost(error)
             raise StoreUnavailable from error
         self._found()
+        times.took(time.perf_counter() - began)
 
     def _lost(self, error: Exception) -> None:
         """Say once that the store cannot be used, and why."""
-        if not self._away:
+        if self.measures.up:
             _log.error("the store %s cannot be used: %s", self._back_end.place, reason(error))
-        self._away = True
+        self.measures.failures += 1
+        self.measures.up = False
 
     def _found(self) -> None:
-        if self._away:
+        if not self.measures.up:
             _log.warning("the store %s can be used again", self._back_end.place)
-        self._away = False
+        self.measures.up = True
 
 
 def reason(error: BaseException) -> str:
