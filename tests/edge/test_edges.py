@@ -350,8 +350,18 @@ async def test_mutual_tls_of_an_https_edge_wants_a_certificate() -> None:
             backend("http_response", 1, **answer(200, "hello")),
             route("/", 1, backend="bkdhr_1"),
         )
-        https(service, mutual_tls={"certificate_authority_ids": ["ca_1"]})
-        await until(lambda: _tls_of(service) is not None, "the edge is built")
+        https(service)
+        await eventually_async(lambda: _status_is(service, "/", 200), "the edge is built")
+        request = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+        async with visitor(service.https_port, tls=trusting(service), name=HOST) as (reader, writer):
+            for status in (200, 421):
+                writer.write(request)
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+                assert int(head.split(b" ")[1]) == status, "who stands without a certificate goes on no more"
+                if status == 200:
+                    assert await reader.readexactly(5) == b"hello"
+                    https(service, mutual_tls={"certificate_authority_ids": ["ca_1"]})
+                    await until(lambda: _tls_of(service) is not None, "it wants certificates")
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asked(service, "/")
 

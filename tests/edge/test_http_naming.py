@@ -25,8 +25,8 @@ def edge() -> tuple[HandEdge, Endpoint]:
 def test_host_sni_and_scheme_agree() -> None:
     made, endpoint = edge()
     for host in ("app.example", "APP.example:443", "app.example."):
-        assert name(made, head(host), "https", "app.example", None, None) is endpoint
-    assert name(made, head("app.example", "https://app.example/x"), "https", "", None, None) is endpoint
+        assert name(made, head(host), "https", "app.example", None) is endpoint
+    assert name(made, head("app.example", "https://app.example/x"), "https", "", None) is endpoint
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_host_sni_and_scheme_agree() -> None:
 def test_they_do_not(host: str, target: str, sni: str, status: int, code: int) -> None:
     made, _ = edge()
     with pytest.raises(Misdirected) as caught:
-        name(made, head(host, target), "https", sni, None, None)
+        name(made, head(host, target), "https", sni, None)
     assert (caught.value.status, caught.value.code) == (status, code)
 
 

@@ -302,12 +302,13 @@ class Edges:
             raise ConfigError(f"its authority {authority_id} is not known")
         return found.pem.encode() + b"\n"
 
-    @staticmethod
-    def _put_in(online: _Online, built: _Built) -> None:
-        """Let what was built rule from the next visitor on."""
+    def _put_in(self, online: _Online, built: _Built) -> None:
+        """Let what was built rule from the next visitor on; requests of those that stand are asked for it."""
         endpoint, policy = online.endpoint, built.policy
         connects = policy is not None and policy.compiled.has(Phase.TCP_CONNECT)
-        endpoint.tls = built.tls
+        if endpoint.tls != built.tls:
+            endpoint.tls = built.tls
+            self._registry.look_again()
         endpoint.gates = (policy,) if policy is not None and connects else ()
         endpoint.policy = built.routes if endpoint.scheme == "https" else None
         online.pool.backend_id = built.backend_id

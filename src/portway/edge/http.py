@@ -349,7 +349,7 @@ class HttpVisitor(VisitorEnds):
         known = head.host == self._named and version == self._version and head.scheme is None
         try:
             if endpoint is None or not known:
-                endpoint = name(edge, head, self._scheme, self._sni, self.tls, endpoint)
+                endpoint = name(edge, head, self._scheme, self._sni, self.tls)
                 self._judged = decide(edge, endpoint, self._facts.client_ip)
             if self._judged is not None:
                 self._facts.judged = self._judged.word

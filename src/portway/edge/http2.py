@@ -224,7 +224,7 @@ class Http2Visitor(HttpSocket):
             exchange.trace = edge.tracer.begin(head)
         passage = stream.serve(exchange)
         try:
-            endpoint = name(edge, head, facts.scheme, facts.server_name, self._tls, self._endpoint)
+            endpoint = name(edge, head, facts.scheme, facts.server_name, self._tls)
             if (judged := decide(edge, endpoint, facts.client_ip)) is not None:
                 facts.judged = judged.word
                 mark(judged, exchange, endpoint)

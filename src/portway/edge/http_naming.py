@@ -28,9 +28,8 @@ def name(
     scheme: str,
     sni: str,
     tls: "TlsFacts | None",
-    known: "Endpoint | None",
 ) -> "Endpoint":
-    """Return the endpoint that a request asks for; ``known`` is the one that was asked for last.
+    """Return the endpoint that a request asks for.
 
     Raises Misdirected: 421 for what another connection must be made for (RFC 9110 §15.5.20), 404 for nobody.
     """
@@ -39,12 +38,12 @@ def name(
     endpoint = edge.registry.find(scheme, head.host, head.port or 0)
     if endpoint is None:
         raise Misdirected(404, pages.OFFLINE)
-    if endpoint is not known and endpoint.tls is not None and (tls is None or tls.settings != endpoint.tls):
+    if endpoint.tls is not None and (tls is None or tls.settings != endpoint.tls):
         # It has come online, or changed, behind this connection's handshake: shake hands anew.
         raise Misdirected(421, pages.GENERAL)
     return endpoint
 
 
 def never_asked(edge: "HttpEdge", sni: str) -> "Endpoint | None":
-    """Return whom a connection over TLS was for that has ended without a request, such as by its handshake."""
+    """Return whom a TLS connection was for that has ended without a request, such as by its handshake."""
     return edge.registry.find_sni(sni) if sni else None
