@@ -95,7 +95,7 @@ class FakeProvider:
             raise fixed
         if fixed is not None:
             return fixed
-        if path == "/.well-known/openid-configuration":
+        if path.endswith("/.well-known/openid-configuration"):
             return answer(200, self._document(request))
         if path == "/token":
             return answer(200, self._token(request))
