@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from portway.edge.edge_routes import Route, Routes, path_of
+from portway.edge.edge_routes import Route, Routes
 
 ENDPOINT: Any = None
 
@@ -24,15 +24,3 @@ def test_an_exact_match_wins_then_the_longest_prefix() -> None:
     assert found("/a/b/c/d", *routes) == "path_prefix /a/b/c"
     assert found("/b", ("path_prefix", "/a")) == ""
     assert repr(Routes(())) == "<Routes exact=0 prefixes=0>"
-
-
-@pytest.mark.parametrize(
-    ("target", "path"),
-    [
-        (b"/a?b=/c", "/a"), (b"/%61%2Fb", "/a/b"), (b"/a/./b", "/a/b"), (b"/a/../b/", "/b/"),
-        (b"//a//b", "/a/b"), (b"/../..", "/"), (b"/a/..", "/"), (b"*", "*"), (b"/%ff", "/\ufffd"),
-        (b"/.well-known/x", "/.well-known/x"), (b"/%2e%2e/admin", "/admin"), (b"/a%3fb", "/a?b"),
-    ],
-)  # fmt: skip
-def test_a_path_is_read_as_its_upstream_may_read_it(target: bytes, path: str) -> None:
-    assert path_of(target) == path

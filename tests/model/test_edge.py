@@ -9,6 +9,7 @@ from portway.model.edge import (
     EdgeEndpoint,
     check_labels,
     check_match,
+    normal_path,
     place_of,
     read_hostport,
     written,
@@ -60,13 +61,26 @@ def test_labels_have_their_limits(labels: dict[str, str], code: int) -> None:
     [
         ("", "/", 7130), ("regex", "/", 7130), ("exact_path", "", 7123), ("exact_path", "a", 7131),
         ("exact_path", "/?a", 7131), ("path_prefix", "/#", 7131), ("path_prefix", "/\n", 7131),
-        ("path_prefix", "/" + "é" * 512, 7135),
+        ("path_prefix", "/" + "é" * 512, 7135), ("exact_path", "/%61", 7131), ("exact_path", "//a", 7131),
+        ("path_prefix", "/a/./b", 7131), ("path_prefix", "/a/..", 7131),
     ],
 )  # fmt: skip
 def test_matches_are_paths(kind: str, match: str, code: int) -> None:
     check_match("exact_path", "/a/é")
     with refused(code):
         check_match(kind, match)
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/a?b=/c", "/a"), (b"/%61%2Fb", "/a/b"), (b"/a/./b", "/a/b"), (b"/a/../b/", "/b/"),
+        (b"//a//b", "/a/b"), (b"/../..", "/"), (b"/a/..", "/"), (b"*", "*"), (b"/%ff", "/\ufffd"),
+        (b"/.well-known/x", "/.well-known/x"), (b"/%2e%2e/admin", "/admin"), (b"/a%3fb", "/a?b"),
+    ],
+)  # fmt: skip
+def test_a_path_is_read_as_its_upstream_may_read_it(target: bytes, path: str) -> None:
+    assert normal_path(target) == path
 
 
 def test_an_address_of_an_edge_is_public_and_never_shared() -> None:

@@ -6,12 +6,11 @@ own, so all that follows is as with any other endpoint. What no route takes gets
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from posixpath import normpath
 from typing import TYPE_CHECKING
-from urllib.parse import unquote_to_bytes
 
 from portway.edge.backends import NOTHING_ONLINE
 from portway.edge.policy_pool import Unruled
+from portway.model.edge import normal_path
 
 if TYPE_CHECKING:
     from portway.edge.http_passage import Passage
@@ -55,7 +54,7 @@ class Routes:
 
     def begin(self, passage: "Passage") -> "RequestHooks":
         """Choose the route; let its policy rule."""
-        route = self.find(path_of(passage.head.target))
+        route = self.find(normal_path(passage.head.target))
         if route is None:
             return Unrouted(passage) if self._ready else Unready(passage)
         passage.endpoint = route.endpoint
@@ -81,20 +80,3 @@ class Unready(Unruled):
     def on_request(self) -> None:
         """Answer it with a page that says to come again."""
         self._passage.fail(503, NOTHING_ONLINE)
-
-
-def path_of(target: bytes) -> str:
-    """Return the path by which a request's target is routed: as its upstream may read it.
-
-    Escapes are resolved, and so are ``.``, ``..`` and doubled slashes: written in another way, a path must
-    not come past the route that guards it. The target itself goes on as it came.
-    """
-    path = target.partition(b"?")[0]
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    text = path.decode("utf-8", "replace")
-    if "//" in text or "/." in text:
-        ending = "/" if text.endswith(("/", "/.", "/..")) else ""
-        text = "/" + normpath(text).lstrip("/")
-        text = text if text.endswith("/") else text + ending
-    return text

@@ -7,13 +7,12 @@ serves them. Each hostport is an endpoint. An https edge has its modules on rout
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from posixpath import normpath
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from portway.errors import Error
 from portway.model.url import Url, normal_host
-
-EdgeKind = Literal["tcp", "tls", "https"]
-BackendKind = Literal["tunnel_group", "weighted", "failover", "http_response", "static"]
 
 PREFIXES: Final[Mapping[str, str]] = {"tcp": "edgtcp", "tls": "edgtls", "https": "edghts"}
 """Prefixes of the identifiers of edges."""
@@ -172,6 +171,26 @@ def check_match(match_type: str, match: str) -> None:
         raise Error(f"The match of a route has at most {MATCH} bytes.", 7135)
     if not match.startswith("/") or any(each in match for each in "?#") or not match.isprintable():
         raise Error(f"The match {match[:80]!r} is not a path: it starts with a slash.", 7131)
+    plain = normal_path(match.encode())
+    if plain != match:
+        raise Error(f"Paths are compared decoded and without dots or '//': write {plain[:80]!r}.", 7131)
+
+
+def normal_path(target: bytes) -> str:
+    """Return the path by which a request's target is routed: as its upstream may read it.
+
+    Escapes are resolved, and so are ``.``, ``..`` and doubled slashes: written in another way, a path must
+    not come past the route that guards it. The target itself goes on as it came.
+    """
+    path = target.partition(b"?")[0]
+    if b"%" in path:
+        path = unquote_to_bytes(path)
+    text = path.decode("utf-8", "replace")
+    if "//" in text or "/." in text:
+        ending = "/" if text.endswith(("/", "/.", "/..")) else ""
+        text = "/" + normpath(text).lstrip("/")
+        text = text if text.endswith("/") else text + ending
+    return text
 
 
 def written(value: Mapping[str, Any]) -> str:

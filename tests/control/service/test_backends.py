@@ -7,7 +7,7 @@ from tests.kit.edge_store import with_account
 from tests.kit.live import live_endpoint, tell
 from tests.kit.names import noted, refused
 
-from portway.control.service import backends
+from portway.control.service import backends, edges
 from portway.errors import NotFound
 
 
@@ -39,3 +39,26 @@ async def test_what_an_edge_may_name(tmp_path: Path) -> None:
             for backend, http, code in (("x", True, 6526), ("bkdsc_1", True, 6501), (answer.id, False, 6527)):
                 with refused(code):
                     await backends.check_used(connection, account, backend, http=http)
+
+
+async def test_nothing_behind_an_edge_without_http_answers_over_http(tmp_path: Path) -> None:
+    async with with_account(tmp_path) as (context, account):
+        answer = await backends.create(context, account, "http_response", {})
+        group = await backends.create(context, account, "tunnel_group", {})
+        failover = await backends.create(context, account, "failover", {"backends": [group.id, answer.id]})
+        weighted = await backends.create(context, account, "weighted", {"backends": {failover.id: 1}})
+        module = {"backend": {"backend_id": weighted.id}}
+        await edges.create(context, account, "https")
+        for kind in ("tcp", "tls"):
+            with refused(6527):
+                await edges.create(context, account, kind, modules=module)
+        await backends.update(context, account, "failover", failover.id, {"backends": [group.id]})
+        edge = await edges.create(context, account, "tcp", modules=module)
+        for kind, each, spec in (
+            ("failover", failover.id, {"backends": [answer.id]}),
+            ("weighted", weighted.id, {"backends": {answer.id: 0}}),
+        ):
+            with refused(6527):
+                await backends.update(context, account, kind, each, spec)
+        await edges.delete(context, account, "tcp", edge.id)
+        await backends.update(context, account, "failover", failover.id, {"backends": [answer.id]})

@@ -96,6 +96,8 @@ async def update(
             **texts.given(description=description, metadata=metadata),
             spec=await _checked(connection, account_id, kind, {**before.spec, **spec}),
         )
+        if changed.spec != before.spec:
+            await _check_users(connection, changed)
         await nouns.change(connection, backends, account_id, backend_id, store.values(changed))
         await changes.note(connection, changes.BACKEND, account_id, backend_id, context.now())
     return changed
@@ -142,8 +144,19 @@ async def check_used(
     kind = (await store.kinds(connection, account_id, [backend_id])).get(backend_id)
     if kind is None:
         raise Error(f"There is no backend {backend_id!r}.", 6501)
-    if kind == "http_response" and not http:
+    if not http and await store.answers(connection, account_id, [backend_id]):
         raise Error("A backend that answers over HTTP serves https edges only.", 6527)
+
+
+async def _check_users(connection: AsyncConnection, backend: Backend) -> None:
+    """Make sure that no edge without HTTP comes to an answer over HTTP. Raises Error 6527."""
+    children = cast("Mapping[str, object] | list[str]", backend.spec.get("backends") or ())
+    if (
+        children
+        and await store.answers(connection, backend.account_id, list(children))
+        and await store.serves_raw(connection, backend.account_id, backend.id)
+    ):
+        raise Error("A tcp or tls edge uses this backend: nothing behind it may answer over HTTP.", 6527)
 
 
 async def _checked(connection: AsyncConnection, account_id: str, kind: str, spec: Spec) -> dict[str, Any]:

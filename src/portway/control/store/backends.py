@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.engine import Row
 
 from portway.control.store.core import AsyncConnection
@@ -44,6 +44,30 @@ async def kinds(connection: AsyncConnection, account_id: str, ids: Collection[st
         backends.c.account_id == account_id, backends.c.id.in_(ids)
     )
     return {row.id: row.kind for row in await connection.execute(query)}
+
+
+async def answers(connection: AsyncConnection, account_id: str, ids: Collection[str]) -> bool:
+    """Tell whether one of some backends is an answer over HTTP, or leads to one."""
+    seen: set[str] = set()
+    while ids:  # two rounds at most: a weighted backend may name a failover, which names neither
+        seen |= set(ids)
+        query = select(backends).where(backends.c.account_id == account_id, backends.c.id.in_(ids))
+        found = [read(row) for row in await connection.execute(query)]
+        if any(each.kind == "http_response" for each in found):
+            return True
+        ids = {child for each in found for child in each.spec.get("backends") or ()} - seen
+    return False
+
+
+async def serves_raw(connection: AsyncConnection, account_id: str, backend_id: str) -> bool:
+    """Tell whether a tcp or tls edge names a backend, or a backend that names it."""
+    parents = select(backends.c.id).where(
+        backends.c.account_id == account_id, backends.c.spec.contains(f'"{backend_id}"', autoescape=True)
+    )
+    ids = [backend_id, *(await connection.execute(parents)).scalars()]
+    named = or_(*(edges.c.modules.contains(f'"{each}"', autoescape=True) for each in ids))
+    raw = edges.c.account_id == account_id, edges.c.kind != "https"
+    return (await connection.execute(select(edges.c.id).where(*raw, named).limit(1))).first() is not None
 
 
 async def groups(connection: AsyncConnection, account_id: str) -> list[Backend]:
