@@ -19,6 +19,7 @@ from portway.policy.interpolation import Template, TemplateError, compile_templa
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import ALL_PROTOCOLS, HTTP, PHASES, Phase, main_phase
 from portway.policy.problem import PolicyError, Problem
+from portway.policy.quick import quick_test
 
 if TYPE_CHECKING:
     from portway.policy.actions import ActionType
@@ -109,6 +110,8 @@ class Compiler:
         if made is not None and not made.may_be("bool"):
             self.problem(2200, node, f"the expression is a {made.type}, not true or false")
             return None
+        if made is not None:
+            made.quick = quick_test(node.text, self.phase, self.limits)
         return made
 
     def template(self, node: Node, code: int = 2224) -> Template:

@@ -100,6 +100,7 @@ class Expression:
         "_loops",
         "looked_up",
         "names",
+        "quick",
         "source",
         "type",
     )
@@ -120,6 +121,8 @@ class Expression:
         self._calls = made.calls
         self._activation = _environment(phase).Activation
         self._eval = program.eval
+        self.quick: Callable[[Scope], bool | None] | None = None
+        """Answers a condition in the evaluator's place, see ``quick.py``; None: it must be asked."""
 
     def __repr__(self) -> str:
         """Show the source."""

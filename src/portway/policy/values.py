@@ -15,7 +15,7 @@ from portway.policy.facts import Facts, Request, Tls
 from portway.policy.geo import Geo, Place
 from portway.policy.lookup import lookup, whole
 from portway.policy.names import LENIENT_MAPS, TERMINATED
-from portway.policy.urls import Parts, media_type, parts_of
+from portway.policy.urls import Parts, media_type, parts_of, path_of
 from portway.policy.user_agent import UserAgent, read_user_agent
 
 Getter = Callable[[Facts], object]
@@ -171,6 +171,7 @@ _MESSAGES: Final[dict[str, Getter]] = {
     "req.method": lambda facts: _request(facts).method,
     "req.version": lambda facts: _request(facts).version,
     "req.host": lambda facts: _parts(facts).hostname,
+    "req.url.path": lambda facts: path_of(_request(facts).target),
     "req.user_agent": _first("req.headers", "user-agent"),
     "req.ts.header_received": lambda facts: moment(_request(facts).received),
     "req.ts.body_received": lambda facts: moment(_request(facts).body_received),
@@ -216,7 +217,6 @@ _URL: Final[dict[str, Callable[[Parts], object]]] = {
     "scheme": lambda parts: parts.scheme,
     "host": lambda parts: parts.hostname,
     "authority": lambda parts: parts.authority,
-    "path": lambda parts: parts.path,
     "query": lambda parts: parts.query,
     "uri": lambda parts: parts.uri,
     "raw": lambda parts: parts.raw,
