@@ -104,11 +104,11 @@ def _check_message(cls: type[msgspec.Struct], body: bytes) -> None:
 def _check_opts(bind: messages.Bind) -> None:
     """The options are read, and answered so that the agent may ask for the same again."""
     try:
-        view = OptsView.of(bind.opts)
+        names = OptsView.of(bind.opts).middleware
     except MessageError:
         return
-    if view.has_middleware is not bool(view.middleware):
-        raise AssertionError("a module is set and is not")
+    if len(set(names)) != len(names):
+        raise AssertionError("a module is set twice")
     if bind.proto in _PROTOS:
         answer = answer_opts(bind.proto, bind.opts, f"{bind.proto}://a.example:1")
         if answer_opts(bind.proto, answer, f"{bind.proto}://a.example:1") != answer:

@@ -34,12 +34,11 @@ def test_modules_are_typed_and_listed() -> None:
         }
     )
     assert view.middleware == ("Compression", "BasicAuth", "RequestHeaders")
-    assert view.has_middleware
     assert view.basic_auth is not None
     assert view.basic_auth.credentials == (BasicAuthCredential("bob", "p"),)
     assert view.request_headers is not None
     assert view.request_headers.add_parsed == {"X-Y": "z"}
-    assert not OptsView.of(new_opts("http", {"TrafficPolicy": "x"})).has_middleware
+    assert not OptsView.of(new_opts("http", {"TrafficPolicy": "x"})).middleware
 
 
 def test_base64_is_decoded() -> None:

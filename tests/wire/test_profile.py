@@ -48,7 +48,8 @@ def test_official_agents_are_spared(profile: Profile) -> None:
 
 
 def test_windows_are_raised_only_toward_peers_that_gain() -> None:
-    raised = [p for p in (STRICT, OFFICIAL_RUST, OFFICIAL_GO, OFFICIAL_SERVICE, PORTWAY) if p.raise_window]
+    profiles = (STRICT, OFFICIAL_RUST, OFFICIAL_GO, OFFICIAL_SERVICE, PORTWAY)
+    raised = [profile for profile in profiles if profile.receive_window > INITIAL_WINDOW]
     assert raised == [OFFICIAL_GO, PORTWAY]
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from portway.agent.agent import Agent
     from portway.agent.serve import App, Interface
 
+GRACE = 10.0
+"""Seconds that requests under way may take when serving ends, unless said otherwise."""
 BACKLOG = 128
 """Connections that may wait for `EndpointListener.accept`; the service is refused further ones."""
 QUEUE_FULL = 9
@@ -262,7 +264,7 @@ class EndpointListener(Endpoint):
         *,
         interface: "Interface" = "auto",
         threads: int = 16,
-        grace: float = 10.0,
+        grace: float = GRACE,
     ) -> None:
         """Serve an application to the visitors until the endpoint ends (`portway.agent.serve`).
 

@@ -78,9 +78,6 @@ FINAL = frozenset(
 """Refusals of Auth that no repetition heals. All others, session limits among them, may."""
 
 
-BY_US = "not reconnecting, session closed by the agent"
-
-
 def is_final(error: Exception) -> bool:
     """Return whether trying again cannot help: the service said so by its code."""
     return isinstance(error, Error) and error.code in FINAL

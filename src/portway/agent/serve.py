@@ -35,9 +35,6 @@ Interface = Literal["auto", "asgi", "wsgi", "streams"]
 Streams = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 App = ASGIApp | WSGIApp | Streams
 
-GRACE = 10.0
-"""Seconds that requests under way may take when serving ends, unless said otherwise."""
-
 
 def serve(
     app: App,

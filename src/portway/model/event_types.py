@@ -102,6 +102,3 @@ FIELDS: Final = {HTTP: frozenset(HTTP_FIELDS), TCP: frozenset(TCP_FIELDS)}
 TRAFFIC_TYPES: Final = frozenset(FIELDS)
 TYPES: Final = AUDIT_TYPES | TRAFFIC_TYPES
 """Every type that a source may have."""
-
-REQUEST_HEADERS: Final = "http.request.headers"
-RESPONSE_HEADERS: Final = "http.response.headers"

@@ -252,13 +252,6 @@ class Fields:
         self.text_of(node, name, least=least, most=most)
         return self._compiler.template(node)
 
-    def templates(self, name: str, *aliases: str, least: int = 0, most: int = 1_000_000) -> list["Template"]:
-        """Return a list of texts with ``${…}`` in them, compiled."""
-        found = self.items(name, *aliases, least=least, most=most)
-        for node in found:
-            self.text_of(node, name)
-        return [self._compiler.template(node) for node in found]
-
     def headers(
         self, name: str, *, least: int = 0, most: int, forbidden: Collection[str] = ()
     ) -> list[tuple[str, "Template"]]:

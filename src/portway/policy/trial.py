@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 ORDER: Final = (Phase.TCP_CONNECT, Phase.HTTP_REQUEST, Phase.HTTP_RESPONSE)
 
-MATCHED: Final = "matched"
-NO_MATCH: Final = "no match"
 ERROR: Final = "error"
 NOT_REACHED: Final = "not reached"
 

@@ -239,11 +239,6 @@ class OptsView(msgspec.Struct, frozen=True, rename=_SPELLINGS):
         """Names of the module options that are set, in the Go spelling. A traffic policy is none."""
         return tuple(name for name in _MODULES if self._is_set(name))
 
-    @property
-    def has_middleware(self) -> bool:
-        """Whether any module option is set."""
-        return bool(self.middleware)
-
     def _is_set(self, name: str) -> bool:
         return getattr(self, _ATTRIBUTES[name]) not in (None, "")
 

@@ -45,11 +45,6 @@ class Profile:
     """An abort sends RST at all; without, an abort looks as official agents show it: FIN."""
 
     @property
-    def raise_window(self) -> bool:
-        """Whether the peer gains from a larger window."""
-        return self.receive_window > INITIAL_WINDOW
-
-    @property
     def urgent_limit(self) -> int:
         """Streams up to which urgent ones (heartbeat, RPC) are opened."""
         return self.stream_limit + URGENT_RESERVE

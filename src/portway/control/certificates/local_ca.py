@@ -1,9 +1,9 @@
 """The local certificate authority of one service.
 
 ECDSA P-256 throughout. The authority lives ten years; a leaf at most :data:`LEAF_DAYS`, which is what
-Apple's platforms take from an authority that a user installed. A service certificate is renewed at
-start when less than :data:`RENEW_DAYS` are left. Keys are files of mode 0600, written whole or not at
-all. RFC 5280 says what the extensions mean; RFC 6125 that names stand in the SAN.
+Apple's platforms take from an authority that a user installed; ``server/bootstrap.py`` renews the
+service's own in time. Keys are files of mode 0600, written whole or not at all. RFC 5280 says what the
+extensions mean; RFC 6125 that names stand in the SAN.
 """
 
 import datetime as dt
@@ -25,7 +25,6 @@ CA_FILE: Final = "ca.pem"
 CA_KEY_FILE: Final = "ca-key.pem"
 CA_DAYS: Final = 3650
 LEAF_DAYS: Final = 825
-RENEW_DAYS: Final = 30
 BACKDATE: Final = dt.timedelta(hours=1)
 """Clocks of agents may be slow: a fresh certificate is valid since an hour."""
 
@@ -93,19 +92,6 @@ def load_or_make(folder: Path, now: float) -> LocalAuthority:
     files.replace(key_file, _key_pem(key))
     files.replace(certificate_file, authority.pem, files.PUBLIC)
     return authority
-
-
-def still_good(chain: bytes, names: Sequence[str], authority_pem: bytes, now: float) -> bool:
-    """Tell whether a leaf has these names, was issued by this authority, and need not be renewed."""
-    try:
-        leaf = x509.load_pem_x509_certificate(chain)
-        authority = x509.load_pem_x509_certificate(authority_pem)
-        leaf.verify_directly_issued_by(authority)
-        held = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except Exception:  # noqa: BLE001 - the library raises many kinds; any of them means: issue a new one
-        return False
-    enough = leaf.not_valid_after_utc - _moment(now) > dt.timedelta(days=RENEW_DAYS)
-    return enough and set(held) == {_general_name(name) for name in names}
 
 
 def _make(now: float) -> tuple[LocalAuthority, ec.EllipticCurvePrivateKey]:
