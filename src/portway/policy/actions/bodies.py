@@ -249,7 +249,11 @@ class _EventStream:
 
 
 def _parse_compress(config: "Fields", _compiler: "Compiler") -> Action:
-    return _Compress(config.choices("algorithms", CODINGS, CODINGS, code=2214))
+    chosen = config.choices("algorithms", CODINGS, CODINGS, code=2214)
+    if not set(chosen) - {"compress"}:
+        said = "no answer would be compressed: what is named is nothing, or a format that no client asks for"
+        config.problem(2214, said, config.find("algorithms"))
+    return _Compress(chosen)
 
 
 def _changes(config: "Fields", compiler: "Compiler", *, fields: bool = False) -> tuple[_Change, ...]:

@@ -72,7 +72,7 @@ def _parse(config: "Fields", compiler: "Compiler") -> Action:
         except Error as error:
             compiler.problem(NO_URL, node, error.message)
     go_on = config.choice("on_error", ("halt", "continue"), "halt") == "continue"
-    config.string("binding", "")  # one guide writes "internal"; there is no other
+    config.choice("binding", ("internal",), "internal")  # there is no other, and one guide says so
     return ForwardInternal(template, go_on, compiler.protocol)
 
 

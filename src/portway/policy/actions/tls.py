@@ -35,17 +35,27 @@ class _TerminateTls:
     strategy: str
 
     def run(self, run: "Run") -> Verdict:
-        """Ask for the handshake; the result is published when it is done."""
+        """Ask for the handshake; the result is published when it is done.
+
+        Raises ActionFailed where something was to be computed and is nothing: the policy's author wants
+        another certificate than the service's, or wants visitors to show one, and must not get neither.
+        """
+        certificate = run.text(self.certificate).encode() if self.certificate else b""
+        authorities = [
+            each if isinstance(each, bytes) else run.text(each).encode() for each in self.authorities
+        ]
+        if self.certificate and not certificate:
+            raise ActionFailed(14001, "The certificate of terminate-tls is empty.")
+        if not all(each.strip() for each in authorities):
+            raise ActionFailed(1695, "An authority of terminate-tls is empty.")
         return Fetch(
             WHAT,
             {
                 "min_version": self.min_version,
                 "max_version": self.max_version,
-                "certificate": run.text(self.certificate).encode() if self.certificate else b"",
+                "certificate": certificate,
                 "key": run.text(self.key).encode() if self.key else b"",
-                "authorities": b"\n".join(
-                    each if isinstance(each, bytes) else run.text(each).encode() for each in self.authorities
-                ),
+                "authorities": b"\n".join(authorities),
                 "strategy": self.strategy,
             },
         )
@@ -78,7 +88,11 @@ def _parse(config: "Fields", compiler: "Compiler") -> Action:
     if (certificate is None) != (key is None):
         config.problem(2240, "server_certificate and server_private_key go together")
     strategy = config.choice("mutual_tls_verification_strategy", STRATEGIES, STRATEGIES[0])
-    return _TerminateTls(low, high, certificate, key, _authorities(config, compiler), strategy)
+    authorities, wanted = _authorities(config, compiler), config.find("mutual_tls_verification_strategy")
+    if wanted is not None and strategy == STRATEGIES[0] and not authorities:
+        said = "needs mutual_tls_certificate_authorities: without any nobody is asked for a certificate"
+        config.problem(2240, f"{strategy} {said}", wanted)
+    return _TerminateTls(low, high, certificate, key, authorities, strategy)
 
 
 def _pem(config: "Fields", name: str, pattern: object, what: str) -> "Template | None":
@@ -93,7 +107,9 @@ def _pem(config: "Fields", name: str, pattern: object, what: str) -> "Template |
 
 def _authorities(config: "Fields", compiler: "Compiler") -> "tuple[Template | bytes, ...]":
     found: list[Template | bytes] = []
-    for node in config.items("mutual_tls_certificate_authorities", most=AUTHORITIES, code=1675):
+    name = "mutual_tls_certificate_authorities"
+    least = int(config.find(name) is not None)  # none at all asks nobody for a certificate
+    for node in config.items(name, least=least, most=AUTHORITIES, code=1675):
         text = config.text_of(node, "mutual_tls_certificate_authorities", most=PEM)
         if text.startswith("ca_"):
             pem = compiler.world.authority(text) if compiler.world.authority is not None else None
