@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from _pytest.runner import runtestprotocol
 
+from tests.kit.loops import factories
 from tests.kit.postgres import remove_cluster
 from tests.kit.product import Service, running_service
 
@@ -35,14 +36,7 @@ _SETTLE = 1.0  # seconds that tasks may take to notice that their test is over
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run async tests on the loop that users get."""
-    if LOOP == "uvloop":
-        try:
-            import uvloop
-        except ImportError:
-            pass
-        else:
-            return {"uvloop": uvloop.new_event_loop}
-    return {"asyncio": asyncio.new_event_loop}
+    return factories(LOOP)
 
 
 # -- names of tests ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.kit.certs import Certs, make_certs
 from tests.kit.fake_service import FakeService
+from tests.kit.loops import factories
 
 from portway.agent import reconnect
 from portway.net.backoff import Backoff
@@ -18,14 +19,7 @@ def pytest_asyncio_loop_factories(
     """Run the tests of links on both event loops: proxies put a link on the loop's own TLS."""
     if item.path.name != "test_link.py":
         return None
-    found: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    try:
-        import uvloop
-    except ImportError:
-        pass
-    else:
-        found["uvloop"] = uvloop.new_event_loop
-    return found
+    return factories("asyncio", "uvloop")
 
 
 def quick() -> Backoff:

@@ -1,5 +1,6 @@
 """Name servers of the user's choice: asked in order, and why there is no address."""
 
+import asyncio
 import socket
 import sys
 
@@ -8,6 +9,7 @@ from tests.kit.name_server import name_server
 
 from portway.cli.resolver import Server, ask, lookup
 from portway.errors import ConfigError, ConnectError
+from portway.net.tasks import Tasks
 
 NAMES = {"connect.test": ["127.0.0.1", "127.0.0.2", "::1"], "empty.test": []}
 
@@ -29,6 +31,27 @@ async def test_the_next_server_is_asked_where_one_does_not_know() -> None:
             ConnectError, match=rf"127.0.0.1:{first}: there is no such name; 127.0.0.1:{second}: "
         ):
             await lookup("none.test", servers)
+
+
+async def test_what_is_too_long_for_a_datagram_comes_by_tcp() -> None:
+    async with name_server(NAMES, short=True) as (port, asked):
+        found, problem = await ask("connect.test", Server("127.0.0.1", port))
+        assert (sorted(found), problem) == (sorted(NAMES["connect.test"]), "")
+        assert asked == ["connect.test"] * 4
+
+
+async def test_a_question_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portway.cli.resolver.PATIENCE", 0.01)
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.setblocking(False)
+        deaf.bind(("127.0.0.1", 0))
+        async with Tasks() as tasks:
+            asking = ask("connect.test", Server("127.0.0.1", deaf.getsockname()[1]), 60)
+            tasks.start(asking, name="ask")
+            async with asyncio.timeout(30):
+                assert await loop.sock_recv(deaf, 512) == await loop.sock_recv(deaf, 512)
+            # leaving cancels the question; the guard on sockets sees that nothing stays
 
 
 async def test_a_server_that_says_nothing() -> None:

@@ -1,4 +1,4 @@
-"""A name server of a test: knows what it is told, over UDP on loopback."""
+"""A name server of a test: knows what it is told, over UDP and TCP on loopback."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -11,17 +11,34 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from tests.kit.traffic import server
+
 
 class _Answering(asyncio.DatagramProtocol):
-    def __init__(self, names: Mapping[str, list[str]], asked: list[str]) -> None:
-        self._names = names
-        self._asked = asked
+    def __init__(self, zone: "_Zone", *, short: bool) -> None:
+        self._zone = zone
+        self._short = short
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        assert self._transport is not None
+        answer = self._zone.answer(data)
+        if self._short:
+            answer.answer.clear()
+            answer.flags |= dns.flags.TC
+        for wire in (b"garbage", answer.to_wire()):
+            self._transport.sendto(wire, addr)
+
+
+class _Zone:
+    def __init__(self, names: Mapping[str, list[str]], asked: list[str]) -> None:
+        self._names = names
+        self._asked = asked
+
+    def answer(self, data: bytes) -> dns.message.Message:
         query = dns.message.from_wire(data)
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True)
@@ -37,19 +54,30 @@ class _Answering(asyncio.DatagramProtocol):
         ]
         if wanted:
             answer.answer.append(dns.rrset.from_text_list(question.name, 60, "IN", question.rdtype, wanted))
-        assert self._transport is not None
-        self._transport.sendto(answer.to_wire(), addr)
+        return answer
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        length = int.from_bytes(await reader.readexactly(2))
+        wire = self.answer(await reader.readexactly(length)).to_wire()
+        writer.write(len(wire).to_bytes(2) + wire)
+        writer.close()
 
 
 @asynccontextmanager
-async def name_server(names: Mapping[str, list[str]]) -> AsyncGenerator[tuple[int, list[str]]]:
-    """Run one for the time of the context; gives its port and the names that it is asked."""
+async def name_server(
+    names: Mapping[str, list[str]], *, short: bool = False
+) -> AsyncGenerator[tuple[int, list[str]]]:
+    """Run one for the time of the context; gives its port and the names that it is asked.
+
+    ``short``: by UDP it says no more than that the answer is too long for that.
+    """
     asked: list[str] = []
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _Answering(names, asked), local_addr=("127.0.0.1", 0)
-    )
-    try:
-        yield int(transport.get_extra_info("sockname")[1]), asked
-    finally:
-        transport.close()
+    zone = _Zone(names, asked)
+    async with server(zone.serve) as port:
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Answering(zone, short=short), local_addr=("127.0.0.1", port)
+        )
+        try:
+            yield port, asked
+        finally:
+            transport.close()
