@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from portway.edge.member import Member, Visitor
     from portway.edge.ports import HttpEdge
     from portway.edge.registry import Endpoint
+    from portway.policy.facts import Connection
 
 SPARE: Final = 16
 """Free streams that one visitor's connection keeps at most."""
@@ -33,7 +34,7 @@ class Traffic(Protocol):
 class Upstreams:
     """The streams of one visitor's connection that passages use."""
 
-    __slots__ = ("_free", "_http2", "_kept", "edge", "facts", "forwarding", "traffic", "visitor")
+    __slots__ = ("_free", "_http2", "_kept", "edge", "facts", "forwarding", "seen", "traffic", "visitor")
 
     def __init__(
         self, edge: "HttpEdge", visitor: "Visitor", facts: "ConnectionFacts", forwarding: "Forwarding"
@@ -45,6 +46,8 @@ class Upstreams:
         self.forwarding = forwarding
         self.traffic: Traffic | None = None
         """The connection itself, while it is there."""
+        self.seen: Connection | None = None
+        """What policies see of the connection, once one has looked."""
         self._free: list[Http1Upstream] = []
         self._http2: list[Http2Upstream] = []
         self._kept: tuple[Endpoint, Member] | None = None

@@ -13,6 +13,7 @@ from functools import partial
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Final
 
+from portway.edge.policy_facts import endpoint_of
 from portway.edge.policy_request import PolicyHooks
 from portway.model.view import AuthorityItem
 from portway.net.turns import Turns
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from portway.edge.ip_policies import IpPolicies
     from portway.edge.policy_fetch import Fetches
     from portway.edge.ports import Control
+    from portway.edge.registry import Endpoint as Online
     from portway.edge.registry import Registry
     from portway.edge.secrets import Secrets
     from portway.edge.view import View
     from portway.model.url import Url
     from portway.policy.compiler import World
     from portway.policy.engine import Policy, Run
-    from portway.policy.facts import Facts
+    from portway.policy.facts import Endpoint, Facts
     from portway.policy.geo import GeoLookup
     from portway.policy.phase import Phase
 
@@ -59,7 +61,7 @@ State = dict[str, object]
 class EndpointPolicy:
     """A compiled policy on an endpoint."""
 
-    __slots__ = ("_account_id", "_policies", "compiled", "state", "text")
+    __slots__ = ("_account_id", "_policies", "_seen", "compiled", "state", "text")
 
     def __init__(
         self, policies: "Policies", compiled: "Policy", state: State, text: str, account_id: str = ""
@@ -70,6 +72,7 @@ class EndpointPolicy:
         self.compiled = compiled
         self.state = state
         self.text = text
+        self._seen: tuple[Online, Endpoint] | None = None
 
     def __repr__(self) -> str:
         """Show the policy and how much it counts."""
@@ -88,6 +91,12 @@ class EndpointPolicy:
     def begin(self, passage: "Passage") -> "RequestHooks":
         """Make what rules over one request."""
         return PolicyHooks(self, passage)
+
+    def seen(self, endpoint: "Online") -> "Endpoint":
+        """Return what it sees of the endpoint that it rules over now, nearly always the same."""
+        if self._seen is None or self._seen[0] is not endpoint:
+            self._seen = endpoint, endpoint_of(endpoint)
+        return self._seen[1]
 
     def begin_run(self, phase: "Phase", facts: "Facts") -> "Run":
         """Begin one phase of one request or connection."""

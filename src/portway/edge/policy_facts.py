@@ -77,24 +77,65 @@ def endpoint_of(endpoint: "Online") -> Endpoint:
     return Endpoint(endpoint.id, str(url), cast("Protocol", url.scheme), url.host, url.port)
 
 
+class _Asked(Request):
+    """A request whose fields are read from its head when somebody asks: most rules look at the path alone.
+
+    Until then their slots are empty, and Python asks ``__getattr__``.
+    """
+
+    __slots__ = ("_forwarding", "_head")
+
+    def __init__(
+        self, head: "RequestHead", scheme: str, forwarding: "Forwarding | None", received: float
+    ) -> None:
+        self._head = head
+        self._forwarding = forwarding
+        self.method = head.method.decode("ascii")
+        self.scheme = scheme
+        self.authority = head.authority.decode("ascii")
+        self.target = head.target.decode("ascii")
+        self.version = head.version
+        self.trailers = []
+        self.received = received
+        self.body_received = None
+        self.edited = False
+
+    def __getattr__(self, name: str) -> object:
+        if name not in {"fields", "accept_encoding"}:
+            raise AttributeError(name)
+        head = self._head
+        self.fields = [(b"host", head.authority)]
+        for line, values in head.special.items():
+            if line in _FRAMING:
+                self.fields += [(line, value) for value in values]
+        self.fields += pairs_of(upstream_lines(head, self._forwarding))
+        self.accept_encoding = b", ".join(self.get(b"accept-encoding"))
+        return getattr(self, name)
+
+
+class _Given(Response):
+    """An answer whose fields are read likewise."""
+
+    __slots__ = ("_head",)
+
+    def __init__(self, head: "ResponseHead") -> None:
+        self._head = head
+        self.status = head.status
+        self.trailers = []
+        self.edited = False
+
+    def __getattr__(self, name: str) -> object:
+        if name != "fields":
+            raise AttributeError(name)
+        special = self._head.special
+        length = [(b"content-length", special[b"content-length"][0])] if b"content-length" in special else []
+        self.fields = length + pairs_of(answer_lines(self._head))
+        return self.fields
+
+
 def request_of(head: "RequestHead", scheme: str, forwarding: "Forwarding | None", received: float) -> Request:
     """Return what a policy sees of a request. ``forwarding`` None: the head holds what it adds."""
-    fields: Fields = [(b"host", head.authority)]
-    for name, values in head.special.items():
-        if name in _FRAMING:
-            fields += [(name, value) for value in values]
-    fields += pairs_of(upstream_lines(head, forwarding))
-    request = Request(
-        head.method.decode("ascii"),
-        scheme,
-        head.authority.decode("ascii"),
-        head.target.decode("ascii"),
-        head.version,
-        fields,
-        received=received,
-    )
-    request.accept_encoding = b", ".join(request.get(b"accept-encoding"))
-    return request
+    return _Asked(head, scheme, forwarding, received)
 
 
 def write_request(request: Request, head: "RequestHead") -> "RequestHead":
@@ -113,10 +154,7 @@ def write_request(request: Request, head: "RequestHead") -> "RequestHead":
 
 def response_of(head: "ResponseHead") -> Response:
     """Return what a policy sees of an answer."""
-    fields: Fields = []
-    if b"content-length" in head.special:
-        fields.append((b"content-length", head.special[b"content-length"][0]))
-    return Response(head.status, fields + pairs_of(answer_lines(head)))
+    return _Given(head)
 
 
 def write_response(response: Response, head: "ResponseHead") -> "ResponseHead":

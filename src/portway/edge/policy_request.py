@@ -26,7 +26,6 @@ from portway.edge import pages
 from portway.edge.policy_events import told
 from portway.edge.policy_facts import (
     connection_of,
-    endpoint_of,
     is_event_stream,
     lines_of,
     mapped_back,
@@ -391,9 +390,10 @@ class PolicyHooks:
         request, response = self._facts.request, self._facts.response
         if request is not None:
             request.body_received = self.passage.body_ended
-            request.trailers = pairs_of(self.passage.request_trailers)
-        if response is not None:
-            response.trailers = pairs_of(self.passage.answer_trailers)
+            if trailers := self.passage.request_trailers:
+                request.trailers = pairs_of(trailers)
+        if response is not None and (trailers := self.passage.answer_trailers):
+            response.trailers = pairs_of(trailers)
 
     def _begin(self, phase: Phase) -> "Run":
         self._look()
@@ -403,13 +403,16 @@ class PolicyHooks:
         passage = self.passage
         upstreams = passage.upstreams
         known = upstreams.facts
-        ends = (known.client_ip, known.client_port, known.server_ip, known.server_port)
-        connection = connection_of(ends, upstreams.edge.config.region, known.started, known.tls)
-        connection.bytes_in, connection.bytes_out = upstreams.bytes_in, upstreams.bytes_out
+        connection = upstreams.seen
+        if connection is None:
+            ends = (known.client_ip, known.client_port, known.server_ip, known.server_port)
+            connection = connection_of(ends, upstreams.edge.config.region, known.started, known.tls)
+            connection.bytes_in, connection.bytes_out = upstreams.bytes_in, upstreams.bytes_out
+            upstreams.seen = connection
         request = request_of(passage.head, known.scheme, passage.forwarding, passage.exchange.started)
         if known.version:
             request.version = known.version
-        facts = Facts(connection, endpoint_of(self._endpoint), request)
+        facts = Facts(connection, self._policy.seen(self._endpoint), request)
         if known.gate is not None:
             facts.results.update(known.gate.results)
         return facts
