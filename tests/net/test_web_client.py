@@ -100,6 +100,7 @@ async def test_what_the_guard_refuses_gets_no_connection(host: str) -> None:
     async with upstream(says(ok())) as server, client(Guard()) as made:
         found = await failure(made, WebRequest("GET", f"http://{host}:{server.port}/"))
         assert found.kind == "refused"
+        assert found.message.count(host.strip("[]")) == 1, "an address is not said to be itself"
         assert server.accepted == 0
 
 

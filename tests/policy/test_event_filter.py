@@ -4,7 +4,7 @@ import pytest
 
 from portway.errors import Error
 from portway.model.event_types import HTTP, HTTP_FIELDS, TCP
-from portway.policy.event_filter import compile_filter
+from portway.policy.event_filter import check_filter, compile_filter
 from portway.policy.expression import EvaluationError
 
 EVENT = {
@@ -69,3 +69,27 @@ def test_what_is_no_condition_or_too_large_fails_when_it_runs() -> None:
         compile_filter("ev.conn.client_ip == ''", HTTP).holds({"conn": {"client_ip": "x" * 200_000}})
     with pytest.raises(EvaluationError):
         compile_filter("ev.tls.version == ''", HTTP).holds(EVENT)
+
+
+NESTED = "[1,2,3,4,5,6,7,8,9,10].all(x, "
+
+
+@pytest.mark.parametrize(
+    ("source", "refused"),
+    [
+        ("ev.conn.client_ip == '' || ev.http.response.status_code >= 500", False),
+        ("ev.http.request.headers['User-Agent'][0] == 'curl/8'", False),
+        ("int(ev.http.request.url.query) > 1 && ev.traffic_policy.logs[0].metadata.x == 1", False),
+        ("ev.conn.server_port", True),
+        ("ev.conn.server_port > '443'", True),
+        ("ev.conn.client_ip.matches('[')", True),
+        (NESTED * 6 + "ev.conn.server_port == 0" + ")" * 6, True),
+    ],
+)
+def test_what_would_fail_for_every_event_is_refused(source: str, refused: bool) -> None:
+    if not refused:
+        check_filter(source, HTTP)
+        return
+    with pytest.raises(Error) as caught:
+        check_filter(source, HTTP)
+    assert caught.value.code == "ERR_NGROK_5404"

@@ -39,7 +39,7 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 """Name and port → addresses, best first. Raises OSError."""
 
 AT_ONCE: Final = 64
-"""Requests of one client that run at a time; the others wait for their turn, within their deadline."""
+"""Requests of one client that run at a time by default; others wait for their turn, within their deadline."""
 REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _PRIVATE: Final = frozenset(("authorization", "cookie", "proxy-authorization"))
 """Fields that go to the origin they were meant for, and to no other."""
@@ -115,7 +115,12 @@ class WebClient:
     """Makes requests. One of them serves a whole process; ``close`` it at the end."""
 
     def __init__(
-        self, guard: Guard, *, tls: ssl.SSLContext | None = None, resolve: Resolve | None = None
+        self,
+        guard: Guard,
+        *,
+        tls: ssl.SSLContext | None = None,
+        resolve: Resolve | None = None,
+        at_once: int = AT_ONCE,
     ) -> None:
         """Reach only what the guard permits. ``tls`` None: trust the authorities of this system."""
         self._guard = guard
@@ -123,7 +128,8 @@ class WebClient:
         self._resolve = resolve or resolve_here
         self._pool: httpcore2.AsyncConnectionPool | None = None
         self._making = asyncio.Lock()
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._at_once = at_once
+        self._turns = asyncio.Semaphore(at_once)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -199,7 +205,7 @@ class WebClient:
         tls = self._tls or ssl.create_default_context()
         backend = guarded_backend(self._guard, self._resolve)
         return httpcore2.AsyncConnectionPool(
-            tls, max_connections=AT_ONCE, max_keepalive_connections=0, network_backend=backend
+            tls, max_connections=self._at_once, max_keepalive_connections=0, network_backend=backend
         )
 
 
@@ -335,5 +341,6 @@ async def _permitted(guard: Guard, resolve: Resolve, host: str, port: int) -> li
     refused = {address: why for address in found if (why := guard.refusal(address, port))}
     if refused and len(refused) == len(found):
         address, why = next(iter(refused.items()))
-        raise WebFailure("refused", f"{host} is {address}, which {why}: it may not be reached")
+        said = host if host == address else f"{host} is {address}, which"
+        raise WebFailure("refused", f"{said} {why}: it may not be reached")
     return [address for address in found if address not in refused]

@@ -7,14 +7,28 @@ names is checked when it is compiled, so a slip is not found out by events that 
 from typing import Final
 
 from portway.errors import Error
-from portway.model.event_types import FIELDS
-from portway.policy.expression import CompileError, Condition
+from portway.model.event import HttpRequestComplete, TcpConnectionClosed
+from portway.model.event_payload import Traffic, traffic
+from portway.model.event_types import FIELDS, HTTP, TCP
+from portway.policy.expression import CompileError, Condition, EvaluationError
 from portway.policy.limits import DEFAULT_LIMITS
 from portway.policy.syntax import Syntax
 
 NAME: Final = "ev"
 INVALID: Final = 5404
 UNKNOWN: Final = 5406
+
+_HOPELESS: Final = (
+    "it is no condition", "No matching overloads", "invalid regular expression", "Iteration budget",
+)  # fmt: skip
+"""How errors begin that say nothing of the event."""
+
+_BLANK: Final[dict[str, Traffic]] = {
+    HTTP: HttpRequestComplete(
+        client_ip="", start_ts=0.0, end_ts=0.0, scheme="", host="", method="", target="", status=0
+    ),
+    TCP: TcpConnectionClosed(client_ip="", start_ts=0.0, end_ts=0.0),
+}
 
 _LEAVES_WITH_PARTS: Final = ("http.request.headers", "http.response.headers", "traffic_policy.logs")
 
@@ -31,6 +45,20 @@ def compile_filter(source: str, kind: str) -> Condition:
     if unknown is not None:
         raise Error(f"Events of type {kind} have no field {unknown!r} that a filter could look at.", UNKNOWN)
     return made
+
+
+def check_filter(source: str, kind: str) -> None:
+    """Refuse what would fail for every event too. Raises Error 5404 or 5406.
+
+    It is tried on an event in which nothing is known. That a header field is not there, or that a text is no
+    number, may be otherwise in the next one.
+    """
+    made = compile_filter(source, kind)
+    try:
+        made.holds(traffic(_BLANK[kind]))
+    except EvaluationError as error:
+        if str(error).startswith(_HOPELESS):
+            raise Error(f"The filter would fail for every event: {error}.", INVALID) from error
 
 
 def named(tree: Syntax) -> list[str]:

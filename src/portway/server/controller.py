@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 REACH_AGAIN: Final = 1.0
 """Seconds until a database server that could not be reached is tried again, when the service starts."""
 
+DESTINATIONS_AT_ONCE: Final = 1000
+"""Event destinations that are sent to at a time."""
 EXPIRIES: Final = 1000
 """Certificates whose end is told of; those that end first."""
 FINISH: Final = 2.0
@@ -294,7 +296,8 @@ async def serve(
         following = tasks.start(controller.follower.run(), name="changes")
         # A crash of that task is logged by its owner; then the service starts us anew.
         following.add_done_callback(lambda _task: ended.set())
-        client = WebClient(guard_of(context.settings))
+        # Each destination has one request under way: those that hang must not keep others from their turn.
+        client = WebClient(guard_of(context.settings), at_once=DESTINATIONS_AT_ONCE)
         tasks.start(events.run(context, client, data_dir), name="events")
         if api_fd is not None:
             tasks.start(api.keep_serving(context, api_fd), name="API")

@@ -14,7 +14,7 @@ from portway.errors import Error, NotFound
 from portway.model.event_types import FIELDS, TRAFFIC_TYPES, TYPES
 from portway.model.events import EventSource, EventSubscription
 from portway.model.ids import new_id
-from portway.policy.event_filter import compile_filter
+from portway.policy.event_filter import check_filter
 
 _TEXTS: Final = (5121, 5122)
 NO_DESTINATION, NO_SUBSCRIPTION, NO_SOURCE, TWICE = 5103, 5123, 5125, 5131
@@ -209,7 +209,7 @@ def check_source(each: EventSource) -> None:
     else:
         _check_fields(each)
         if each.filter:
-            compile_filter(each.filter, each.type)
+            check_filter(each.filter, each.type)
     if each.sample is not None and not 0 <= each.sample <= 1:
         raise Error("sample must be between 0 and 1.", 215)
 
