@@ -9,11 +9,11 @@ from sqlalchemy.engine import Row
 
 from portway.control.service import audit, event_wishes, shown, texts
 from portway.control.service.context import Context
-from portway.control.store import audit_events, changes, event_leases, nouns, rows
+from portway.control.service.noun import Noun
+from portway.control.store import audit_events, changes, event_leases, nouns
 from portway.control.store import event_subscriptions as store
 from portway.control.store.core import AsyncConnection
 from portway.control.store.event_tables import event_destinations
-from portway.control.store.rows import Page
 from portway.errors import ConfigError, Error, NotFound
 from portway.model.event_target import Target, parse_target
 from portway.model.events import EventDestination
@@ -21,6 +21,15 @@ from portway.model.ids import new_id
 
 FORMAT: Final = "json"
 _TEXTS: Final = (5101, 5102)
+
+NOUN: Final = Noun(
+    event_destinations,
+    store.read_destination,
+    shown.event_destination,
+    changes.EVENT_DESTINATION,
+    "event_destination",
+)
+get, listed = NOUN.get, NOUN.listed
 
 _log = logging.getLogger(__name__)
 
@@ -48,22 +57,9 @@ async def create(
     }
     async with context.database.write() as connection:
         await nouns.add(connection, event_destinations, values | _target(context, made_id, checked))
-        made = await _get(connection, account_id, made_id)
+        made = await NOUN.find(connection, account_id, made_id)
         await _changed(context, connection, made, "created")
     return made
-
-
-async def get(context: Context, account_id: str, destination_id: str) -> EventDestination:
-    """Return a destination of an account. Raises NotFound."""
-    async with context.database.read() as connection:
-        return await _get(connection, account_id, destination_id)
-
-
-async def listed(context: Context, account_id: str, page: Page) -> list[EventDestination]:
-    """Return a page of an account's destinations, newest first, and one beyond it if there are more."""
-    async with context.database.read() as connection:
-        found = await rows.page(connection, event_destinations, account_id, page)
-    return [store.read_destination(row) for row in found]
 
 
 async def update(
@@ -94,7 +90,7 @@ async def update(
             checked = parse_target(target, opened(context, row))
             values |= _target(context, destination_id, checked)
         await nouns.change(connection, event_destinations, account_id, destination_id, values)
-        changed = await _get(connection, account_id, destination_id)
+        changed = await NOUN.find(connection, account_id, destination_id)
         for each in await store.using(connection, destination_id):
             await event_wishes.refresh(connection, context, account_id, each)
         await _changed(context, connection, changed, "updated")
@@ -104,7 +100,7 @@ async def update(
 async def delete(context: Context, account_id: str, destination_id: str) -> None:
     """Forget a destination, and what was to be sent there. Raises NotFound; Error 5112 while it is used."""
     async with context.database.write() as connection:
-        gone = await _get(connection, account_id, destination_id)
+        gone = await NOUN.find(connection, account_id, destination_id)
         if await store.is_linked(connection, destination_id):
             raise Error("A subscription sends events to this destination; take it from there first.", 5112)
         await audit_events.abandon(connection, destination_id)
@@ -150,20 +146,11 @@ def _format(given: str) -> str:
     return FORMAT
 
 
-async def _get(connection: AsyncConnection, account_id: str, destination_id: str) -> EventDestination:
-    row = await nouns.find(connection, event_destinations, account_id, destination_id)
-    if row is None:
-        raise NotFound
-    return store.read_destination(row)
-
-
 async def _changed(
     context: Context, connection: AsyncConnection, made: EventDestination, action: audit.Action
 ) -> None:
-    await changes.note(connection, changes.EVENT_DESTINATION, made.account_id, made.id, context.now())
     connection.info[audit_events.JOURNALLED] = True  # whoever delivers looks again
-    seen = shown.event_destination(context.settings, made)
-    await audit.note(connection, context, "event_destination", action, made.account_id, seen)
+    await NOUN.noted(context, connection, action, made)
 
 
 def _no_key(error: ConfigError) -> Error:
