@@ -7,7 +7,7 @@ import inspect
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import pytest
 import pytest_asyncio
@@ -16,6 +16,11 @@ from _pytest.runner import runtestprotocol
 from tests.kit.loops import factories
 from tests.kit.postgres import remove_cluster
 from tests.kit.product import Service, running_service
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+    from tests.kit.schedule import Scheduling
 
 REQUIRE_ALL = os.environ.get("PORTWAY_REQUIRE_ALL") == "1"
 """Set by .ci/run: a test that is skipped counts as failed."""
@@ -116,6 +121,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         if report.when == "call" or not report.passed:
             item.ihook.pytest_runtest_logreport(report=report)
     return True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Scheduling | None":
+    """Deal the tests out to the processes in groups, as tests/kit/schedule.py says."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from tests.kit.schedule import Scheduling  # only who deals out needs it
+
+    return Scheduling(config, log)
 
 
 # -- the end -------------------------------------------------------------------------------------
