@@ -5,6 +5,8 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jwk, jwt
 
 from portway.policy.id_token import BadToken, UnknownKey, keys_in, verify
@@ -96,11 +98,49 @@ def test_keys_that_the_token_brings_are_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"use": "enc"}, {"alg": "ES512"}, {"kty": "RSA"}, {"crv": "P-999"}, {"x": None}]
-)
+    "change",
+    [
+        {"use": "enc"}, {"alg": "ES512"}, {"kty": "RSA"}, {"crv": "P-999"}, {"x": None},
+        {"key_ops": ["sign"]}, {"crv": "secp256k1"},
+    ],
+)  # fmt: skip
 def test_keys_for_something_else_are_not_used(change: dict[str, Any]) -> None:
     with pytest.raises(BadToken):
         judged(made(), {"keys": [EC.as_dict(private=False) | change]})
+
+
+def signed(head: dict[str, Any], payload: bytes, key: Any = RSA) -> str:
+    """Sign a token whose parts a library would not write."""
+    parts = [urlsafe_b64encode(each).rstrip(b"=") for each in (json.dumps(head).encode(), payload)]
+    sealed = key.private_key.sign(b".".join(parts), PKCS1v15(), SHA256())
+    return b".".join([*parts, urlsafe_b64encode(sealed).rstrip(b"=")]).decode()
+
+
+def test_what_is_signed_and_can_be_read_in_two_ways_is_refused() -> None:
+    plain = json.dumps(CLAIMS).encode()
+    assert judged(signed({"alg": "RS256"}, plain))["sub"] == "ada"
+    doubled = plain.replace(b'"iss"', b'"iss": "https://other.example", "iss"')
+    endless = plain.replace(str(NOW + 60).encode(), b"1e999")
+    nested = json.dumps(made()).encode()
+    for head, payload in (
+        ({"alg": "RS256"}, doubled),
+        ({"alg": "RS256"}, endless),
+        ({"alg": "RS256", "cty": "JWT"}, nested),
+        ({"alg": "RS256", "crit": ["exp"], "exp": 1}, plain),
+        ({"alg": "RS256", "b64": False}, plain),
+        ({"alg": "RS256", "kid": "r", "jku": "https://evil.example/keys"}, plain),
+        ({"alg": "ES256"}, plain),
+    ):
+        with pytest.raises(BadToken):
+            judged(signed(head, payload))
+
+
+@pytest.mark.filterwarnings("ignore:Key size should be")
+def test_a_key_that_can_be_broken_signs_nothing() -> None:
+    weak = jwk.generate_key("RSA", 1024, {"kid": "weak"})
+    token = signed({"alg": "RS256", "kid": "weak"}, json.dumps(CLAIMS).encode(), weak)
+    with pytest.raises(BadToken):
+        judged(token, {"keys": [weak.as_dict(private=False)]})
 
 
 def test_a_flood_of_keys_is_looked_at_in_part() -> None:

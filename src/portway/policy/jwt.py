@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ALGORITHMS: Final = (
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
-    "ES256", "ES384", "ES512", "ES256K", "EdDSA",
+    "ES256", "ES384", "ES512", "ES256K", "EdDSA", "Ed25519",
 )  # fmt: skip
 LONGEST: Final = 16_384
 """Characters of a token."""
@@ -34,7 +34,7 @@ RSA_BITS: Final = range(2048, 8193)
 _TYPE_OF: Final = {"HS": "oct", "RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
 _CURVES: Final = {
     "ES256": ("P-256",), "ES384": ("P-384",), "ES512": ("P-521",), "ES256K": ("secp256k1",),
-    "EdDSA": ("Ed25519", "Ed448"),
+    "EdDSA": ("Ed25519", "Ed448"), "Ed25519": ("Ed25519",),
 }  # fmt: skip
 
 
@@ -122,10 +122,15 @@ def read_token(text: str) -> Token:
 def read_keys(data: bytes) -> list[Key]:
     """Read a JSON Web Key Set; keys that cannot be used are left out. Raises ValueError: it is no set."""
     try:
-        found = json.loads(data)
+        found: object = json.loads(data)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    keys = cast("dict[str, Any]", found).get("keys") if isinstance(found, dict) else None
+    return keys_of(found)
+
+
+def keys_of(document: object) -> list[Key]:
+    """Return the keys of a set that was read. Raises ValueError: it is no set."""
+    keys = cast("Mapping[str, object]", document).get("keys") if isinstance(document, Mapping) else None
     if not isinstance(keys, list):
         raise ValueError("no key set")  # noqa: TRY004  a mistake of the data, not of a type of ours
     return [key for each in cast("list[object]", keys)[:KEYS] if (key := _key(each)) is not None]
@@ -142,6 +147,8 @@ def _key(each: object) -> Key | None:
              if isinstance(value := data.get(name, ""), str)}  # fmt: skip
     if texts.get("use", "") not in ("", "sig") or len(texts) < 6 or len(texts["n"]) * 6 >= RSA_BITS.stop + 16:
         return None
+    if texts["kty"] == "RSA" and len(texts["n"]) * 6 < RSA_BITS.start:
+        return None  # the library would warn of it
     ops = data.get("key_ops")
     if isinstance(ops, list) and "verify" not in ops:
         return None
