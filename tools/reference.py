@@ -1,4 +1,4 @@
-"""Write what is generated from the program: the help of every command, and the API's document.
+"""Write what is generated from the program: the help of every command, the codes, and the API's document.
 
 docs/reference/cli.md is the help as the program prints it; src/portway/cli/openapi.json is the control
 API's own OpenAPI document, from which `portway api` makes its commands; docs/reference/sdk.md is written by
@@ -13,12 +13,14 @@ from typing import Any
 import click
 import sdk_reference
 
+from portway.cli.explain import catalogue
 from portway.cli.main import cli
 from portway.control.api.app import make_routes
 from portway.control.api.openapi import document
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "cli.md"
+ERRORS = ROOT / "docs" / "reference" / "errors.md"
 DOCUMENT = ROOT / "src" / "portway" / "cli" / "openapi.json"
 WIDTH = 100
 
@@ -29,6 +31,17 @@ Written by `tools/reference.py` from the program's own help; do not edit.
 """
 
 
+ERRORS_HEAD = """\
+# Codes of errors
+
+Written by `tools/reference.py` from the texts of `portway explain`; do not edit.
+
+What the service refuses has a code: agents and `portway` print it, SSH clients read it in their terminal,
+the API has it as `error_code`, and pages for visitors carry it in the field `ngrok-error-code`. The numbers
+are those of ngrok, so that what knows them goes on working. `portway explain 107` says what this page says.
+"""
+
+
 def main(arguments: list[str]) -> int:
     """Write or check the files; return the exit status."""
     # The commands below `portway api` come from the document, so that is written first.
@@ -36,6 +49,8 @@ def main(arguments: list[str]) -> int:
     if not _same(DOCUMENT, api, arguments):
         return 1
     if not _same(PAGE, HEAD + "".join(_sections(cli, "portway", None)), arguments):
+        return 1
+    if not _same(ERRORS, _errors(), arguments):
         return 1
     return sdk_reference.main(arguments)
 
@@ -51,6 +66,19 @@ def _same(file: Path, text: str, arguments: list[str]) -> bool:
         print(f"{name} is not up to date; run: make reference")
         return False
     return True
+
+
+def _errors() -> str:
+    """Write the page of all codes, a table a group."""
+    lines, group = [ERRORS_HEAD], ""
+    for each in catalogue().values():
+        if each.group != group:
+            group = each.group
+            lines.append(f"\n## {group}\n\n| code | meaning | what to do |\n|---|---|---|\n")
+        advice = each.advice.replace("|", "\\|")
+        anchor = f'<a id="err_ngrok_{each.code}"></a>{each.code}'
+        lines.append(f"| {anchor} | {each.meaning.replace('|', chr(92) + '|')} | {advice} |\n")
+    return "".join(lines)
 
 
 def _sections(command: click.Command, name: str, parent: click.Context | None) -> list[str]:

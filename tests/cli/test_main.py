@@ -51,7 +51,11 @@ def test_a_refusal_of_the_service_is_a_message_with_its_code(
 
     monkeypatch.setattr(cli, "main", refuse)
     assert run(["version"]) == 1
-    assert capsys.readouterr().err == "error: The authtoken is unknown.\nERR_NGROK_107\n"
+    assert capsys.readouterr().err.splitlines() == [
+        "error: The authtoken is unknown.",
+        "ERR_NGROK_107",
+        "What to do: portway explain ERR_NGROK_107",
+    ]
 
 
 def test_help_imports_neither_the_server_nor_the_agent() -> None:

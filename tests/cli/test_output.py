@@ -73,7 +73,9 @@ def test_the_threshold_silences_lower_levels() -> None:
 def test_errors_name_their_code_on_a_line_of_its_own() -> None:
     out = io.StringIO()
     print_error(Error("The authtoken is unknown.", 107), out)
-    assert out.getvalue() == "error: The authtoken is unknown.\nERR_NGROK_107\n"
+    assert out.getvalue() == (
+        "error: The authtoken is unknown.\nERR_NGROK_107\nWhat to do: portway explain ERR_NGROK_107\n"
+    )
     out = io.StringIO()
     print_error(ConfigError("--url: nonsense"), out)
     assert out.getvalue() == "error: --url: nonsense\n"

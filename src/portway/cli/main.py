@@ -28,6 +28,7 @@ COMMANDS = {
     "policy": ("portway.cli.policy:policy", "Check traffic policies, and try what they would do."),
     "api": ("portway.cli.api:api", "Call the control API of a service."),
     "admin": ("portway.cli.admin:admin", "Manage the accounts of a service and what they have."),
+    "explain": ("portway.cli.explain:explain", "Say what an error's code means, and what to do."),
     "completion": ("portway.cli.completion:completion", "Print the completion script of a shell."),
     "update": ("portway.cli.about:update", "Say how this installation is updated."),
     "credits": ("portway.cli.about:credits_", "Name what portway is made of, and the licences."),

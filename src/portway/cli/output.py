@@ -27,7 +27,7 @@ _PLAIN = re.compile(r"[^\s\"=\\]+\Z")
 
 
 def print_error(error: PortwayError, stream: TextIO | None = None) -> None:
-    """Print an error for a person: what happened, then the code alone where there is one."""
+    """Print an error for a person: what happened; where it has a code, that alone, and who explains it."""
     out = stream or sys.stderr
     text = error.message if isinstance(error, Error) else str(error)
     colour = None if colours() else False
@@ -36,6 +36,7 @@ def print_error(error: PortwayError, stream: TextIO | None = None) -> None:
     )
     if isinstance(error, Error) and error.code:
         click.echo(click.style(error.code, bold=True), file=out, color=colour)
+        click.echo(f"What to do: portway explain {error.code}", file=out)
 
 
 def colours() -> bool:
