@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
 
 import pytest
 from tests.kit.agent import Agent, Taken, code
@@ -16,19 +15,7 @@ from portway.errors import ConfigError, ConnectError
 from portway.model.entities import Reservation
 from portway.net.tasks import Tasks
 from portway.server.parsers import Address
-from portway.server.worker import Worker, connect_addresses
-
-
-def test_the_addresses_that_agents_are_told() -> None:
-    def told(host: str, domain: str = DOMAIN, *more: Address) -> tuple[str, ...]:
-        config = settings(listen_agent=Address(host, 1), domain=domain, connect_addresses=more)
-        return connect_addresses(config, 4443)
-
-    assert told("127.0.0.1") == ("127.0.0.1:4443",)
-    assert told("::1") == ("[::1]:4443",)
-    assert told("0.0.0.0", "example.com") == ("connect.example.com:4443",)
-    more = (Address("two.example.com", 0), Address("::1", 443), Address("127.0.0.1", 4443))
-    assert told("127.0.0.1", DOMAIN, *more) == ("127.0.0.1:4443", "two.example.com:4443", "[::1]:443")
+from portway.server.worker import Worker
 
 
 async def test_a_taken_address_names_its_flag_and_leaves_nothing_open() -> None:
@@ -101,17 +88,6 @@ async def test_a_kept_port_that_is_taken_does_not_stop_the_service() -> None:
         assert (await agent.bind())["Error"] == ""
         control.reserve_address(config.tcp_ports.low)
         assert code(await agent.bind("tcp", {"URL": url})) == "309"
-
-
-async def test_settings_reach_the_edge() -> None:
-    config = replace(settings(), trust_forwarded=False, region="here", unreserved_domains="none")
-    async with running_worker(config=config) as service:
-        edge = service.worker.config
-        assert (edge.region, edge.trust_forwarded, edge.tcp_host) == ("here", False, "localhost")
-        assert edge.unreserved_domains == "none"
-        assert list(edge.tcp_ports) == list(range(config.tcp_ports.low, config.tcp_ports.high + 1))
-        assert edge.version.startswith("portway/")
-        assert edge.limits.drain == config.drain_timeout
 
 
 async def answer_all(agent: Agent, tasks: Tasks) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from portway.edge.counters import snapshot
 from portway.edge.tracer import Tracer
 from portway.net.listen import Listener, listen
 from portway.server import metrics, tracing
+from portway.server.edge_config import service_version
 from portway.server.meter import Meter
 from portway.server.private_pages import PrivatePages
 
@@ -93,14 +93,7 @@ class Watching:
             controller_pid=self._link.pid if self._link.is_up else 0,
             controller_up=self._link.is_up,
             controller_starts=self._link.starts,
-            version=_version(),
+            version=service_version(),
             meter=self._meter,
         )
         return await asyncio.to_thread(metrics.page, numbers)
-
-
-def _version() -> str:
-    try:
-        return version("portway")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0"

@@ -22,7 +22,6 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 from portway.cluster.local import LocalClaims
@@ -56,15 +55,14 @@ from portway.edge.tcp import TcpPorts
 from portway.edge.tls import TlsArrival
 from portway.edge.wishes import Wishes
 from portway.errors import ConfigError, Error, PortwayError
-from portway.model.domain import AUTH_LABEL
 from portway.model.url import parse_endpoint_url
 from portway.net.listen import Listener, listen
 from portway.net.local import LocalPipes
 from portway.net.tasks import Tasks
 from portway.net.tls import service_context
 from portway.net.web_client import WebClient
+from portway.server.edge_config import edge_config
 from portway.server.outgoing import guard_of
-from portway.server.parsers import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,8 +87,6 @@ RESTORE_RETRY: Final = 0.5
 
 ARRIVING: Final = 3.0
 """Seconds that visitors who were accepted at the end may take for their request's head."""
-
-_ANY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})
 
 RANDOM: Final = Randomness(secrets.token_bytes, secrets.randbelow)
 """Where a service's ids, hosts and choices come from."""
@@ -164,7 +160,9 @@ class Worker:
         except BaseException:
             self._close_listeners()
             raise
-        self.config = self._make_config()
+        self.config = edge_config(
+            self.settings, self.limits, agents=self.agent_port, http=self.http_port, https=self.https_port
+        )
         if self.config.geoip:
             self._geo = open_geoip(self.config.geoip)
         if self.config.crs:
@@ -244,6 +242,16 @@ class Worker:
         if api is not None:
             self._publish(api)
 
+        self._open_doors(edge, gateway, certificates)
+        self.tasks.start(self._restore(control, claims, ports), name="restore kept names")
+        self.tasks.start(claims.run(), name="journal of names")
+        self.tasks.start(edge.idle.run(), name="idle visitors")
+        if self.settings.listen_ssh is not None and ssh is not None:
+            self._loading = self.tasks.start(self._load_ssh(ssh, gateway, control, life), name="SSH gateway")
+
+    def _open_doors(self, edge: Edge, gateway: Gateway, certificates: Certificates) -> None:
+        """Let in who comes, and who has come since the listeners opened; SSH clients later."""
+
         def serve_https(pump: "TlsPump", first: bytes, tls: "TlsFacts", ends: "Ends | None") -> HttpVisitor:
             return HttpVisitor(edge, scheme="https", pump=pump, first=first, tls=tls, ends=ends)
 
@@ -253,11 +261,6 @@ class Worker:
             arrivals(edge, lambda ends: HttpVisitor(edge, scheme="http", pump=None, first=b"", ends=ends))
         )
         encrypted.open(arrivals(edge, lambda ends: TlsArrival(edge, certificates, serve_https, ends)))
-        self.tasks.start(self._restore(control, claims, ports), name="restore kept names")
-        self.tasks.start(claims.run(), name="journal of names")
-        self.tasks.start(edge.idle.run(), name="idle visitors")
-        if self.settings.listen_ssh is not None and ssh is not None:
-            self._loading = self.tasks.start(self._load_ssh(ssh, gateway, control, life), name="SSH gateway")
 
     def _make_policies(
         self,
@@ -432,35 +435,6 @@ class Worker:
         if self.ports is not None:
             self.ports.close_all()
 
-    def _make_config(self) -> EdgeConfig:
-        """Say what the edge must know, now that the real ports are known."""
-        settings = self.settings
-        limits = self.limits or Limits(
-            drain=settings.drain_timeout, endpoints_per_session=settings.endpoints_per_session
-        )
-        return EdgeConfig(
-            domain=settings.domain,
-            region=settings.region,
-            http_port=settings.public_http_port or self.http_port,
-            https_port=settings.public_https_port or self.https_port,
-            tcp_host=settings.tcp_host,
-            auth_host=settings.auth_host or f"{AUTH_LABEL}.{settings.domain}",
-            tcp_ports=range(settings.tcp_ports.low, settings.tcp_ports.high + 1),
-            tcp_listen=settings.listen_http.host,
-            connect_addresses=connect_addresses(settings, self.agent_port),
-            trust_forwarded=settings.trust_forwarded,
-            access_events=settings.access_events,
-            plans=settings.plans,
-            min_agent_version=settings.min_agent_version,
-            proxy_from=settings.proxy_from,
-            geoip=settings.geoip,
-            crs=settings.crs,
-            policy_limits=settings.policy_limits,
-            unreserved_domains=settings.unreserved_domains,
-            version=_version(),
-            limits=limits,
-        )
-
     async def _restore(self, control: "Control", claims: LocalClaims, ports: TcpPorts) -> None:
         """Keep what stood before the last stop, then let claims through."""
         while True:
@@ -483,20 +457,3 @@ class Worker:
                 except ConfigError as error:
                     _log.warning("a kept port cannot be opened: %s", error)
         claims.open()
-
-
-def connect_addresses(settings: "Settings", port: int) -> tuple[str, ...]:
-    """Return each ``host:port`` under which agents find this service, the listener's own first."""
-    host = settings.listen_agent.host
-    if host in _ANY_ADDRESS:
-        host = f"connect.{settings.domain}"
-    known = [Address(host, port), *settings.connect_addresses]
-    return tuple(dict.fromkeys(str(Address(each.host, each.port or port)) for each in known))
-
-
-def _version() -> str:
-    """Return the version as agents are told it: by the name our own agents know their service."""
-    try:
-        return f"portway/{version('portway')}"
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "portway/0"
