@@ -47,7 +47,11 @@ class IpRestrictionCreate(Given):
     description: str | None = Field(None, description="For people; at most 255 bytes.")
     metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
     enforced: bool | None = Field(None, description="Refuse others; else they are only warned of.")
-    type: str | None = Field(None, description="dashboard, api, agent or endpoints; one restriction each.")
+    type: str | None = Field(
+        None,
+        description="dashboard, api, agent or endpoints; one restriction each. This service has no dashboard"
+        " yet: a restriction of that type is kept and refuses nobody.",
+    )
     ip_policy_ids: list[str] | None = Field(None, description="The IP policies that say who may.")
 
 
