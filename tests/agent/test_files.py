@@ -95,8 +95,9 @@ async def test_a_folder(service: FakeService, folder: Path) -> None:
         assert 'href="./below/">below/</a>' in listing
         assert 'href="./%C3%A4%20%3C%26%3E%20%3F.txt">ä &lt;&amp;&gt; ?.txt</a>' in listing
         assert listing.index("below/") < listing.index("data.bin")
-        for hidden in (".env", ".git", "pipe", "loop"):
-            assert f">{hidden}" not in listing
+        assert 'href="./in"' in listing, "a link that stays inside"
+        for hidden in (".env", ".git", "pipe", "loop", "out", "out-folder/", "to-env"):
+            assert f">{hidden}<" not in listing
         assert (await one.ask("GET /below/ HTTP/1.1")).body == b"the index"
         moved = await one.ask("GET //below?q HTTP/1.1")
         assert (moved.status, moved.headers["location"]) == (301, "/below/?q")

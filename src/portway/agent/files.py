@@ -91,19 +91,24 @@ class Folder:
     def open(self, target: bytes) -> Found:
         """Open what a request's target names. Raises NotServed."""
         parts = parts_of(target)
-        try:
-            path = self.root.joinpath(*parts).resolve(strict=True)
-            inside = path.relative_to(self.root).parts
-        except (OSError, ValueError, RuntimeError):  # gone, outside, a loop of links
-            raise NotServed from None
-        if any(_hidden(part) for part in inside):
-            raise NotServed
-        descriptor = self._walk(inside)
+        path = self._resolved(self.root.joinpath(*parts))
+        descriptor = self._walk(path.relative_to(self.root).parts)
         status = os.fstat(descriptor)
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             os.close(descriptor)
             raise NotServed
         return Found(descriptor, path, parts, status)
+
+    def _resolved(self, path: Path) -> Path:
+        """Follow the links of a path. Raises NotServed where they lead out of the folder, or nowhere."""
+        try:
+            found = path.resolve(strict=True)
+            inside = found.relative_to(self.root).parts
+        except (OSError, ValueError, RuntimeError):  # gone, outside, a loop of links
+            raise NotServed from None
+        if any(_hidden(part) for part in inside):
+            raise NotServed
+        return found
 
     def _walk(self, parts: tuple[str, ...]) -> int:
         """Open part by part, following no symbolic link: `parts` has none any more."""
@@ -127,15 +132,19 @@ class Folder:
     def listing(self, found: Found) -> bytes:
         """Return the page that lists a folder. Raises NotServed when it cannot be read."""
         rows: list[tuple[bool, str, os.stat_result]] = []
+        # By its descriptor: the path may mean another folder by now.
+        folder = found.descriptor if os.scandir in os.supports_fd else found.path
         try:
-            with os.scandir(found.path) as entries:
+            with os.scandir(folder) as entries:
                 for entry in entries:
                     if _hidden(entry.name) or len(rows) >= LISTED:
                         continue
                     try:
+                        if entry.is_symlink():
+                            self._resolved(found.path / entry.name)
                         status = entry.stat()
-                    except OSError:
-                        continue  # it has gone, or leads nowhere
+                    except (OSError, NotServed):
+                        continue  # it has gone, or leads nowhere, or where nobody may look
                     if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
                         rows.append((not stat.S_ISDIR(status.st_mode), entry.name, status))
         except OSError:
