@@ -9,8 +9,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from sqlalchemy import delete, text
+from typing import Any
 
 from portway.control.service.context import Context
 from portway.control.store.database import Database, open_database
@@ -113,8 +112,16 @@ async def _keep_template(where: Path) -> None:
 
 
 async def _empty(database: Database) -> None:
-    """Leave a database as its migrations made it: quicker than making one."""
+    """Leave a database as its migrations made it: quicker than making one, and in one trip."""
     async with database.write() as connection:
-        for table in reversed(metadata.sorted_tables):
-            await connection.execute(delete(table))
-        await connection.execute(text("ALTER SEQUENCE changes_seq_seq RESTART"))
+        raw = await connection.get_raw_connection()
+        driver: Any = raw.driver_connection
+        await driver.execute(_EMPTY)
+
+
+_EMPTY = "".join(
+    [
+        *(f'DELETE FROM "{table.name}";' for table in reversed(metadata.sorted_tables)),
+        "ALTER SEQUENCE changes_seq_seq RESTART;",
+    ]
+)
