@@ -139,7 +139,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Sche
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End the PostgreSQL server of this process's tests, if one was started."""
-    _watch(session.config)
+    _watch(session)
     remove_cluster()
     faulthandler.cancel_dump_traceback_later()
 
@@ -159,22 +159,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest-timeout raises in the test, once, and stops its clock when a test has failed: a fixture that
     then waits for ever, or code that swallows what is raised, would hang the whole run in silence.
     """
-    if time.monotonic() > item.config.stash.get(_ALARMED, 0.0) + _ALARM:
-        _watch(item.config)
+    if time.monotonic() > item.config.stash.get(_ALARMED, 0.0) or item.get_closest_marker("timeout"):
+        _watch(item)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
     """Set the alarm again, which pytest takes away when a test fails: its fixtures are still to end."""
-    _watch(node.config)
+    _watch(node)
 
 
-def _watch(config: pytest.Config) -> None:
+def _watch(node: pytest.Item | pytest.Collector) -> None:
     """Set the alarm. To set one costs a thread, so it holds for the tests of the next seconds, too."""
-    timeout = float(config.getoption("timeout") or config.getini("timeout"))
+    config, marked = node.config, node.get_closest_marker("timeout")
+    timeout = float(marked.args[0] if marked else config.getoption("timeout") or config.getini("timeout"))
     file = config.stash[_STDERR]
     faulthandler.dump_traceback_later(timeout + _GRACE + _ALARM, exit=True, file=file)
-    config.stash[_ALARMED] = time.monotonic()
+    config.stash[_ALARMED] = time.monotonic() + (0 if marked else _ALARM)
 
 
 # -- the service ---------------------------------------------------------------------------------
