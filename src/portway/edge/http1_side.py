@@ -2,8 +2,12 @@
 
 A body of known length goes as it is, one of unknown length in chunks, to a visitor of HTTP/1.0 until the
 connection closes. Whether the connection stays open is told with the head, as on the direct way.
+
+A head waits for the body that comes in the same turn of the loop, and both are one write: a send costs as
+much as a policy.
 """
 
+from asyncio import get_running_loop
 from typing import TYPE_CHECKING
 
 from portway.codec.chunked import chunk, last_chunk
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 class Http1Side:
     """Where the answer to one request of an HTTP/1 connection goes."""
 
-    __slots__ = ("_chunking", "_exchange", "_keep", "_visitor")
+    __slots__ = ("_chunking", "_exchange", "_head", "_keep", "_visitor")
 
     def __init__(self, visitor: "HttpVisitor", exchange: "Exchange") -> None:
         """Answer this request of this connection."""
@@ -27,6 +31,7 @@ class Http1Side:
         self._exchange = exchange
         self._chunking = False
         self._keep = False
+        self._head = b""  # waits to be written
 
     def __repr__(self) -> str:
         """Show whose it is."""
@@ -60,31 +65,42 @@ class Http1Side:
         self._keep = (
             request.keep_alive and not to_close and not visitor.draining and not self._is_refusal(head)
         )
-        visitor.write(response_head(head, keep_alive=self._keep, chunking=self._chunking))
+        self._head = response_head(head, keep_alive=self._keep, chunking=self._chunking)
+        get_running_loop().call_soon(self._write_head)
         if to_close:
             visitor.only_the_end_tells()
 
     def write(self, data: bytes) -> None:
         """Give payload."""
         self._visitor.ticks = 0
-        self._visitor.write(chunk(data) if self._chunking else data)
+        head, self._head = self._head, b""
+        data = chunk(data) if self._chunking else data
+        self._visitor.write(head + data if head else data)
 
     def end(self, trailers: "Lines") -> None:
         """The answer, or of an upgraded request this direction, is complete."""
         if self._exchange.status == 101:
             self._visitor.passage_ended()
             return
+        self._write_head()
         if self._chunking:
             self._visitor.write(last_chunk(trailers))
         self._visitor.passage_over(keep=self._keep)
 
     def cut(self) -> None:
         """The answer breaks off."""
+        self._head = b""
         self._visitor.cut()
 
     def on_room(self) -> None:
         """More of the request may be read."""
         self._visitor.passage_has_room()
+
+    def _write_head(self) -> None:
+        """Write the head, if it still waits."""
+        head, self._head = self._head, b""
+        if head:
+            self._visitor.write(head)
 
     def _is_refusal(self, head: ResponseHead) -> bool:
         """Say whether the rest of the request had better not come; see the direct way."""

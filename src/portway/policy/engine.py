@@ -17,7 +17,7 @@ as a :class:`Diagnostic`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from portway.model.event import Diagnostic
@@ -155,16 +155,25 @@ class Policy:
         )
 
 
-@dataclass(slots=True)
 class Filters:
     """What bodies go through, in order; objects with ``feed(bytes) -> bytes`` and ``end() -> bytes``."""
 
-    request: list[object] = field(default_factory=lambda: list[object]())
-    response: list[object] = field(default_factory=lambda: list[object]())
+    __slots__ = ("request", "response")
+
+    def __init__(self) -> None:
+        """Have none."""
+        self.request: list[object] = []
+        self.response: list[object] = []
 
 
 class Run:
     """The rules of one phase for one request or connection."""
+
+    __slots__ = (
+        "_elapsed", "_rule", "_rules", "_secrets", "_since", "_step", "_trace", "_unwatched", "_waiting",
+        "converts", "decisions", "diagnostics", "facts", "filters", "geo", "kept", "logs", "monotonic", "now",
+        "outcomes", "phase", "policy", "random", "state", "vars",
+    )  # fmt: skip
 
     def __init__(
         self,

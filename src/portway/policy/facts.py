@@ -37,6 +37,10 @@ def _nothing() -> int:
     return 0
 
 
+def _no_results() -> dict[str, object]:
+    return {}  # a lambda that says the type would make that type anew for each request
+
+
 @dataclass(slots=True)
 class Connection:
     """A visitor's connection. The addresses are those of TCP, or of a trusted PROXY header."""
@@ -145,7 +149,7 @@ class Facts:
     endpoint: Endpoint = field(default_factory=Endpoint)
     request: Request | None = None
     response: Response | None = None
-    results: dict[str, object] = field(default_factory=lambda: dict[str, object]())
+    results: dict[str, object] = field(default_factory=_no_results)
     """Result variables: the name below ``actions.ngrok`` → its map."""
     event: "Message | None" = None
     """The message of an event stream, in its phase."""
