@@ -50,10 +50,12 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     _run(build, cwd=ROOT)
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv")
     interpreter = folder / "venv" / "bin" / "python"
     (wheel,) = folder.glob("*.whl")
-    _run([str(interpreter), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(wheel)])
+    # pip of this environment, for that one: to install pip there takes longer than all the rest.
+    pip = [sys.executable, "-m", "pip", "--python", str(interpreter), "install", "--quiet"]
+    _run([*pip, "--no-index", "--no-deps", "--no-compile", str(wheel)])
     (site,) = (folder / "venv" / "lib").glob("*/site-packages")
     (site / "sitecustomize.py").write_text(GUARD)
     (site / "zz_base_requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
