@@ -26,7 +26,7 @@ from portway.edge.identity_state import LoginState, new_root
 from portway.model.identity import Tokens
 from portway.net.tasks import Tasks
 from portway.net.web_client import WebFailure
-from portway.policy.identity import IdentitySettings, NotSignedIn
+from portway.policy.identity import IdentitySettings, NotSignedIn, SignedIn
 from portway.policy.providers import PROVIDERS
 
 STATE = LoginState(
@@ -290,6 +290,51 @@ async def test_those_without_discovery_have_their_own_shapes(
     tokens, person = await exchanged(web, IdentitySettings("oauth", name, base, "id", "s3cret"))
     assert (person.provider, person.email, person.name) == (name, "a@b.example", "Ada")
     assert tokens.expires_at > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "changed"),
+    [
+        ("facebook", "https://www.facebook.com", {"/me": {"id": "8", "email": "a@b.example"}}),
+        ("amazon", "https://www.amazon.com", {"/user/profile": {"user_id": "8", "email": "a@b.example"}}),
+        ("github", "https://github.com", {"/user": {"id": 8}}),
+    ],
+)
+async def test_those_without_discovery_are_asked_again(name: str, base: str, changed: dict[str, Any]) -> None:
+    token = {"access_token": "t"}
+    said = {"name": "Ada", "email": "a@b.example", "id": "7", "user_id": "7"}
+    web = GitHub(
+        **{"/me": said, "/user/profile": said, "/oauth/access_token": token, "/auth/o2/token": token}
+    )
+    settings = IdentitySettings("oauth", name, base, "id", "s3cret")
+    client = ProviderClient(web, CALLBACK, Clock(), Clock())
+    tokens, person = await client.exchange(settings, STATE, "code")
+    assert await client.refresh(settings, tokens, person.subject) == (tokens, person)
+    web.answers |= changed
+    with pytest.raises(LoginFailed) as raised:
+        await client.refresh(settings, tokens, person.subject)
+    assert raised.value.code == 3113
+
+
+async def test_microsoft_s_addresses_are_believed_as_long_as_the_session(place: Place) -> None:
+    """Its userinfo names neither the tenant nor the name for signing in."""
+    issuer, tenant = PROVIDERS["microsoft"].issuer, "00000000-1111-2222-3333-444444444444"
+    settings = IdentitySettings("oauth", "microsoft", issuer, "portway", "s3cret", refresh=300.0)
+    place.provider.issuer = issuer.replace("common", "{tenantid}")
+    place.provider.document["authorization_response_iss_parameter_supported"] = None
+    place.provider.claims = {
+        "iss": issuer.replace("common", tenant), "tid": tenant, "preferred_username": "ada@corp.example",
+    }  # fmt: skip
+    place.provider.info = {"sub": "ada", "name": "Ada", "email": "boss@victim.example"}
+    browser = place.browser()
+    query = place.provider.authorize(await browser.to_provider("/", settings))
+    del query["iss"]
+    assert code_of(await browser.visit(place.onward(query), settings)) == 0
+    for refreshed in (False, True):
+        result = await browser.visit("/", settings)
+        assert isinstance(result, SignedIn)
+        assert (result.refreshed, result.session.person.email) == (refreshed, "ada@corp.example")
+        place.clock.now += 301
 
 
 async def test_a_slow_answer_is_waited_for_by_all_and_asked_once() -> None:

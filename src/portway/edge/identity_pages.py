@@ -214,6 +214,14 @@ PROVIDER_ERRORS: Final = {
 }  # fmt: skip
 """Error of a provider's answer → code (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6)."""
 
+TOKEN_ERRORS: Final = {
+    "invalid_grant": 3122, "bad_verification_code": 3122, "invalid_client": 3125,
+    "incorrect_client_credentials": 3125, "unauthorized_client": 3125, "invalid_scope": 3126,
+    "redirect_uri_mismatch": 3115, "invalid_request": 3152, "unsupported_grant_type": 3152,
+    "access_denied": 3101, "temporarily_unavailable": 3165, "server_error": 3166,
+}  # fmt: skip
+"""The same of its token endpoint (RFC 6749 §5.2)."""
+
 
 class LoginFailed(Exception):
     """Signing in did not work; ``detail`` is for the log and never shown."""

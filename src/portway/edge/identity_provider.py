@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar, cast
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
-from portway.edge.identity_pages import LoginFailed
+from portway.edge.identity_pages import TOKEN_ERRORS, LoginFailed
 from portway.edge.identity_state import LoginState
 from portway.model.identity import Person, Tokens, issuer_problem
 from portway.net.web_client import WebAnswer, WebFailure, WebRequest
 from portway.policy.id_token import BadToken, UnknownKey, keys_in, verify
 from portway.policy.identity import IdentitySettings
+from portway.policy.jwt import TokenError, read_token
 from portway.policy.providers import PROVIDERS, Unfit, issuer_fits, person_of, verified_of
 
 T = TypeVar("T")
@@ -182,7 +183,7 @@ class ProviderClient:
             tokens = Tokens(fresh.access, fresh.refresh or tokens.refresh, tokens.identity, fresh.expires_at)
         if not metadata.userinfo:
             return None
-        person = await self._person(metadata, settings, tokens, {"sub": subject}, gone=3113)
+        person = await self._person(metadata, settings, tokens, _claims_then(metadata, tokens), gone=3113)
         if person.subject != subject:
             raise LoginFailed(3113, "the provider speaks of somebody else now")
         return tokens, person
@@ -290,7 +291,7 @@ class ProviderClient:
         said = _object(answer, metadata.token)
         error = said.get("error")
         if error is not None or answer.status != 200:
-            code = _TOKEN_ERRORS.get(str(error), trouble)
+            code = TOKEN_ERRORS.get(str(error), trouble)
             raise LoginFailed(
                 gone if gone and code == 3122 else code, _said(said, metadata.token, answer.status)
             )
@@ -371,19 +372,24 @@ class ProviderClient:
         return result
 
 
+def _claims_then(metadata: Metadata, tokens: Tokens) -> Mapping[str, object]:
+    """Return what the id_token of the login said, verified then: userinfo alone does not say all of it.
+
+    Microsoft's names neither the tenant nor the name for signing in, by which an address is believed.
+    """
+    if not (metadata.discovered and tokens.identity):
+        return {}
+    try:
+        return read_token(tokens.identity).payload
+    except TokenError:
+        return {}
+
+
 def scopes_of(settings: IdentitySettings) -> tuple[str, ...]:
     """Return what is asked for: what is needed in any case, then what the policy adds."""
     known = PROVIDERS.get(settings.provider)
     needed = known.scopes if known is not None else ("openid", "email", "profile")
     return tuple(dict.fromkeys((*needed, *settings.scopes)))
-
-
-_TOKEN_ERRORS: Final = {
-    "invalid_grant": 3122, "bad_verification_code": 3122, "invalid_client": 3125,
-    "incorrect_client_credentials": 3125, "unauthorized_client": 3125, "invalid_scope": 3126,
-    "redirect_uri_mismatch": 3115, "invalid_request": 3152, "unsupported_grant_type": 3152,
-    "access_denied": 3101, "temporarily_unavailable": 3165, "server_error": 3166,
-}  # fmt: skip
 
 
 def _metadata(wanted: str, document: Mapping[str, object], *, basic: bool) -> Metadata:
