@@ -20,11 +20,16 @@ def written(form: str, level: str = "info") -> tuple[LogLines, io.StringIO]:
 def test_logfmt_quotes_only_what_needs_it() -> None:
     log, out = written("logfmt")
     log.log(
-        "info", "started tunnel", name="command_line", addr="http://localhost:80", note='say "hi"', ok=True
+        "info",
+        "started tunnel",
+        name="command_line",
+        addr="http://localhost:80",
+        note='say "hi" \u00e4',
+        ok=True,
     )
     assert out.getvalue() == (
         't=2026-01-02T03:04:05.678+00:00 lvl=info msg="started tunnel" name=command_line '
-        'addr=http://localhost:80 note="say \\"hi\\"" ok=true\n'
+        'addr=http://localhost:80 note="say \\"hi\\" \u00e4" ok=true\n'
     )
 
 

@@ -68,7 +68,8 @@ def discover(options: AgentOptions, environ: Mapping[str, str], bootstrap: Path,
     address = options.connect_url or environ.get("PORTWAY_CONNECT_URL") or known.get("connect_url") or at
     if not address:
         raise ConfigError(
-            "no service to connect to: set PORTWAY_CONNECT_URL to its host:port (or connect_url=… in code)"
+            "no service to connect to: set PORTWAY_CONNECT_URL to its host:port (or say --connect-url, or"
+            " connect_url=… in code)"
             f", or start one on this machine with `portway serve` (it would leave {bootstrap})"
         )
     host, port = _split(address)

@@ -155,7 +155,10 @@ def upgrade(version: int | None, path: str | None, dry_run: bool, relocate: bool
         raise ConfigError(hint) from error
     backup = _backup(file, done.was, text)
     editing.save(target, done.text)
-    click.echo(f"Upgraded from version {done.was} to {max(to, done.was)}; the old file is {backup}")
+    if done.text == text:
+        click.echo(f"It has version {done.was} already; a copy of the old file is {backup}")
+    else:
+        click.echo(f"Upgraded from version {done.was} to {max(to, done.was)}; the old file is {backup}")
     if target.resolve() != file.resolve():
         file.unlink()
         click.echo(f"Moved to {target}")

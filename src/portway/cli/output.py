@@ -121,7 +121,11 @@ def _word(value: Field) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "" if value is None else str(value)
-    return text if _PLAIN.match(text) and text.isprintable() else json.dumps(text)
+    return (
+        text
+        if _PLAIN.match(text) and text.isprintable()
+        else json.dumps(text, ensure_ascii=not text.isprintable())
+    )
 
 
 def _logfmt(now: datetime, level: str, message: str, fields: Mapping[str, Field]) -> str:
