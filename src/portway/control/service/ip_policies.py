@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from portway.control.service import audit, plans, shown, texts
+from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context
-from portway.control.store import changes, ip_tables, nouns, rows
+from portway.control.service.noun import Noun
+from portway.control.store import changes, ip_tables, nouns
 from portway.control.store.core import AsyncConnection
 from portway.control.store.ip_tables import ip_policies
-from portway.control.store.rows import Page
 from portway.errors import Error, NotFound
 from portway.model.ids import new_id
 from portway.model.ip import IpPolicy
@@ -16,6 +16,16 @@ LIMIT: Final = 1000
 """IP policies of one account."""
 TEXTS: Final = (1421, 1421)
 _GATE: Final = plans.Gate("ip_policies", "IP policies", ip_policies, 1410, 1410, 1410)
+
+NOUN: Final = Noun(
+    ip_policies,
+    ip_tables.policy,
+    shown.ip_policy,
+    changes.IP_POLICY,
+    "ip_policy",
+    lambda: NotFound("There is no such IP policy.", 1402),
+)
+get, listed = NOUN.get, NOUN.listed
 
 
 async def create(context: Context, account_id: str, *, description: str = "", metadata: str = "") -> IpPolicy:
@@ -34,21 +44,8 @@ async def create(context: Context, account_id: str, *, description: str = "", me
             "metadata": metadata,
             "created_at": now,
         }
-        await nouns.add(connection, ip_policies, values)
-        await _noted(context, connection, "created", made)
+        await NOUN.add(context, connection, values, made)
     return made
-
-
-async def get(context: Context, account_id: str, policy_id: str) -> IpPolicy:
-    """Return a policy of an account. Raises NotFound 1402."""
-    async with context.database.read() as connection:
-        return await find(connection, account_id, policy_id)
-
-
-async def listed(context: Context, account_id: str, page: Page) -> list[IpPolicy]:
-    """Return a page of an account's policies, newest first, and one beyond it if there are more."""
-    async with context.database.read() as connection:
-        return [ip_tables.policy(row) for row in await rows.page(connection, ip_policies, account_id, page)]
 
 
 async def update(
@@ -63,13 +60,10 @@ async def update(
     texts.check(description, metadata, TEXTS)
     values = texts.given(description=description, metadata=metadata)
     async with context.database.write() as connection:
-        await find(connection, account_id, policy_id)
+        await NOUN.find(connection, account_id, policy_id)
         if not values:
             raise Error("The update names nothing to change.", 1400)
-        await nouns.change(connection, ip_policies, account_id, policy_id, values)
-        changed = await find(connection, account_id, policy_id)
-        await _noted(context, connection, "updated", changed)
-    return changed
+        return await NOUN.change(context, connection, account_id, policy_id, values)
 
 
 async def delete(context: Context, account_id: str, policy_id: str) -> None:
@@ -78,21 +72,12 @@ async def delete(context: Context, account_id: str, policy_id: str) -> None:
     What an agent has brought along may still name it: there it is a policy without rules from now on.
     """
     async with context.database.write() as connection:
-        gone = await find(connection, account_id, policy_id)
+        gone = await NOUN.find(connection, account_id, policy_id)
         await _check_unused(connection, account_id, policy_id)
         rules = await ip_tables.rule_ids(connection, policy_id)
         await ip_tables.remove_rules(connection, policy_id)
-        await nouns.remove(connection, ip_policies, account_id, policy_id)
         await changes.note_all(connection, changes.IP_RULE, account_id, rules, context.now())
-        await _noted(context, connection, "deleted", gone)
-
-
-async def find(connection: AsyncConnection, account_id: str, policy_id: str) -> IpPolicy:
-    """Return a policy of an account. Raises NotFound 1402."""
-    row = await nouns.find(connection, ip_policies, account_id, policy_id)
-    if row is None:
-        raise NotFound("There is no such IP policy.", 1402)
-    return ip_tables.policy(row)
+        await NOUN.remove(context, connection, gone)
 
 
 async def _check_unused(connection: AsyncConnection, account_id: str, policy_id: str) -> None:
@@ -102,11 +87,3 @@ async def _check_unused(connection: AsyncConnection, account_id: str, policy_id:
     named_by = await ip_tables.named_by(connection, account_id, policy_id)
     if named_by is not None:
         raise Error(f"{named_by} uses this IP policy.", 1420)
-
-
-async def _noted(
-    context: Context, connection: AsyncConnection, action: audit.Action, policy: IpPolicy
-) -> None:
-    await changes.note(connection, changes.IP_POLICY, policy.account_id, policy.id, context.now())
-    seen = shown.ip_policy(context.settings, policy)
-    await audit.note(connection, context, "ip_policy", action, policy.account_id, seen)

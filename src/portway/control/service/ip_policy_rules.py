@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from portway.control.service import audit, ip_policies, plans, shown, texts
+from portway.control.service import ip_policies, plans, shown, texts
 from portway.control.service.context import Context
 from portway.control.service.ip_policies import TEXTS
-from portway.control.store import changes, ip_tables, nouns, rows
+from portway.control.service.noun import Noun
+from portway.control.store import changes, ip_tables, nouns
 from portway.control.store.core import AsyncConnection
 from portway.control.store.ip_tables import ip_policy_rules
-from portway.control.store.rows import Page
 from portway.errors import Error, NotFound
 from portway.model.ids import new_id
 from portway.model.ip import ACTIONS, IpPolicyRule, read_cidr
@@ -21,6 +21,16 @@ _GATE: Final = plans.Gate("ip_rules", "rules of IP policies", ip_policy_rules, 1
 _POLICY_GATE: Final = plans.Gate(
     "ip_policy_rules", "rules of one IP policy", ip_policy_rules, 1411, 1411, 1411
 )
+
+NOUN: Final = Noun(
+    ip_policy_rules,
+    ip_tables.rule,
+    shown.ip_policy_rule,
+    changes.IP_RULE,
+    "ip_policy_rule",
+    lambda: NotFound("There is no such rule of an IP policy.", 1404),
+)
+get, listed = NOUN.get, NOUN.listed
 
 
 async def create(
@@ -48,7 +58,7 @@ async def create(
     texts.check(description, metadata, TEXTS)
     network = read_cidr(cidr)
     async with context.database.write() as connection:
-        await ip_policies.find(connection, account_id, policy_id)
+        await ip_policies.NOUN.find(connection, account_id, policy_id)
         await _check_new(connection, policy_id, network)
         await _check_room(context, connection, account_id, policy_id)
         now = context.now()
@@ -64,21 +74,8 @@ async def create(
             "cidr": network,
             "action": action,
         }
-        await nouns.add(connection, ip_policy_rules, values)
-        await _noted(context, connection, "created", made)
+        await NOUN.add(context, connection, values, made)
     return made
-
-
-async def get(context: Context, account_id: str, rule_id: str) -> IpPolicyRule:
-    """Return a rule of an account. Raises NotFound 1404."""
-    async with context.database.read() as connection:
-        return await _find(connection, account_id, rule_id)
-
-
-async def listed(context: Context, account_id: str, page: Page) -> list[IpPolicyRule]:
-    """Return a page of an account's rules, newest first, and one beyond it if there are more."""
-    async with context.database.read() as connection:
-        return [ip_tables.rule(row) for row in await rows.page(connection, ip_policy_rules, account_id, page)]
 
 
 async def update(
@@ -98,17 +95,14 @@ async def update(
     values = texts.given(description=description, metadata=metadata)
     network = read_cidr(cidr) if cidr else None
     async with context.database.write() as connection:
-        before = await _find(connection, account_id, rule_id)
+        before = await NOUN.find(connection, account_id, rule_id)
         if network is not None:
             values["cidr"] = network
         if not values:
             raise Error("The update names nothing to change.", 1401)
         if network is not None and network != before.cidr:
             await _check_new(connection, before.ip_policy_id, network)
-        await nouns.change(connection, ip_policy_rules, account_id, rule_id, values)
-        changed = await _find(connection, account_id, rule_id)
-        await _noted(context, connection, "updated", changed)
-    return changed
+        return await NOUN.change(context, connection, account_id, rule_id, values)
 
 
 async def delete(context: Context, account_id: str, rule_id: str) -> None:
@@ -117,10 +111,9 @@ async def delete(context: Context, account_id: str, rule_id: str) -> None:
     Raises NotFound 1404, Error 1419 for the last one that lets anybody in to a dashboard that is enforced.
     """
     async with context.database.write() as connection:
-        gone = await _find(connection, account_id, rule_id)
+        gone = await NOUN.find(connection, account_id, rule_id)
         await _check_dashboard(connection, gone)
-        await nouns.remove(connection, ip_policy_rules, account_id, rule_id)
-        await _noted(context, connection, "deleted", gone)
+        await NOUN.remove(context, connection, gone)
 
 
 def check_policy_id(policy_id: str) -> None:
@@ -155,18 +148,3 @@ async def _check_dashboard(connection: AsyncConnection, rule: IpPolicyRule) -> N
     others = ip_policy_rules.c.ip_policy_id.in_(held.ip_policy_ids), ip_policy_rules.c.id != rule.id
     if not await nouns.count(connection, ip_policy_rules, rule.account_id, *others):
         raise Error(f"This is the last rule of the enforced IP restriction {held.id} of the dashboard.", 1419)
-
-
-async def _find(connection: AsyncConnection, account_id: str, rule_id: str) -> IpPolicyRule:
-    row = await nouns.find(connection, ip_policy_rules, account_id, rule_id)
-    if row is None:
-        raise NotFound("There is no such rule of an IP policy.", 1404)
-    return ip_tables.rule(row)
-
-
-async def _noted(
-    context: Context, connection: AsyncConnection, action: audit.Action, rule: IpPolicyRule
-) -> None:
-    await changes.note(connection, changes.IP_RULE, rule.account_id, rule.id, context.now())
-    seen = shown.ip_policy_rule(context.settings, rule)
-    await audit.note(connection, context, "ip_policy_rule", action, rule.account_id, seen)

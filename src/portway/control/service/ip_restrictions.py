@@ -14,14 +14,14 @@ from enum import Enum
 from ipaddress import ip_address
 from typing import Final, Literal
 
-from portway.control.service import audit, plans, shown, texts
+from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context
 from portway.control.service.ip_policy_rules import check_policy_id
-from portway.control.store import changes, ip_tables, nouns, rows
+from portway.control.service.noun import Noun
+from portway.control.store import changes, ip_tables
 from portway.control.store.core import AsyncConnection
 from portway.control.store.ip_tables import ip_restrictions
-from portway.control.store.rows import Page
-from portway.errors import Error, NotFound
+from portway.errors import Error
 from portway.model.cidr import CidrSet
 from portway.model.ids import new_id
 from portway.model.ip import TYPES, IpRestriction
@@ -32,6 +32,15 @@ POLICIES: Final = 100
 _TEXTS: Final = (215, 215)
 _NOT_INCLUDED: Final = {"dashboard": 1805, "api": 1806, "agent": 1807, "endpoints": 1808}
 """The codes of a plan without restrictions."""
+
+NOUN: Final = Noun(
+    ip_restrictions,
+    ip_tables.restriction,
+    shown.ip_restriction,
+    changes.IP_RESTRICTION,
+    "ip_restriction",
+)
+get, listed = NOUN.get, NOUN.listed
 
 _log = logging.getLogger(__name__)
 
@@ -86,22 +95,8 @@ async def create(
             "enforced": enforced,
             "ip_policy_ids": json.dumps(ids),
         }
-        await nouns.add(connection, ip_restrictions, values)
-        await _noted(context, connection, "created", made)
+        await NOUN.add(context, connection, values, made)
     return made
-
-
-async def get(context: Context, account_id: str, restriction_id: str) -> IpRestriction:
-    """Return a restriction of an account. Raises NotFound."""
-    async with context.database.read() as connection:
-        return await _find(connection, account_id, restriction_id)
-
-
-async def listed(context: Context, account_id: str, page: Page) -> list[IpRestriction]:
-    """Return a page of an account's restrictions, newest first, and one beyond it if there are more."""
-    async with context.database.read() as connection:
-        found = await rows.page(connection, ip_restrictions, account_id, page)
-    return [ip_tables.restriction(row) for row in found]
 
 
 async def update(
@@ -121,24 +116,19 @@ async def update(
         values["enforced"] = enforced
     ids = _checked(policy_ids) if policy_ids else ()
     async with context.database.write() as connection:
-        found = await _find(connection, account_id, restriction_id)
+        found = await NOUN.find(connection, account_id, restriction_id)
         if ids:
             await _check_known(connection, account_id, ids)
             values["ip_policy_ids"] = json.dumps(ids)
         if not values:
             return found
-        await nouns.change(connection, ip_restrictions, account_id, restriction_id, values)
-        changed = await _find(connection, account_id, restriction_id)
-        await _noted(context, connection, "updated", changed)
-    return changed
+        return await NOUN.change(context, connection, account_id, restriction_id, values)
 
 
 async def delete(context: Context, account_id: str, restriction_id: str) -> None:
     """Lift a restriction. Raises NotFound."""
     async with context.database.write() as connection:
-        gone = await _find(connection, account_id, restriction_id)
-        await nouns.remove(connection, ip_restrictions, account_id, restriction_id)
-        await _noted(context, connection, "deleted", gone)
+        await NOUN.remove(context, connection, await NOUN.find(connection, account_id, restriction_id))
 
 
 # Who may come.
@@ -212,19 +202,3 @@ async def _check_known(connection: AsyncConnection, account_id: str, ids: tuple[
     for each in ids:
         if each not in known:
             raise Error(f"There is no IP policy {each}.", 1801)
-
-
-async def _find(connection: AsyncConnection, account_id: str, restriction_id: str) -> IpRestriction:
-    row = await nouns.find(connection, ip_restrictions, account_id, restriction_id)
-    if row is None:
-        raise NotFound
-    return ip_tables.restriction(row)
-
-
-async def _noted(
-    context: Context, connection: AsyncConnection, action: audit.Action, restriction: IpRestriction
-) -> None:
-    now = context.now()
-    await changes.note(connection, changes.IP_RESTRICTION, restriction.account_id, restriction.id, now)
-    seen = shown.ip_restriction(context.settings, restriction)
-    await audit.note(connection, context, "ip_restriction", action, restriction.account_id, seen)

@@ -1,12 +1,13 @@
 """/ip_policies: sets of rules about addresses."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Timestamp
 from portway.control.service import ip_policies, shown
 from portway.control.service.context import Context
@@ -18,7 +19,6 @@ router = APIRouter(prefix="/ip_policies", tags=["ip_policies"])
 FIELDS: Final = frozenset[str]()
 
 Id = Annotated[str, Depends(path_id("ipp"))]
-Wanted = Annotated[Listing, Depends(listing("ip_policies", "ipp", FIELDS))]
 
 
 class IpPolicyAnswer(Answer):
@@ -63,20 +63,6 @@ async def create(who: Who, context: Ctx, given: IpPolicyCreate) -> IpPolicyAnswe
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=IpPolicyList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the IP policies of the account."""
-    return await wanted.page(
-        lambda page: ip_policies.listed(context, who.account_id, page), lambda each: _shown(context, each)
-    )
-
-
-@router.get("/{id}", name="get", response_model=IpPolicyAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> IpPolicyAnswer:  # noqa: A002 - the name in the path
-    """Return one IP policy."""
-    return _shown(context, await ip_policies.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=IpPolicyAnswer)
 async def update(
     who: Who,
@@ -92,12 +78,6 @@ async def update(
     return _shown(context, changed)
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Delete an IP policy that nothing refers to, and its rules."""
-    await ip_policies.delete(context, who.account_id, id)
-
-
 def _check(given: _Texts) -> None:
     if given.action:
         raise Error("An IP policy has no action; each of its rules has one.", 1423)
@@ -105,3 +85,9 @@ def _check(given: _Texts) -> None:
 
 def _shown(context: Context, each: IpPolicy) -> IpPolicyAnswer:
     return IpPolicyAnswer.model_validate(shown.ip_policy(context.settings, each))
+
+
+_common = Common(router, "ipp", IpPolicyAnswer, _shown)
+_common.list(IpPolicyList, "ip_policies", FIELDS, ip_policies.listed, "List the IP policies of the account.")
+_common.get(ip_policies.get, "Return one IP policy.")
+_common.delete(ip_policies.delete, "Delete an IP policy that nothing refers to, and its rules.")

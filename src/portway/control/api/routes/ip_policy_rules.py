@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Ref, Timestamp
 from portway.control.service import ip_policy_rules, shown
 from portway.control.service.context import Context
@@ -17,7 +18,6 @@ router = APIRouter(prefix="/ip_policy_rules", tags=["ip_policy_rules"])
 FIELDS: Final = frozenset({"ip_policy", "ip_policy.id", "cidr", "action"})
 
 Id = Annotated[str, Depends(path_id("ipr"))]
-Wanted = Annotated[Listing, Depends(listing("ip_policy_rules", "ipr", FIELDS))]
 
 
 class IpPolicyRuleAnswer(Answer):
@@ -74,22 +74,6 @@ async def create(who: Who, context: Ctx, given: IpPolicyRuleCreate) -> IpPolicyR
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=IpPolicyRuleList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the rules of all IP policies of the account."""
-    return await wanted.page(
-        lambda page: ip_policy_rules.listed(context, who.account_id, page),
-        lambda each: _shown(context, each),
-        facts=lambda each: _facts(context, each, wanted.filter),
-    )
-
-
-@router.get("/{id}", name="get", response_model=IpPolicyRuleAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> IpPolicyRuleAnswer:  # noqa: A002 - the name in the path
-    """Return one rule."""
-    return _shown(context, await ip_policy_rules.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=IpPolicyRuleAnswer)
 async def update(
     who: Who,
@@ -109,12 +93,6 @@ async def update(
     return _shown(context, changed)
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Delete a rule."""
-    await ip_policy_rules.delete(context, who.account_id, id)
-
-
 def _facts(context: Context, each: IpPolicyRule, filter: str) -> dict[str, Any]:  # noqa: A002
     """Return what a filter sees: the policy is compared as an identifier, or has one."""
     facts = shown.ip_policy_rule(context.settings, each)
@@ -123,3 +101,16 @@ def _facts(context: Context, each: IpPolicyRule, filter: str) -> dict[str, Any]:
 
 def _shown(context: Context, each: IpPolicyRule) -> IpPolicyRuleAnswer:
     return IpPolicyRuleAnswer.model_validate(shown.ip_policy_rule(context.settings, each))
+
+
+_common = Common(router, "ipr", IpPolicyRuleAnswer, _shown)
+_common.list(
+    IpPolicyRuleList,
+    "ip_policy_rules",
+    FIELDS,
+    ip_policy_rules.listed,
+    "List the rules of all IP policies of the account.",
+    facts=_facts,
+)
+_common.get(ip_policy_rules.get, "Return one rule.")
+_common.delete(ip_policy_rules.delete, "Delete a rule.")

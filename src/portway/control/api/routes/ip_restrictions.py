@@ -1,12 +1,13 @@
 """/ip_restrictions: from where an account's dashboard, API, agents and endpoints may be used."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.common import Common
+from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Given, Ref, Timestamp
 from portway.control.service import ip_restrictions, shown
 from portway.control.service.context import Context
@@ -17,7 +18,6 @@ router = APIRouter(prefix="/ip_restrictions", tags=["ip_restrictions"])
 FIELDS: Final = frozenset[str]()
 
 Id = Annotated[str, Depends(path_id("ipx"))]
-Wanted = Annotated[Listing, Depends(listing("ip_restrictions", "ipx", FIELDS))]
 
 
 class IpRestrictionAnswer(Answer):
@@ -81,21 +81,6 @@ async def create(who: Who, context: Ctx, given: IpRestrictionCreate) -> IpRestri
     return _shown(context, made)
 
 
-@router.get("", name="list", response_model=IpRestrictionList)
-async def listed(who: Who, context: Ctx, wanted: Wanted) -> dict[str, Any]:
-    """List the restrictions of the account."""
-    return await wanted.page(
-        lambda page: ip_restrictions.listed(context, who.account_id, page),
-        lambda each: _shown(context, each),
-    )
-
-
-@router.get("/{id}", name="get", response_model=IpRestrictionAnswer)
-async def get(who: Who, context: Ctx, id: Id) -> IpRestrictionAnswer:  # noqa: A002 - the name in the path
-    """Return one restriction."""
-    return _shown(context, await ip_restrictions.get(context, who.account_id, id))
-
-
 @router.patch("/{id}", name="update", response_model=IpRestrictionAnswer)
 async def update(
     who: Who,
@@ -116,11 +101,17 @@ async def update(
     return _shown(context, changed)
 
 
-@router.delete("/{id}", name="delete", status_code=204)
-async def delete(who: Who, context: Ctx, id: Id) -> None:  # noqa: A002
-    """Lift a restriction."""
-    await ip_restrictions.delete(context, who.account_id, id)
-
-
 def _shown(context: Context, each: IpRestriction) -> IpRestrictionAnswer:
     return IpRestrictionAnswer.model_validate(shown.ip_restriction(context.settings, each))
+
+
+_common = Common(router, "ipx", IpRestrictionAnswer, _shown)
+_common.list(
+    IpRestrictionList,
+    "ip_restrictions",
+    FIELDS,
+    ip_restrictions.listed,
+    "List the restrictions of the account.",
+)
+_common.get(ip_restrictions.get, "Return one restriction.")
+_common.delete(ip_restrictions.delete, "Lift a restriction.")
