@@ -152,7 +152,7 @@ def _may(package: str, name: str) -> bool:
 def _imports(file: Path) -> list[Import]:
     """Return what ``file`` imports anywhere, in functions too; `from a import b` counts as a.b."""
     found: list[Import] = []
-    for node in ast.walk(_tree(file)):
+    for node in _nodes(file):
         if isinstance(node, ast.Import):
             found += [Import(file, node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -192,7 +192,7 @@ def test_tests_do_not_sleep() -> None:
     for file in _files(TESTS):
         if not _mentions(file, {"sleep"}):
             continue
-        for node in ast.walk(_tree(file)):
+        for node in _nodes(file):
             if isinstance(node, ast.Call) and _called(node) == "sleep" and not _is_zero(node):
                 place = str(file.relative_to(ROOT))
                 sleepers.setdefault(place, []).append(f"{place}:{node.lineno} sleeps")
@@ -205,7 +205,7 @@ def _calls(file: Path, names: set[str], *, methods: bool = True) -> list[str]:
     """Return where ``file`` calls one of ``names``, as a function or, if ``methods``, a method too."""
     if not _mentions(file, names):
         return []
-    calls = (node for node in ast.walk(_tree(file)) if isinstance(node, ast.Call))
+    calls = (node for node in _nodes(file) if isinstance(node, ast.Call))
     return [
         f"{file.relative_to(ROOT)}:{call.lineno} calls {_called(call)}()"
         for call in calls
@@ -237,7 +237,7 @@ def test_no_possessive_or_atomic_group() -> None:
     wrong = [
         f"{file.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
         for file in _files(SOURCE)
-        for node in ast.walk(_tree(file))
+        for node in _nodes(file)
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str | bytes)
         and re.search(r"[^\\]\)[*+?]\+|\(\?>", str(node.value))
@@ -332,7 +332,7 @@ def test_file_and_function_ceilings() -> None:
         lines = len(file.read_text().splitlines())
         if lines > FILE_CEILING:
             wrong.append(f"{file.relative_to(ROOT)}: {lines} lines, ceiling {FILE_CEILING}")
-        for node in ast.walk(_tree(file)):
+        for node in _nodes(file):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > FUNCTION_CEILING:
@@ -416,6 +416,19 @@ def _committed() -> list[Path]:
 @cache
 def _tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(), str(file))
+
+
+@cache
+def _nodes(file: Path) -> list[ast.AST]:
+    return list(ast.walk(_tree(file)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_kept() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Forget the trees afterwards: whoever looks for garbage later would look through all of them."""
+    yield
+    for kept in (_tree, _nodes, _imports):
+        kept.cache_clear()
 
 
 def _files(folder: Path) -> list[Path]:
