@@ -277,6 +277,9 @@ async def test_logout_ends_the_session_everywhere(place: Place) -> None:
         return [each.url for each in place.provider.asked].count(f"{ISSUER}/revoke") == 2
 
     await eventually_async(revoked, "both tokens are revoked")
+    browser.set.clear()
+    await browser.visit("/ngrok/logout")
+    assert browser.set == []  # nothing was shown, nothing is taken away
     await browser.sign_in()
     away = await browser.visit("/ngrok/logout?redirect_path=/bye")
     assert isinstance(away, NotSignedIn)

@@ -32,7 +32,7 @@ from portway.model.identity import Browser, Person, SessionOpening, SessionRefre
 from portway.policy.geo import NOWHERE
 from portway.policy.identity import (
     OLD_PREFIX,
-    PREFIX,
+    PATHS,
     Asked,
     IdentitySettings,
     NotSignedIn,
@@ -58,12 +58,6 @@ QUERY_LENGTH: Final = 32_768
 """Characters of a query that is read."""
 
 Pairs = tuple[tuple[bytes, bytes], ...]
-
-PATHS: Final = {
-    PREFIX: ("/ngrok/login", "/ngrok/logout", "/ngrok/login/complete"),
-    OLD_PREFIX: ("/auth/authn", "/auth/logout", "/auth/complete"),
-}
-"""Prefix → where a login begins, where a session ends, and where the visitor comes back to."""
 
 ONE_TIME: Final = frozenset(each[2] for each in PATHS.values())
 """Paths whose query holds a code."""
@@ -319,7 +313,9 @@ class Visit:
         """End the session here and, where the provider offers it, there."""
         target = self._wanted() if self._parameter("redirect_path") else ""
         session, _ = await self._session()
-        gone = self._no_session()
+        gone = (
+            self._no_session() if any(name == self._session_name for name, _ in self._asked.cookies) else ()
+        )
         away = target
         if session is not None:
             await self._all.sessions.close(session)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlencode
 
 from portway.edge import pages
-from portway.edge.identity import PATHS
 from portway.edge.identity_pages import LoginFailed, failed_page
 from portway.edge.identity_state import Returned
 from portway.edge.policy_facts import lines_of
+from portway.policy.identity import PATHS
 from portway.policy.verdict import Respond
 
 if TYPE_CHECKING:

@@ -20,6 +20,12 @@ PREFIX: Final = "/ngrok"
 OLD_PREFIX: Final = "/auth"
 """The same of the modules of older agents."""
 
+PATHS: Final = {
+    PREFIX: ("/ngrok/login", "/ngrok/logout", "/ngrok/login/complete"),
+    OLD_PREFIX: ("/auth/authn", "/auth/logout", "/auth/complete"),
+}
+"""Prefix → where a login begins, where a session ends, and where the visitor comes back to."""
+
 SUBJECT_LENGTH: Final = 255
 EMAIL_LENGTH: Final = 254
 NAME_LENGTH: Final = 255

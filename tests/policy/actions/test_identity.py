@@ -226,6 +226,9 @@ def test_preflights_pass_where_they_may() -> None:
     assert isinstance(run_of("oauth", OAUTH, method="OPTIONS", fields=fields).step(), Fetch)
     assert isinstance(run_of("oauth", allowed, method="OPTIONS").step(), Fetch)
     assert isinstance(run_of("oauth", allowed, method="GET", fields=fields).step(), Fetch)
+    for target, more in (("/ngrok/logout?a=b", ""), ("/auth/x", "\npath_prefix: /auth")):
+        run = run_of("oauth", allowed + more, method="OPTIONS", target=target, fields=fields)
+        assert isinstance(run.step(), Fetch)  # what is reserved never reaches the upstream
     spoofed = [*fields, (b"ngrok-auth-user-id", b"boss")]
     run = run_of("oauth", allowed, method="OPTIONS", fields=spoofed)
     run.step()

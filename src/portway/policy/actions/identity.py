@@ -13,6 +13,7 @@ from portway.model.identity import ProviderApp, issuer_problem
 from portway.policy.actions import Action, ActionFailed, ActionType
 from portway.policy.identity import (
     OLD_PREFIX,
+    PATHS,
     PREFIX,
     Asked,
     IdentitySettings,
@@ -77,7 +78,7 @@ class _Identity:
     def run(self, run: "Run") -> Verdict | None:
         request = run.request
         request.remove(_FIELDS)
-        if self.preflight and _is_preflight(request):
+        if self.preflight and _is_preflight(request) and not self._reserves(request.target):
             return None
         others = tuple(each[len(_MARK) :] for each in self.seen if each.startswith(_MARK))
         return Fetch(WHAT, {"settings": self.resolved(run), "asked": _asked(run), "others": others})
@@ -93,6 +94,11 @@ class _Identity:
             return result.answer
         assert isinstance(result, Failed), result
         raise ActionFailed(result.code, result.message, result.status)
+
+    def _reserves(self, target: str) -> bool:
+        """Tell whether a path never reaches the upstream."""
+        path, prefix = target.partition("?")[0].rstrip("/"), self.settings.prefix
+        return path in PATHS[prefix] or (prefix == OLD_PREFIX and path.startswith(f"{prefix}/"))
 
     def resolved(self, run: "Run") -> IdentitySettings:
         """Return the settings with what is computed. Raises ActionFailed 2238, or 3125 for nothing."""
