@@ -59,6 +59,10 @@ async def refused(place: Place, settings: IdentitySettings = OPENID) -> int:
         {"token_endpoint": "http://idp.example/token"},
         {"jwks_uri": "ftp://idp.example/keys"},
         {"authorization_endpoint": "javascript:alert(1)"},
+        {"authorization_endpoint": "https://idp.example/auth?a=\r\nSet-Cookie: b=c"},
+        {"end_session_endpoint": "https://idp.example/out?ü=1"},
+        {"authorization_endpoint": "https://ada@idp.example/auth"},
+        {"authorization_endpoint": "//idp.example/auth"},
         {"userinfo_endpoint": 7},
     ],
 )

@@ -421,7 +421,9 @@ def _url(document: Mapping[str, object], name: str, *, required: bool) -> str:
     value = document.get(name)
     if value is None and not required:
         return ""
-    if not isinstance(value, str) or issuer_problem(value.partition("?")[0]) or "#" in value:
+    # Visitors are sent there: what is no plain text would end the field that does it.
+    plain = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value
+    if not isinstance(value, str) or not plain or issuer_problem(value.partition("?")[0]) or "#" in value:
         raise ValueError(f"{name} is no address that secrets may be sent to: {str(value)[:200]!r}")
     return value
 
