@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.kit.agent import code
+from tests.kit.eventually import eventually_async
 from tests.kit.service import DOMAIN, GRANT, Running, running_worker
 from tests.kit.traffic import get
 
@@ -13,7 +14,7 @@ from portway.edge.registry import Endpoint
 from portway.errors import SessionClosed
 from portway.model.event import EndpointOffline
 from portway.model.url import parse_endpoint_url
-from portway.model.view import CloudEndpointItem
+from portway.model.view import CloudEndpointItem, IpPolicyItem
 from portway.session import StreamType
 
 HOST = f"cloud.{DOMAIN}"
@@ -53,6 +54,20 @@ async def test_it_is_online_and_its_policy_gives_no_answer_until_it_is_deleted()
         service.control.view.apply([item(service, gone=True)])
         assert await seen(service) == (404, "ERR_NGROK_3200")
         assert "online=0 waiting=0" in repr(service.worker.cloud)
+
+
+async def test_a_policy_is_made_once_what_it_names_is_told_of() -> None:
+    guard = "{type: restrict-ips, config: {ip_policies: [ipp_1]}}"
+    rules = f"on_http_request: [{{actions: [{guard}, {{type: deny}}]}}]"
+    async with running_worker() as service:
+        service.control.view.apply([item(service, traffic_policy=rules)])
+        assert (await seen(service))[0] == 500
+        service.control.view.apply([IpPolicyItem("ipp_1", GRANT.account_id)])
+
+        async def refused() -> bool:
+            return await seen(service) == (403, "ERR_NGROK_3203")
+
+        await eventually_async(refused, "the policy rules")
 
 
 async def test_a_tcp_endpoint_accepts_and_closes() -> None:

@@ -15,7 +15,7 @@ from tests.kit.service import DOMAIN, Running, running_worker
 from tests.kit.traffic import Answer, get, visitor
 
 from portway.model.event import EndpointOffline, TcpConnectionClosed
-from portway.model.view import AuthorityItem, CloudEndpointItem, EdgeItem
+from portway.model.view import AuthorityItem, CloudEndpointItem, EdgeItem, IpPolicyItem, IpRuleItem
 from portway.session import StreamType
 
 
@@ -164,6 +164,22 @@ async def _answers(agent: Agent, port: int) -> bool:
     finally:
         writer.close()
     return True
+
+
+async def test_what_is_told_of_after_who_names_it_is_used_all_the_same() -> None:
+    async with running_worker() as service, service.connected() as agent:
+        await serve(agent)
+        port = await attached(service, ip_restriction={"ip_policy_ids": ["ipp_1"]})
+        assert await closed_without_a_byte(port)
+        rule = IpRuleItem("ipr_1", ACCOUNT, "ipp_1", "127.0.0.0/8", "allow")
+        tell(service, [rule, IpPolicyItem("ipp_1", ACCOUNT)])
+        await eventually_async(lambda: _answers(agent, port), "the edge serves")
+        named = route("/", 1, traffic_policy="{}", ip_restriction={"ip_policy_ids": ["ipp_2"]})
+        tell(service, backend("http_response", 1, **answer(200)), named)
+        https(service)
+        await eventually_async(lambda: _status_is(service, "/", 503), "its route cannot be made")
+        tell(service, [IpPolicyItem("ipp_2", ACCOUNT)])
+        await eventually_async(lambda: _status_is(service, "/", 403), "nobody is let in")
 
 
 @pytest.mark.row("T-084", "ED-02")

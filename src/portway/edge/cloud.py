@@ -22,7 +22,7 @@ from portway.edge.registry import Endpoint
 from portway.edge.standing_ports import StandingPorts
 from portway.errors import PortwayError, SessionClosed
 from portway.model.url import parse_endpoint_url
-from portway.model.view import CloudEndpointItem
+from portway.model.view import AuthorityItem, CloudEndpointItem, IpPolicyItem
 
 if TYPE_CHECKING:
     from portway.edge.endpoints import Ports
@@ -128,6 +128,10 @@ class CloudEndpoints:
 
     def _changed(self, item: "ViewItem", _before: "ViewItem | None") -> None:
         """Hear of a row."""
+        if isinstance(item, AuthorityItem | IpPolicyItem):
+            for known, endpoint in list(self._online.values()):
+                if known.policy is None and item.id in known.item.traffic_policy:
+                    self._start_rule(known, endpoint)  # it was told of after who names it
         if not isinstance(item, CloudEndpointItem):
             return
         self._waiting.pop(item.id, None)

@@ -33,6 +33,7 @@ from portway.model.view import (
     EdgeEndpointItem,
     EdgeItem,
     EdgeRouteItem,
+    IpPolicyItem,
 )
 from portway.policy.phase import Phase
 
@@ -61,6 +62,11 @@ class _Edge:
     item: EdgeItem | None = None
     routes: dict[str, EdgeRouteItem] = field(default_factory=dict[str, EdgeRouteItem])
     endpoints: dict[str, EdgeEndpointItem] = field(default_factory=dict[str, EdgeEndpointItem])
+
+    def names(self, thing_id: str) -> bool:
+        """Tell whether a module of the edge or of its routes names something."""
+        texts = (each.modules for each in self.routes.values())
+        return any(thing_id in each for each in (self.item.modules if self.item else "", *texts))
 
 
 @dataclass(slots=True, eq=False)
@@ -137,9 +143,9 @@ class Edges:
             self._route(item)
         elif isinstance(item, EdgeEndpointItem):
             self._address(item)
-        elif isinstance(item, AuthorityItem):
+        elif isinstance(item, AuthorityItem | IpPolicyItem):
             for edge_id, edge in list(self._edges.items()):
-                if edge.item is not None and item.id in edge.item.modules:
+                if edge.names(item.id):  # it may be told of after who names it
                     self._refresh(edge_id)
 
     def _edge(self, edge_id: str) -> _Edge:
