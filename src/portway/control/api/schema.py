@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from portway.control.service.shown import timestamp
 
-__all__ = ["Answer", "Given", "Ref", "Timestamp", "done", "timestamp"]
+__all__ = ["Answer", "Description", "Given", "Metadata", "Ref", "Timestamp", "done", "timestamp"]
 
 
 class Answer(BaseModel):
@@ -36,6 +36,11 @@ class Ref(Answer):
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339, UTC."""
+
+
+Description = Annotated[str | None, Field(description="For people; at most 255 bytes.")]
+Metadata = Annotated[str | None, Field(description="For programs; at most 4096 bytes.")]
+"""What a client may say of every resource; the noun's use case has the code of what is too long."""
 
 
 def done(request: Request) -> Response:

@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import api_keys
 from portway.control.service import shown as nouns
 from portway.control.service.context import Context
@@ -45,16 +45,16 @@ class ApiKeyList(Answer):
 class ApiKeyCreate(Given):
     """A new API key."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     owner_id: str | None = Field(None, description="The user that it shall belong to.")
 
 
 class ApiKeyUpdate(Given):
     """What to change of an API key."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 @router.post("", name="create", status_code=201, response_model=ApiKeyAnswer)

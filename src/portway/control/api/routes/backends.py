@@ -7,11 +7,13 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from portway.control.api.auth import Ctx, Who
+from portway.control.api.common import Common
 from portway.control.api.modules import takes
-from portway.control.api.paging import Listing, listing, path_id
-from portway.control.api.schema import Answer, Given, Ref, Timestamp, timestamp
+from portway.control.api.paging import path_id
+from portway.control.api.schema import Answer, Description, Given, Metadata, Ref, Timestamp, timestamp
 from portway.control.service import backends
 from portway.control.service.context import Context
+from portway.control.store.rows import Page
 from portway.model.edge import BACKEND_PREFIXES, Backend
 
 NO_FILTER: Final = None
@@ -70,8 +72,8 @@ class StaticAnswer(_BackendAnswer):
 class _BackendGiven(Given):
     """What may be said of a backend. In an update an empty own field leaves it as it is."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 class TunnelGroupGiven(_BackendGiven):
@@ -173,7 +175,6 @@ def _router(kind: str) -> APIRouter:
     router = APIRouter(prefix=f"/backends/{kind}", tags=[f"backends_{kind}"])
     answer, given_model, list_model = _KINDS[kind]
     backend_id = Depends(path_id(BACKEND_PREFIXES[kind]))
-    wanted_page = Depends(listing("backends", BACKEND_PREFIXES[kind], NO_FILTER))
 
     @router.post("", name="create", status_code=201, response_model=answer)
     @takes(given_model)
@@ -192,28 +193,6 @@ def _router(kind: str) -> APIRouter:
             metadata=given.metadata or "",
         )
         return _shown(context, await _row(context, made))
-
-    @router.get("", name="list", response_model=list_model)
-    async def listed(  # pyright: ignore[reportUnusedFunction]
-        who: Who, context: Ctx, wanted: Listing = wanted_page
-    ) -> dict[str, Any]:
-        """List the backends of the account."""
-
-        async def fetch(page: Any) -> list[_Row]:
-            found = await backends.listed(context, who.account_id, kind, page)
-            return [await _row(context, each) for each in found]
-
-        return await wanted.page(fetch, lambda each: _shown(context, each))
-
-    @router.get("/{id}", name="get", response_model=answer)
-    async def get(  # pyright: ignore[reportUnusedFunction]
-        who: Who,
-        context: Ctx,
-        id: str = backend_id,  # noqa: A002 - the name in the path
-    ) -> BaseModel:
-        """Return one backend."""
-        found = await backends.get(context, who.account_id, kind, id)
-        return _shown(context, await _row(context, found))
 
     @router.patch("/{id}", name="update", response_model=answer)
     @takes(given_model)
@@ -236,15 +215,19 @@ def _router(kind: str) -> APIRouter:
         )
         return _shown(context, await _row(context, changed))
 
-    @router.delete("/{id}", name="delete", status_code=204)
-    async def delete(  # pyright: ignore[reportUnusedFunction]
-        who: Who,
-        context: Ctx,
-        id: str = backend_id,  # noqa: A002
-    ) -> None:
-        """Delete a backend that nothing names."""
-        await backends.delete(context, who.account_id, kind, id)
+    async def page(context: Context, account_id: str, page: Page) -> list[_Row]:
+        return [await _row(context, each) for each in await backends.listed(context, account_id, kind, page)]
 
+    async def one(context: Context, account_id: str, backend_id: str) -> _Row:
+        return await _row(context, await backends.get(context, account_id, kind, backend_id))
+
+    common = Common[_Row](router, BACKEND_PREFIXES[kind], answer, _shown)
+    common.list(list_model, "backends", NO_FILTER, page, "List the backends of the account.")
+    common.get(one, "Return one backend.")
+    common.delete(
+        lambda context, account_id, id_: backends.delete(context, account_id, kind, id_),
+        "Delete a backend that nothing names.",
+    )
     return router
 
 
@@ -257,7 +240,7 @@ def _spec(given: BaseModel) -> dict[str, Any]:
     return given.model_dump(exclude_none=True, exclude={"description", "metadata"})
 
 
-def _shown(context: Context, row: _Row) -> BaseModel:
+def _shown(context: Context, row: _Row) -> Answer:
     each, api_url = row.backend, context.settings.api_url
     told: dict[str, Any] = dict(each.spec)
     if each.kind == "tunnel_group":

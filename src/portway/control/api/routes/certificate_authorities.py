@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import certificate_authorities, shown
 from portway.control.service.certificate_authorities import CertificateAuthority
 from portway.control.service.context import Context
@@ -48,15 +48,15 @@ class CertificateAuthorityCreate(Given):
     """A new authority."""
 
     ca_pem: str | None = Field(None, description="Exactly one certificate, PEM, of an authority.")
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 class CertificateAuthorityUpdate(Given):
     """What to change of an authority."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 @router.post("", name="create", status_code=201, response_model=CertificateAuthorityAnswer)

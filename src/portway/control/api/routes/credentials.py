@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import credentials, shown
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts, check_owner
@@ -50,8 +50,8 @@ class CredentialList(Answer):
 class CredentialCreate(Given):
     """A new authtoken."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     acl: Rules = None
     owner_id: str | None = Field(None, description="The user that it shall belong to.")
 
@@ -59,8 +59,8 @@ class CredentialCreate(Given):
 class CredentialUpdate(Given):
     """What to change of an authtoken."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     acl: Rules = None
 
 

@@ -35,7 +35,7 @@ from portway.control.api.modules import (
     WebsocketTcpConverterShown,
 )
 from portway.control.api.paging import IDENTIFIER, path_id
-from portway.control.api.schema import Answer, Given, Timestamp, timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp, timestamp
 from portway.control.service import edge_routes
 from portway.control.service.context import Context
 from portway.control.service.edge_routes import Wish
@@ -93,8 +93,8 @@ class RouteGiven(Given):
 
     match_type: str | None = Field(None, description='"exact_path" or "path_prefix".')
     match: str | None = Field(None, description="A path, beginning with a slash.")
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     backend: BackendGiven | None = None
     ip_restriction: IpRestrictionGiven | None = None
     circuit_breaker: CircuitBreakerGiven | None = None

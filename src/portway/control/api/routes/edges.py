@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from portway.control.api import modules as module
 from portway.control.api.auth import Ctx, Who
+from portway.control.api.common import Common
 from portway.control.api.modules import (
     BackendGiven,
     BackendShown,
@@ -21,9 +22,9 @@ from portway.control.api.modules import (
     TrafficPolicyShown,
     takes,
 )
-from portway.control.api.paging import Listing, listing, path_id
+from portway.control.api.paging import path_id
 from portway.control.api.routes.edge_routes import RouteAnswer, shown_route
-from portway.control.api.schema import Answer, Given, Timestamp, timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp, timestamp
 from portway.control.service import edge_kits, edges
 from portway.control.service.context import Context
 from portway.control.service.edges import EdgeView
@@ -70,8 +71,8 @@ class HttpsEdgeAnswer(_EdgeAnswer):
 class _EdgeGiven(Given):
     """What may be said of an edge."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     hostports: list[str] | None = Field(None, description="Reserved addresses, host:port each.")
 
 
@@ -150,7 +151,6 @@ def _router(kind: str) -> APIRouter:
     router = APIRouter(prefix=f"/edges/{kind}", tags=[f"edges_{kind}"])
     answer, given_model = ANSWERS[kind], GIVEN[kind]
     edge_id = Depends(path_id(PREFIXES[kind]))
-    wanted_page = Depends(listing(f"{kind}_edges", PREFIXES[kind], NO_FILTER))
 
     @router.post("", name="create", status_code=201, response_model=answer)
     @takes(given_model)
@@ -169,25 +169,6 @@ def _router(kind: str) -> APIRouter:
         }
         make = edge_kits.create if whole else edges.create
         return shown_edge(context, await make(context, who.account_id, kind, **said))
-
-    @router.get("", name="list", response_model=LISTS[kind])
-    async def listed(  # pyright: ignore[reportUnusedFunction]
-        who: Who, context: Ctx, wanted: Listing = wanted_page
-    ) -> dict[str, Any]:
-        """List the edges of the account."""
-        return await wanted.page(
-            lambda page: edges.listed(context, who.account_id, kind, page),
-            lambda each: shown_edge(context, each),
-        )
-
-    @router.get("/{id}", name="get", response_model=answer)
-    async def get(  # pyright: ignore[reportUnusedFunction]
-        who: Who,
-        context: Ctx,
-        id: str = edge_id,  # noqa: A002 - the name in the path
-    ) -> BaseModel:
-        """Return one edge."""
-        return shown_edge(context, await edges.get(context, who.account_id, kind, id))
 
     @router.patch("/{id}", name="update", response_model=answer)
     @takes(given_model)
@@ -210,15 +191,19 @@ def _router(kind: str) -> APIRouter:
         )
         return shown_edge(context, changed)
 
-    @router.delete("/{id}", name="delete", status_code=204)
-    async def delete(  # pyright: ignore[reportUnusedFunction]
-        who: Who,
-        context: Ctx,
-        id: str = edge_id,  # noqa: A002
-    ) -> None:
-        """Delete an edge; its addresses are free at once."""
-        await edges.delete(context, who.account_id, kind, id)
-
+    common = Common[EdgeView](router, PREFIXES[kind], answer, shown_edge)
+    common.list(
+        LISTS[kind],
+        f"{kind}_edges",
+        NO_FILTER,
+        lambda context, account_id, page: edges.listed(context, account_id, kind, page),
+        "List the edges of the account.",
+    )
+    common.get(lambda context, account_id, id_: edges.get(context, account_id, kind, id_), "Return one edge.")
+    common.delete(
+        lambda context, account_id, id_: edges.delete(context, account_id, kind, id_),
+        "Delete an edge; its addresses are free at once.",
+    )
     return router
 
 
@@ -228,7 +213,7 @@ def given_modules(kind: str, given: BaseModel) -> dict[str, Mapping[str, Any]]:
     return {name: module.kept(each) for name, each in found if each is not None}
 
 
-def shown_edge(context: Context, each: EdgeView) -> BaseModel:
+def shown_edge(context: Context, each: EdgeView) -> Answer:
     """Show an edge."""
     edge, api_url = each.edge, context.settings.api_url
     answer = ANSWERS[edge.kind]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.paging import Listing, listing, path_id
-from portway.control.api.schema import Answer, Given, Ref, Timestamp, timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Ref, Timestamp, timestamp
 from portway.control.service import cloud_endpoints, endpoints
 from portway.control.service.cloud_endpoints import Wish
 from portway.control.service.context import Context
@@ -80,8 +80,8 @@ class EndpointUpdate(Given):
 
     url: str | None = Field(None, description="Scheme, host and, for tcp, port. The scheme cannot change.")
     traffic_policy: str | None = Field(None, description="YAML or JSON; it has to answer every visitor.")
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     bindings: list[str] | None = Field(
         None, description='"public" or "internal", else what the host implies.'
     )

@@ -9,7 +9,7 @@ from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
 from portway.control.api.routes.event_targets import TargetAnswer, TargetGiven
-from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import event_destinations, shown
 from portway.control.service.context import Context
 from portway.model.event_target import undeliverable
@@ -55,8 +55,8 @@ class EventDestinationList(Answer):
 class EventDestinationUpdate(Given):
     """What to change of a destination. A target takes the place of the whole target."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     format: str | None = Field(None, description="json.")
     target: TargetGiven | None = None
 

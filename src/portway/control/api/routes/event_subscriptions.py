@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Ref, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Ref, Timestamp
 from portway.control.service import event_subscriptions, shown
 from portway.control.service.context import Context
 from portway.model.events import EventSource, EventSubscription
@@ -76,8 +76,8 @@ class EventSourceCreate(EventSourceUpdate):
 class EventSubscriptionUpdate(Given):
     """What to change of a subscription. An empty list of sources changes nothing."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     sources: list[EventSourceCreate] | None = None
     destination_ids: list[str] | None = None
 

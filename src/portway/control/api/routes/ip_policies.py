@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import ip_policies, shown
 from portway.control.service.context import Context
 from portway.errors import Error
@@ -40,8 +40,8 @@ class IpPolicyList(Answer):
 
 
 class _Texts(Given):
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     action: str | None = Field(None, description="No longer: each rule has its own.")
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Ref, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Ref, Timestamp
 from portway.control.service import ip_policy_rules, shown
 from portway.control.service.context import Context
 from portway.model.ip import IpPolicyRule
@@ -44,8 +44,8 @@ class IpPolicyRuleList(Answer):
 class IpPolicyRuleCreate(Given):
     """A new rule."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     cidr: str | None = Field(None, description="A network by its lowest address, such as 192.0.2.0/24.")
     ip_policy_id: str | None = Field(None, description="The IP policy that it belongs to.")
     action: str | None = Field(None, description="allow or deny.")
@@ -54,8 +54,8 @@ class IpPolicyRuleCreate(Given):
 class IpPolicyRuleUpdate(Given):
     """What to change of a rule."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     cidr: str | None = Field(None, description="A network by its lowest address, such as 192.0.2.0/24.")
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Ref, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Ref, Timestamp
 from portway.control.service import ip_restrictions, shown
 from portway.control.service.context import Context
 from portway.model.ip import IpRestriction
@@ -44,8 +44,8 @@ class IpRestrictionList(Answer):
 class IpRestrictionCreate(Given):
     """A new restriction."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     enforced: bool | None = Field(None, description="Refuse others; else they are only warned of.")
     type: str | None = Field(
         None,
@@ -58,8 +58,8 @@ class IpRestrictionCreate(Given):
 class IpRestrictionUpdate(Given):
     """What to change of a restriction."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     enforced: bool | None = Field(None, description="Refuse others; else they are only warned of.")
     ip_policy_ids: list[str] | None = Field(
         None, description="The IP policies that say who may; an empty list leaves them as they are."

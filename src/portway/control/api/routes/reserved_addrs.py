@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import reserved_addrs, shown
 from portway.control.service.context import Context
 from portway.model.address import ReservedAddr
@@ -44,16 +44,16 @@ class ReservedAddrList(Answer):
 class ReservedAddrCreate(Given):
     """A new TCP address. Its host and port are the service's choice."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     region: str | None = Field(None, description="Where its visitors come in; a region of this service.")
 
 
 class ReservedAddrUpdate(Given):
     """What to change of a TCP address."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 @router.post("", name="create", status_code=201, response_model=ReservedAddrAnswer)

@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Ref, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Ref, Timestamp
 from portway.control.service import reserved_domains, shown
 from portway.control.service.context import Context
 from portway.control.service.reserved_domains import Wish, qualified
@@ -99,8 +99,8 @@ class ResolutionGiven(Given):
 class ReservedDomainUpdate(Given):
     """What to change of a domain. Certificate and policy exclude each other; either ends the other."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
     certificate_id: str | None = Field(None, description="An uploaded TLS certificate to be served.")
     certificate_management_policy: PolicyGiven | None = None
     resolves_to: list[ResolutionGiven] | None = Field(

@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import shown, tls_certificates
 from portway.control.service.context import Context
 from portway.control.service.tls_certificates import TlsCertificate
@@ -68,8 +68,8 @@ class TlsCertificateCreate(Given):
     private_key_pem: str | None = Field(
         None, description="Its key, PEM, not encrypted: RSA, ECDSA or Ed25519. It is never shown again."
     )
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         """Leave the key out of every repr: they end up in logs."""
@@ -79,8 +79,8 @@ class TlsCertificateCreate(Given):
 class TlsCertificateUpdate(Given):
     """What to change of a certificate."""
 
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 @router.post("", name="create", status_code=201, response_model=TlsCertificateAnswer)

@@ -8,7 +8,7 @@ from pydantic import Field
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import path_id
-from portway.control.api.schema import Answer, Given, Ref, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Ref, Timestamp
 from portway.control.service import shown, vault_secrets
 from portway.control.service.context import Context
 from portway.model.vault import Secret
@@ -51,8 +51,8 @@ class SecretCreate(Given):
     value: str | None = Field(None, description="The secret itself. Nobody can read it back.")
     vault_id: str | None = Field(None, description="The vault that it goes into.")
     vault_name: str | None = Field(None, description="The same, by name.")
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 class SecretUpdate(Given):
@@ -60,8 +60,8 @@ class SecretUpdate(Given):
 
     name: str | None = Field(None, description="Unique in its vault; letters, digits and _ / . - only.")
     value: str | None = Field(None, description="The secret itself. Nobody can read it back.")
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 @router.post("", name="create", status_code=201, response_model=SecretAnswer)

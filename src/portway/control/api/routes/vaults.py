@@ -9,7 +9,7 @@ from portway.control.api.auth import Ctx, Who
 from portway.control.api.common import Common
 from portway.control.api.paging import Listing, listing, path_id
 from portway.control.api.routes.vault_secrets import SecretList, show
-from portway.control.api.schema import Answer, Given, Timestamp
+from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import shown, vault_secrets, vaults
 from portway.control.service.context import Context
 from portway.model.vault import Vault
@@ -48,16 +48,16 @@ class VaultCreate(Given):
     """A new vault."""
 
     name: str | None = Field(None, description="Unique in the account; letters, digits and _ / . - only.")
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 class VaultUpdate(Given):
     """What to change of a vault."""
 
     name: str | None = Field(None, description="Unique in the account; letters, digits and _ / . - only.")
-    description: str | None = Field(None, description="For people; at most 255 bytes.")
-    metadata: str | None = Field(None, description="For programs; at most 4096 bytes.")
+    description: Description = None
+    metadata: Metadata = None
 
 
 @router.post("", name="create", status_code=201, response_model=VaultAnswer)
