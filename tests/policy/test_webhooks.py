@@ -55,5 +55,35 @@ def test_a_flood_of_signatures_is_bounded() -> None:
         scheme(Hook("POST", "https://a.example/", {"x-s": ["00," * 30 + right]}, b"body", 0), "key")
 
 
+@pytest.mark.parametrize(("off", "taken"), [(300, True), (-300, True), (300.5, False), (-300.5, False)])
+def test_a_time_may_differ_by_so_much_and_no_more(off: float, taken: bool) -> None:
+    hook = Hook("POST", "https://a.example/", {}, b"", 1_700_000_000 + off)
+    if taken:
+        hook.recent("1700000000", 300.0)
+    else:
+        with pytest.raises(Unverified):
+            hook.recent("1700000000", 300.0)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"x-s": ["{right}", "{right}"]}, {"x-s": []}, {"x-s": ["{right}, {right}"]}]
+)
+def test_a_signature_that_is_there_twice_is_none(fields: dict[str, list[str]]) -> None:
+    """Which of two fields an upstream would read is not known here."""
+    right = hmac.digest(b"key", b"body", "sha256").hex()
+    given = {name: [each.format(right=right) for each in values] for name, values in fields.items()}
+    with pytest.raises(Unverified):
+        Mac("x-s")(Hook("POST", "https://a.example/", given, b"body", 0), "key")
+
+
+def test_a_time_that_is_there_twice_is_none() -> None:
+    right = hmac.digest(b"key", b"1.body", "sha256").hex()
+    scheme = Mac("x-s", message="{t}.{body}", prefix="v1=", time="=t")
+    scheme(Hook("POST", "https://a.example/", {"x-s": [f"t=1,v1={right}"]}, b"body", 0), "key")
+    for text in (f"t=9,t=1,v1={right}", f"v1={right}", f"t=1,v0={right}"):
+        with pytest.raises(Unverified):
+            scheme(Hook("POST", "https://a.example/", {"x-s": [text]}, b"body", 0), "key")
+
+
 def test_a_body_is_not_shown() -> None:
     assert "secret" not in repr(Hook("POST", "https://a.example/", {}, b"secret", 0))
