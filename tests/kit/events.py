@@ -36,6 +36,7 @@ TARGETS: dict[str, dict[str, Any]] = {
     "file": {"path": "a/b.jsonl", "keep": 3},
     "stdout": {},
     "otlp": {"endpoint": "http://collector:4318/v1/logs", "headers": {"x-key": "hush"}},
+    "syslog": {"host": "logs.example.com", "protocol": "tls"},
     "debug": {"log": True, "callback_url": "http://example.com"},
 }
 """A target of every kind; each secret is "hush"."""

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,3 +105,18 @@ class Printed:
     def write(self, data: bytes) -> None:
         """Keep it."""
         self.lines += data.splitlines()
+
+
+@dataclass
+class Carried:
+    """Keeps messages for syslog receivers: host, port, protocol, and what was sent."""
+
+    sent: list[tuple[str, int, str, list[bytes]]] = field(
+        default_factory=list[tuple[str, int, str, list[bytes]]]
+    )
+
+    async def send(
+        self, host: str, port: int, protocol: str, messages: Sequence[bytes], timeout: float
+    ) -> None:
+        """Keep them."""
+        self.sent.append((host, port, protocol, list(messages)))

@@ -19,7 +19,7 @@ def test_every_kind_is_taken_and_its_secrets_are_parted_from_it(kind: str) -> No
         assert "hush" not in str(seen)
     assert ("hush" in str(target.secrets)) == (MASK in str(target.masked))
     assert bool(undeliverable(kind)) == (
-        kind not in {"webhook", "file", "stdout", "otlp", "debug", "datadog"}
+        kind not in {"webhook", "file", "stdout", "otlp", "syslog", "debug", "datadog"}
     )
 
 
@@ -58,6 +58,12 @@ def test_every_kind_is_taken_and_its_secrets_are_parted_from_it(kind: str) -> No
         ({"file": {"path": "x", "keep": 101}}, 236),
         ({"otlp": {"endpoint": "http://c", "protocol": "grpc"}}, 236),
         ({"debug": {"callback_url": "nowhere"}}, 236),
+        ({"syslog": {}}, 236),
+        ({"syslog": {"host": "a b"}}, 236),
+        ({"syslog": {"host": "a", "protocol": "http"}}, 236),
+        ({"syslog": {"host": "a", "port": 0}}, 236),
+        ({"syslog": {"host": "a", "facility": 24}}, 236),
+        ({"syslog": {"host": "a", "app_name": "a b"}}, 236),
     ],
 )  # fmt: skip
 def test_what_is_wrong_has_its_code(given: dict[str, Any], code: int) -> None:

@@ -27,6 +27,8 @@ URL_LIMIT: Final = 2048
 FILE_KEEP: Final = 100
 
 _ARN: Final = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:\d*:\S+", re.ASCII)
+_HOST: Final = re.compile(r"[0-9A-Za-z_:]([0-9A-Za-z_.:-]{0,252}[0-9A-Za-z_:])?", re.ASCII)
+_APP: Final = re.compile(r"[!-~]{1,48}", re.ASCII)
 _SITE: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?", re.ASCII)
 _FIELD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}", re.ASCII)
 _OURS: Final = frozenset({"content-length", "host", "transfer-encoding", "connection", "content-type"})
@@ -82,7 +84,7 @@ def undeliverable(kind: str) -> str:
     """Say why nothing is sent to targets of a kind; "" if it is."""
     if kind not in _CLOUDS:
         return ""
-    return f"This service sends nothing to {kind}; use webhook, otlp, file, stdout, datadog or debug."
+    return f"This service sends nothing to {kind}; use webhook, otlp, syslog, file, stdout, datadog or debug."
 
 
 # -- what each kind needs
@@ -163,6 +165,17 @@ def _otlp(settings: dict[str, Any]) -> None:
         raise Error("protocol must be http/json or http/protobuf.", INVALID)
 
 
+def _syslog(settings: dict[str, Any]) -> None:
+    if not _HOST.fullmatch(settings.get("host", "")):
+        raise Error("host must be the name or the address of a syslog receiver.", INVALID)
+    if settings.get("protocol", "tcp") not in {"udp", "tcp", "tls"}:
+        raise Error("protocol must be udp, tcp or tls.", INVALID)
+    _within(settings, "port", 1, 65_535)
+    _within(settings, "facility", 0, 23)
+    if not _APP.fullmatch(settings.get("app_name", "-")):
+        raise Error("app_name must be of 1 to 48 printable ASCII characters, without spaces.", INVALID)
+
+
 def _debug(settings: dict[str, Any]) -> None:
     if settings.get("callback_url"):
         check_url(settings["callback_url"], "callback_url")
@@ -214,6 +227,7 @@ KINDS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[dict[str, Any]], None
     "file": ((), _file),
     "stdout": ((), _stdout),
     "otlp": (("headers",), _otlp),
+    "syslog": ((), _syslog),
     "debug": ((), _debug),
 }
 """Kind → which of its settings are secret, dotted, and what checks them."""
@@ -296,6 +310,7 @@ SHAPES: Final[Mapping[str, tuple[str, ...]]] = {
     "file": ("path", "max_bytes", "max_age_seconds", "keep"),
     "stdout": (),
     "otlp": ("endpoint", "headers", "protocol"),
+    "syslog": ("host", "port", "protocol", "facility", "app_name"),
     "debug": ("log", "callback_url"),
 }  # fmt: skip
 """Kind → every key of its settings, all of which are always shown."""

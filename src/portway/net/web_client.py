@@ -310,29 +310,31 @@ def guarded_backend(guard: Guard, resolve: Resolve) -> "httpcore2.AsyncNetworkBa
             socket_options: "Iterable[Any] | None" = None,
         ) -> httpcore2.AsyncNetworkStream:
             failure: BaseException | None = None
-            for address in await _permitted(guard, resolve, host, port):
+            for address in await permitted(guard, resolve, host, port):
                 try:
                     stream = await inner.connect_tcp(address, port, timeout, local_address, socket_options)
                 except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                     failure = error
                     continue
                 ours, theirs = stream.get_extra_info("client_addr"), stream.get_extra_info("server_addr")
-                if (
-                    ours
-                    and theirs
-                    and ours[0] == theirs[0]
-                    and guard.owns(port)
-                    and not guard.allows(address)
-                ):
+                try:
+                    refuse_self(guard, host, port, ours, theirs)
+                except WebFailure:
                     await stream.aclose()
-                    raise WebFailure("refused", f"{host} is this machine, and the port is ours")
+                    raise
                 return stream
             raise failure or httpcore2.ConnectError(f"{host} has no address")
 
     return Guarded()
 
 
-async def _permitted(guard: Guard, resolve: Resolve, host: str, port: int) -> list[str]:
+def refuse_self(guard: Guard, host: str, port: int, ours: "Any", theirs: "Any") -> None:
+    """Refuse a connection that has come out at this machine, at a port of ours. Raises WebFailure."""
+    if ours and theirs and ours[0] == theirs[0] and guard.owns(port) and not guard.allows(theirs[0]):
+        raise WebFailure("refused", f"{host} is this machine, and the port is ours")
+
+
+async def permitted(guard: Guard, resolve: Resolve, host: str, port: int) -> list[str]:
     """Resolve a name; return the addresses that may be reached. Raises WebFailure."""
     try:
         found = await resolve(host.strip("[]"), port)

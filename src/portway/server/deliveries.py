@@ -29,6 +29,7 @@ from portway.net.output import Output
 from portway.net.web_client import WebClient, WebFailure, WebRequest
 from portway.server.channel import arguments, away
 from portway.server.event_feed import EVENTS, FLUSH_EVENTS, Told
+from portway.server.log_wire import LogWire
 
 if TYPE_CHECKING:
     from portway.control.events.courier import Courier
@@ -92,7 +93,14 @@ class EventOffice:
         from portway.control.events.courier import Courier
         from portway.control.events.senders import Tools
 
-        tools = Tools(WebPoster(client), Output(STANDARD_OUTPUT), data_dir / FOLDER, time.time)
+        tools = Tools(
+            WebPoster(client),
+            Output(STANDARD_OUTPUT),
+            data_dir / FOLDER,
+            time.time,
+            LogWire(guard_of(context.settings)),
+            socket.gethostname(),
+        )
         clock = Time(time.time, asyncio.sleep, random.random)
         self._courier = Courier(context, tools, clock, _holder(data_dir))
         self._ready.set()

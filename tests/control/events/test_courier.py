@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.kit.eventually import eventually_async
 from tests.kit.names import refused
-from tests.kit.receivers import AWAY, Answer, Printed, Receiver, Slept
+from tests.kit.receivers import AWAY, Answer, Carried, Printed, Receiver, Slept
 from tests.kit.store import POSTGRESQL, back_end, opened, place
 
 from portway.control.certificates.seal import Seal
@@ -53,7 +53,7 @@ async def running(
     context: Context, receiver: Receiver, clock: Slept, holder: str = ""
 ) -> AsyncGenerator[Courier]:
     """Run a courier of this store."""
-    tools = Tools(receiver, Printed(), Path("unused"), clock.now)
+    tools = Tools(receiver, Printed(), Path("unused"), clock.now, Carried())
     courier = Courier(context, tools, clock.time, holder)
     async with Tasks() as tasks:
         task = tasks.start(courier.run(), name="courier")

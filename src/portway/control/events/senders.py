@@ -9,6 +9,7 @@ from portway.control.events.files import File
 from portway.control.events.local import Debug, Stdout
 from portway.control.events.otlp import Otlp
 from portway.control.events.sending import Poster, Printer, Sender
+from portway.control.events.syslog import Syslog, Wire
 from portway.control.events.webhook import Webhook
 from portway.model.event_target import Target, undeliverable
 
@@ -21,6 +22,9 @@ class Tools:
     printer: Printer
     folder: Path
     now: Callable[[], float]
+    wire: Wire
+    machine: str = ""
+    """The name of this machine."""
 
 
 def make_sender(target: Target, account_id: str, tools: Tools) -> Sender | None:
@@ -37,6 +41,8 @@ def make_sender(target: Target, account_id: str, tools: Tools) -> Sender | None:
             return Otlp(settings, tools.poster)
         case "file":
             return File(tools.folder / account_id, settings, tools.now)
+        case "syslog":
+            return Syslog(settings, tools.wire, tools.machine)
         case "stdout":
             return Stdout(tools.printer)
         case _:

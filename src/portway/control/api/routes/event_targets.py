@@ -122,6 +122,16 @@ class OtlpGiven(Given):
     protocol: Literal["http/json", "http/protobuf"] | None = Field(None, description="http/json by default.")
 
 
+class SyslogGiven(Given):
+    """A syslog receiver, to which events are messages of RFC 5424."""
+
+    host: Text = Field(None, description="Its name or address.")
+    port: Count = Field(None, description="514 for udp, 601 for tcp, 6514 for tls by default.")
+    protocol: Literal["udp", "tcp", "tls"] | None = Field(None, description="tcp by default.")
+    facility: Count = Field(None, description="Number of the facility, 16 (local0) by default.")
+    app_name: Text = Field(None, description="portway by default.")
+
+
 class DebugGiven(Given):
     """The service's log, or a URL, for a look at what is sent."""
 
@@ -142,6 +152,7 @@ class TargetGiven(Given):
     file: FileGiven | None = None
     stdout: StdoutGiven | None = None
     otlp: OtlpGiven | None = None
+    syslog: SyslogGiven | None = None
     debug: DebugGiven | None = None
 
     def __repr_args__(self) -> list[tuple[str | None, object]]:
@@ -255,6 +266,16 @@ class OtlpAnswer(Answer):
     protocol: Text
 
 
+class SyslogAnswer(Answer):
+    """A syslog receiver."""
+
+    host: Text
+    port: Count
+    protocol: Text
+    facility: Count
+    app_name: Text
+
+
 class DebugAnswer(Answer):
     """The service's log, or a URL."""
 
@@ -275,4 +296,5 @@ class TargetAnswer(Answer):
     file: FileAnswer | None
     stdout: StdoutAnswer | None
     otlp: OtlpAnswer | None
+    syslog: SyslogAnswer | None
     debug: DebugAnswer | None
