@@ -180,6 +180,27 @@ def test_the_ja4_of_the_specifications_sample(order: int) -> None:
     assert hello.signatures[0] == 0x0403
 
 
+CURL_CIPHERS = (
+    "1302 1303 1301 c02c c030 009f cca9 cca8 ccaa c02b c02f 009e c024 c028 006b c023 c027 0067 c00a c014 0039"
+    " c009 c013 0033 009d 009c 003d 003c 0035 002f 00ff"
+)
+CURL_EXTENSIONS = "000b 000a 0016 0017 0031 002d 0033 0015"
+CURL_SIGNATURES = (
+    "0403 0503 0603 0807 0808 0809 080a 080b 0804 0805 0806 0401 0501 0601 0303 0301 0302 0402 0502 0602"
+)
+
+
+@pytest.mark.row("P-27")
+def test_the_ja4_of_curl_with_openssl_3() -> None:
+    """Its fingerprint is in every public list of them."""
+    extensions = [(int(each, 16), b"") for each in CURL_EXTENSIONS.split()]
+    extensions += [names(b"www.example.com"), (43, bytes.fromhex("08 0304 0303 0302 0301"))]
+    extensions += [(13, vector(2, bytes.fromhex(CURL_SIGNATURES)))]
+    extensions += [(16, vector(2, vector(1, b"h2") + vector(1, b"http/1.1")))]
+    hello = parsed(record(message(extensions, ciphers=bytes.fromhex(CURL_CIPHERS))))
+    assert hello.ja4 == "t13d3112h2_e8f1e7e78f70_b26ce05bbdd6"
+
+
 def test_the_ja4_of_odd_hellos() -> None:
     assert parsed(record(message())).ja4 == "t12i020000_62ed6f6ca7ad_000000000000"
     assert parsed(record(message(version=0x0301, ciphers=b"\x0a\x0a"))).ja4[:10] == "t10i000000"
