@@ -231,7 +231,7 @@ def test_a_script_tells_by_its_own_function(certs: Any) -> None:
     port: list[str] = []
     closing: list[asyncio.Future[None]] = []
     done = threading.Event()
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     assert loop_ready.wait(20)
 

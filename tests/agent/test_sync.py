@@ -46,7 +46,7 @@ def echo_once(listening: socket.socket) -> None:
 @pytest.mark.row("T-025")
 def test_forward_in_the_background(edge: ServiceThread) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, agent_of(edge) as agent:
-        thread = threading.Thread(target=echo_once, args=(listening,))
+        thread = threading.Thread(target=echo_once, args=(listening,), daemon=True)
         thread.start()
         forwarder = agent.forward(listening.getsockname()[1], url="tcp://")
         assert agent.connected
@@ -125,7 +125,7 @@ def test_a_synchronous_listener_serves_an_application(edge: ServiceThread) -> No
 
     with agent_of(edge) as agent:
         listener = agent.listen("tcp://")
-        serving = threading.Thread(target=listener.serve, args=(app,))
+        serving = threading.Thread(target=listener.serve, args=(app,), daemon=True)
         serving.start()
         with socket.create_connection(("127.0.0.1", listener.url.port or 0)) as visitor:
             visitor.sendall(b"loud")

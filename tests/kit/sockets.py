@@ -68,7 +68,7 @@ class Upstream:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listening.getsockname()[1]
         self._connections: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept, name="upstream")]
+        self._threads = [threading.Thread(target=self._accept, name="upstream", daemon=True)]
         self._threads[0].start()
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class Upstream:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join()
+            thread.join(60)
         self._listening.close()
 
     def _accept(self) -> None:
@@ -90,7 +90,9 @@ class Upstream:
                 return
             connection.settimeout(PATIENCE)
             self._connections.append(connection)
-            thread = threading.Thread(target=self._serve, args=(connection,), name="upstream connection")
+            thread = threading.Thread(
+                target=self._serve, args=(connection,), name="upstream connection", daemon=True
+            )
             self._threads.append(thread)
             thread.start()
 

@@ -19,7 +19,7 @@ class ServiceThread:
         """Prepare; ``make`` gives the service's context."""
         self._make = make
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._main, name="service")
+        self._thread = threading.Thread(target=self._main, name="service", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._running: Running | None = None

@@ -17,7 +17,7 @@ async def test_one_set_per_loop() -> None:
     async def look() -> None:
         theirs.append(buffers())
 
-    thread = threading.Thread(target=lambda: asyncio.run(look()))
+    thread = threading.Thread(target=lambda: asyncio.run(look()), daemon=True)
     thread.start()
     await asyncio.get_running_loop().run_in_executor(None, thread.join)
     assert theirs[0] is not ours

@@ -116,7 +116,7 @@ def test_stdlib_records_and_warnings_come_here(file: tuple[Path, int]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("beware", stacklevel=1)
-    thread = threading.Thread(target=logger.error, args=("from a thread",))
+    thread = threading.Thread(target=logger.error, args=("from a thread",), daemon=True)
     thread.start()
     thread.join()
     said = [json.loads(line) for line in path.read_text().splitlines()]

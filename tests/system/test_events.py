@@ -62,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def _receiving() -> Generator[_Sink]:
     with _Sink() as sink:
-        thread = threading.Thread(target=sink.serve_forever)
+        thread = threading.Thread(target=sink.serve_forever, daemon=True)
         thread.start()
         try:
             yield sink
@@ -163,7 +163,7 @@ def _same_bytes(scene: Scene, port: int, count: int, seed: int) -> None:
         chance = random.Random(f"{seed} {number}")
         counts.extend(_exchange(port, chance) for _ in range(count // 4))
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
     for each in threads:
         each.start()
     for each in threads:

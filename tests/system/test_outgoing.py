@@ -71,7 +71,7 @@ class _Keys(BaseHTTPRequestHandler):
 @contextmanager
 def issuer() -> Generator[int]:
     server = HTTPServer(("127.0.0.1", 0), _Keys)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         yield server.server_port

@@ -164,7 +164,7 @@ def ports() -> Generator[dict[str, str]]:
         for scenario in SCENARIOS:
             host = "127.0.0.2" if scenario == "elsewhere" else "127.0.0.1"
             made = stack.enter_context(socketserver.ThreadingTCPServer((host, 0), Echo))
-            thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
+            thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
             stack.callback(thread.join)
             stack.callback(made.shutdown)
             thread.start()
