@@ -1,9 +1,12 @@
 """The one module that knows h2: what it tells, and where it stops reading."""
 
 import pytest
+from hpack import Decoder
 from hyperframe.frame import GoAwayFrame, HeadersFrame, RstStreamFrame
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from portway.codec.http2 import Fields, Http2
+from portway.codec.http2 import Fields, Http2, RepeatingEncoder
 from portway.errors import HttpError
 
 REQUEST: Fields = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/")]
@@ -168,3 +171,23 @@ def test_what_is_no_http2(raw: bytes) -> None:
     )
     with pytest.raises(HttpError):
         server.feed(raw)
+
+
+FIELD = st.tuples(
+    st.sampled_from([b":status", b"content-type", b"content-length", b"etag", b"set-cookie"]),
+    st.sampled_from([b"200", b"text/plain", b"13", b"", b"a" * 40]),
+)
+STEP = st.tuples(st.sampled_from([0, 40, 80, 4096, 4096, 4096]), st.lists(FIELD, min_size=1, max_size=4))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(STEP, min_size=2, max_size=30))
+def test_heads_that_repeat_are_read_as_they_were_written(
+    steps: list[tuple[int, list[tuple[bytes, bytes]]]],
+) -> None:
+    encoder, decoder = RepeatingEncoder(), Decoder()
+    for size, fields in steps:
+        if size != encoder.header_table_size:  # the reader has said what it keeps
+            encoder.header_table_size = decoder.max_allowed_table_size = size
+        for _ in range(2):
+            assert [tuple(each) for each in decoder.decode(encoder.encode(fields), raw=True)] == fields

@@ -10,7 +10,7 @@ Bytes go in by ``feed`` and come out by ``output``; in between the owner's ``on_
 its bytes in small pieces and looks at the owner between them, so that a flood can be stopped soon.
 """
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -28,11 +28,14 @@ from h2.events import (
 )
 from h2.exceptions import H2Error, ProtocolError, StreamClosedError
 from h2.settings import SettingCodes, Settings
+from hpack import Encoder
 from hyperframe.frame import GoAwayFrame
 
 from portway.errors import HttpError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from h2.events import Event
     from hyperframe.frame import Frame
 
@@ -55,6 +58,11 @@ FEED: Final = 16_384
 
 REMEMBERED: Final = 1024
 """Closed streams whose late frames are told from frames of streams that never were."""
+
+HEADS: Final = 8
+"""Heads of a connection that are kept written."""
+HEAD_BYTES: Final = 1024
+"""Longest of them."""
 
 _MANY: Final = 256
 """Streams, closed ones too, that are kept before anybody looks which may be forgotten."""
@@ -135,6 +143,38 @@ class _Connection(H2Connection):
     _full = 0
 
 
+class RepeatingEncoder(Encoder):
+    """The library's compression of heads, which gives a head again that it has just written.
+
+    The same fields are the same bytes for as long as the table that both sides keep does not change; most
+    answers of one upstream have the same.
+    """
+
+    def __init__(self) -> None:
+        """Have written nothing."""
+        super().__init__()
+        self._written: dict[tuple[object, ...], bytes] = {}
+
+    def encode(self, headers: "Iterable[Any] | dict[Any, Any]", huffman: bool = True) -> bytes:
+        """Write fields, as the library does."""
+        fields = tuple(headers)
+        table = self.header_table
+        before = self._state()
+        if not table.resized and (found := self._written.get(fields)) is not None:
+            return found
+        made = super().encode(fields, huffman)
+        if self._state() != before or len(self._written) >= HEADS:
+            self._written.clear()
+        if self._state() == before and len(made) <= HEAD_BYTES:
+            self._written[fields] = made
+        return made
+
+    def _state(self) -> tuple[object, ...]:
+        """Return what changes when the table does."""
+        entries = self.header_table.dynamic_entries
+        return len(entries), entries[0] if entries else None, self.header_table.resized
+
+
 class Http2:
     """One connection."""
 
@@ -161,6 +201,7 @@ class Http2:
             normalize_outbound_headers=False,
         )
         self._conn = conn = _Connection(config)
+        conn.encoder = RepeatingEncoder()
         settings = {
             SettingCodes.MAX_CONCURRENT_STREAMS: streams,
             SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
