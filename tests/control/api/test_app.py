@@ -10,8 +10,7 @@ from starlette.exceptions import HTTPException
 from tests.kit.api import running_api
 
 from portway.control.api.app import ROUTES, document, make_routes
-from portway.control.service import credentials
-from portway.control.service.context import Context
+from portway.control.store import keys
 from portway.errors import StoreUnavailable
 
 
@@ -39,10 +38,10 @@ async def test_what_the_gate_lets_through_by_mistake_is_refused_in_our_envelope(
 
 @pytest.mark.row("C7")
 async def test_a_store_that_cannot_be_used_is_503(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def full(context: Context, account_id: str, credential_id: str) -> None:
+    async def full(*_: object) -> None:
         raise StoreUnavailable
 
-    monkeypatch.setattr(credentials, "get", full)
+    monkeypatch.setattr(keys, "owned", full)
     async with running_api(tmp_path) as api:
         answer = await api.get("/credentials/cr_x")
     assert answer.status == 503

@@ -8,7 +8,7 @@ from tests.kit.api import running_api
 from tests.kit.store import Clock
 
 from portway.control.service import credentials
-from portway.control.service.context import Context
+from portway.control.store import keys
 
 ACT = {"access-control-request-method": "POST", "origin": "https://app.example"}
 
@@ -175,10 +175,10 @@ async def test_browsers_may_call(tmp_path: Path) -> None:
 async def test_a_fault_of_ours_shows_nothing_of_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(context: Context, account_id: str, credential_id: str) -> None:
+    async def broken(*_: object) -> None:
         raise RuntimeError("the secret inside")
 
-    monkeypatch.setattr(credentials, "get", broken)
+    monkeypatch.setattr(keys, "owned", broken)
     async with running_api(tmp_path) as api:
         answer = await api.get("/credentials/cr_x")
         after = await api.get("/credentials")

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from tests.kit.store import opened
 
-from portway.control.service import accounts, keys
+from portway.control.service import accounts
 from portway.control.service.api_keys import KIND
+from portway.control.service.keys import Texts
 
 
 async def test_a_key_keeps_the_hash_of_its_token(tmp_path: Path) -> None:
     async with opened(tmp_path) as context, context.database.write() as connection:
         account = await accounts.add_within(context, connection, "a")
-        row, token = await keys.issue(context, connection, KIND, account.id, keys.Texts("d"))
+        row, token = await KIND.issue(context, connection, account.id, Texts("d"))
         assert row.token_hash == hashlib.sha256(token.encode()).digest()
-        found = await keys.check(connection, KIND, token)
+        found = await KIND.check(connection, token)
     assert found is not None
     assert found[0] == row
     assert found[1].account_name == "a"
@@ -32,8 +33,8 @@ async def test_every_check_compares_in_constant_time(tmp_path: Path, monkeypatch
 
     async with opened(tmp_path) as context, context.database.write() as connection:
         account = await accounts.add_within(context, connection, "a")
-        _, token = await keys.issue(context, connection, KIND, account.id, keys.Texts())
+        _, token = await KIND.issue(context, connection, account.id, Texts())
         monkeypatch.setattr(hmac, "compare_digest", compare)
-        assert await keys.check(connection, KIND, token)
-        assert await keys.check(connection, KIND, "no such row") is None
+        assert await KIND.check(connection, token)
+        assert await KIND.check(connection, "no such row") is None
     assert compared == [(32, 32), (32, 32)], "an unknown row costs the same comparison"
