@@ -167,6 +167,7 @@ WRITTEN: Final[dict[str, tuple[str, object]]] = {
     "number": ("0.5", 0.5),
     "list": ("one", ["one"]),
     "object": ('{"a": 1}', {"a": 1}),
+    "objects": ('{"a": 1}', [{"a": 1}]),
 }
 """How a value of each kind is written, and what becomes of it."""
 

@@ -105,9 +105,9 @@ def _option(field: Field, key: str) -> click.Option:
     return click.Option(
         names,
         required=field.required,
-        multiple=field.kind == "list",
+        multiple=field.kind in {"list", "objects"},
         type=_TYPES.get(field.kind),
-        metavar="JSON" if field.kind == "object" else None,
+        metavar="JSON" if field.kind in {"object", "objects"} else None,
         help=field.help or None,
     )
 
@@ -157,7 +157,8 @@ def _given(
         if value is None or value == ():
             continue
         if isinstance(value, tuple):
-            yield field, [_text(each, field) for each in cast("tuple[str, ...]", value)]
+            texts = [_text(each, field) for each in cast("tuple[str, ...]", value)]
+            yield field, [_json(each, field) for each in texts] if field.kind == "objects" else texts
         elif isinstance(value, str):
             text = _text(value, field)
             yield field, _json(text, field) if field.kind == "object" else text

@@ -41,8 +41,8 @@ Json = Mapping[str, object]
 class Field:
     """One value that a command takes.
 
-    ``kind`` is text, integer, number, boolean, list (of texts) or object (JSON). A dot in ``name``
-    leads into an object.
+    ``kind`` is text, integer, number, boolean, list (of texts), object (JSON) or objects (a list of them).
+    A dot in ``name`` leads into an object.
     """
 
     name: str
@@ -155,10 +155,14 @@ def _fields(document: Json, schema: Json, prefix: str) -> Iterator[Field]:
 
 
 def _kind(document: Json, schema: Json) -> str:
-    kind = _resolved(document, schema).get("type")
+    seen = _resolved(document, schema)
+    kind = seen.get("type")
     if kind == "string" or kind is None:
         return "text"
-    return "list" if kind == "array" else str(kind)
+    if kind != "array":
+        return str(kind)
+    items = _resolved(document, _object(seen.get("items") or {}))
+    return "objects" if items.get("type") == "object" else "list"
 
 
 def _resolved(document: Json, schema: Json) -> Json:
