@@ -108,7 +108,7 @@ async def test_refusals_that_may_heal_are_tried_again(service: FakeService) -> N
 
 
 @pytest.mark.row("G-048", "A10", "G-086")
-@pytest.mark.parametrize("code", [105, 107, 300, 4018])
+@pytest.mark.parametrize("code", [105, 107, 121, 300, 4018])
 async def test_a_refusal_that_cannot_heal_ends_everything(service: FakeService, code: int) -> None:
     diary = Diary()
     async with agent_of(service, event_handlers=[diary]) as agent:

@@ -168,7 +168,8 @@ class Agent:
     async def _end(self) -> None:
         for taken in self._taken:
             taken.writer.close()
-        await self.live.wait_closed()
+        async with asyncio.timeout(PATIENCE):
+            await self.live.wait_closed()
 
     # -- SessionHandler
 

@@ -31,7 +31,7 @@ from portway.wire.messages import (
     encode,
 )
 from tests.kit.certs import Certs
-from tests.kit.pipes import Bell
+from tests.kit.pipes import ENDING, Bell
 
 VISITOR = "203.0.113.7:4321"
 
@@ -172,10 +172,11 @@ class FakeService:
     async def close(self) -> None:
         """Close everything."""
         await self.stop_listening()
-        for each in self.arrived:
-            if each.session is not None:
-                each.session.close()
-                await each.session.wait_closed()
+        async with asyncio.timeout(ENDING):
+            for each in self.arrived:
+                if each.session is not None:
+                    each.session.close()
+                    await each.session.wait_closed()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition on what the service has heard."""

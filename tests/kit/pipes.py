@@ -17,6 +17,9 @@ from portway.pipe import Pipe
 #: Seconds that anything may take before the test fails.
 PATIENCE = 10.0
 
+ENDING = 30.0
+"""Seconds that a fixture may take to end: a failure with a place is better than a run that hangs."""
+
 
 async def turns(n: int) -> None:
     """Let the event loop turn `n` times, so that what is under way on loopback arrives."""

@@ -26,6 +26,7 @@ from portway.server.worker import Worker
 from tests.kit.agent import Agent, connected_agent
 from tests.kit.certificates import Authority
 from tests.kit.certs import Certs, make_certs
+from tests.kit.pipes import ENDING
 
 DOMAIN = "portway.localhost"
 SECRET = bytes(range(32))
@@ -268,4 +269,5 @@ async def running_worker(
         )
         yield Running(worker, known, events, certs)
     finally:
-        await worker.stop()
+        async with asyncio.timeout(ENDING):
+            await worker.stop()

@@ -12,7 +12,7 @@ from portway.pipe import Sink
 from portway.session import Role, Session, Stream
 from portway.wire.messages import ProxyHeader
 from tests.kit.certs import Certs
-from tests.kit.pipes import Bell
+from tests.kit.pipes import ENDING, Bell
 
 HEADER = ProxyHeader("bind1", "10.1.2.3:4567", "tcp", "0", False)
 
@@ -238,8 +238,9 @@ class Pair:
         """Close both and wait until their sockets are gone."""
         self.agent.close()
         self.service.close()
-        await self.agent.wait_closed()
-        await self.service.wait_closed()
+        async with asyncio.timeout(ENDING):
+            await self.agent.wait_closed()
+            await self.service.wait_closed()
 
 
 class Peer(asyncio.BufferedProtocol):
@@ -376,4 +377,5 @@ class Played:
         """Close the session and wait until its socket is gone."""
         self.session.close()
         self.peer.close()
-        await self.session.wait_closed()
+        async with asyncio.timeout(ENDING):
+            await self.session.wait_closed()
