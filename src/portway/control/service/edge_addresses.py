@@ -6,6 +6,7 @@ them, then lets an edge wait until the agent has gone.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from portway.control.service.cloud_endpoints import domain_of, public_ports
@@ -33,7 +34,7 @@ async def attach(
     kind: str,
     hostports: Sequence[str],
 ) -> list[EdgeEndpoint]:
-    """Let an edge have exactly these addresses; return them. Those that it keeps stay online.
+    """Let an edge have exactly these addresses, in this order; return them. Those that it keeps stay online.
 
     Raises Error 7104, 7112–7114, 7116–7118, 7120–7122, 7129, 7132, 7133, 7157 or 6027.
     """
@@ -51,12 +52,16 @@ async def attach(
             await store.remove_address(connection, each.id)
             await changes.note(connection, changes.EDGE_ENDPOINT, account_id, each.id, now)
     made: list[EdgeEndpoint] = []
+    moved = [text for text, _ in wanted.values()] != [each.hostport for each in before.values()]
     for place, (text, url) in wanted.items():
         kept = before.get(place)
         if kept is None:
             kept = await _new(context, connection, account_id, edge_id, text, url)
             await nouns.add(connection, edge_endpoints, store.endpoint_values(kept, len(made)))
             await changes.note(connection, changes.EDGE_ENDPOINT, account_id, kept.id, now)
+        elif moved:
+            kept = replace(kept, hostport=text)
+            await store.move_address(connection, kept, len(made))
         made.append(kept)
     await _one_region(connection, account_id, made)
     return made

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.engine import Row
 
 from portway.control.store.core import AsyncConnection
@@ -123,7 +123,7 @@ async def routes_of(connection: AsyncConnection, account_id: str, ids: Collectio
     query = (
         select(edge_routes)
         .where(edge_routes.c.account_id == account_id, edge_routes.c.edge_id.in_(ids))
-        .order_by(edge_routes.c.id)
+        .order_by(edge_routes.c.created_at, edge_routes.c.id)
     )
     return [read_route(row) for row in await connection.execute(query)]
 
@@ -132,6 +132,12 @@ async def count_routes(connection: AsyncConnection, edge_id: str) -> int:
     """Count the routes of an edge."""
     query = select(func.count()).select_from(edge_routes).where(edge_routes.c.edge_id == edge_id)
     return (await connection.execute(query)).scalar_one()
+
+
+async def move_address(connection: AsyncConnection, endpoint: EdgeEndpoint, position: int) -> None:
+    """Give an address its place among those of its edge, and the text by which it is named."""
+    query = update(edge_endpoints).where(edge_endpoints.c.id == endpoint.id)
+    await connection.execute(query.values(position=position, hostport=endpoint.hostport))
 
 
 async def remove_address(connection: AsyncConnection, endpoint_id: str) -> None:
