@@ -136,7 +136,8 @@ async def test_a_policy_is_swapped_under_a_live_connection() -> None:
 TERMINATE = """
 on_tcp_connect:
   - actions:
-      - {type: terminate-tls, config: {min_version: "1.3"}}
+      - {type: set-vars, config: {vars: [{before: "${conn.tls.ja4_fingerprint} ${conn.tls.sni}"}]}}
+      - {type: terminate-tls, config: {min_version: "1.3", mutual_tls_verification_strategy: request}}
   - expressions: ["actions.ngrok.terminate_tls.version != '1.3' || conn.tls.sni != 'app.portway.localhost'"]
     actions: [{type: deny}]
   - actions:
@@ -144,6 +145,8 @@ on_tcp_connect:
         config:
           metadata:
             suite: "${conn.tls.cipher_suite}"
+            before: "${vars.before}"
+            who: "${conn.tls.client.subject.common_name} ${actions.ngrok.terminate_tls.client.issuer}"
             shown: "${actions.ngrok.terminate_tls.server.san}"
 """
 
@@ -151,7 +154,7 @@ on_tcp_connect:
 @pytest.mark.row("T-012", "P-16", "P-25", "P-27", "P-56")
 async def test_tls_ends_here_where_a_policy_says_so_and_what_follows_sees_the_session() -> None:
     async with bound("tls", TERMINATE, URLS["tls"]) as (service, agent, _):
-        trusting = agent_context(service.certs.ca)
+        trusting = mutual.client().show(agent_context(service.certs.ca))
         async with visitor(service.https_port, tls=trusting, name=HTTP_NAME) as (reader, writer):
             taken = await agent.visitor()
             assert not taken.header.passthrough_tls
@@ -164,6 +167,9 @@ async def test_tls_ends_here_where_a_policy_says_so_and_what_follows_sees_the_se
         metadata = cast("dict[str, dict[str, str]]", entry)["metadata"]
         assert metadata["suite"].startswith("TLS_")
         assert metadata["shown"].startswith("DNS:")
+        assert metadata["who"] == "alice CN=Clients"
+        assert event.ja4.startswith("t13d")
+        assert metadata["before"] == f"{event.ja4} {HTTP_NAME}"
         old = agent_context(service.certs.ca)
         old.maximum_version = ssl.TLSVersion.TLSv1_2
         with pytest.raises((ssl.SSLError, ConnectionError)):
