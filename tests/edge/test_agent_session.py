@@ -242,7 +242,8 @@ async def test_sessions_are_told() -> None:
         assert started.session_id == stopped.session_id
         assert started.account_id == GRANT.account_id
         assert started.credential_id == GRANT.credential_id
-        assert started.agent_ip == "127.0.0.1"
+        assert started.agent_ip == started.ingress_server_ip == started.ingress_hostname == "127.0.0.1"
+        assert stopped.ingress_hostname == "127.0.0.1"
         assert stopped.error == ""
         assert stopped.stopped_at >= stopped.started_at
 

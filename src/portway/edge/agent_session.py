@@ -17,6 +17,7 @@ from portway.model.agent_version import NO_DAY, Judgement, judge
 from portway.model.event import AgentSessionStarted, AgentSessionStopped, Deprecated
 from portway.model.ids import new_id
 from portway.model.plan import Plan
+from portway.net.address import split_address
 from portway.session import ErrorCode, Session, StreamType
 from portway.wire.messages import (
     PROTOCOL_VERSIONS,
@@ -94,7 +95,7 @@ class AgentSession:
 
     def enter(self, session: Session, address: str, server: str) -> bool:
         """Take the connection, from this IP address, unless there are too many strangers."""
-        self.session, self._address, self._server = session, address, server
+        self.session, self._address, self._server = session, address, split_address(server)[0]
         self.gateway.remember(self)
         if not self.gateway.closing:
             self._place = self.gateway.admission.admit(address, self._make_room)
@@ -145,6 +146,7 @@ class AgentSession:
                 credential_id=self._grant.credential_id,
                 agent_ip=self._address,
                 ingress_server_ip=self._server,
+                ingress_hostname=self.gateway.config.ingress_hostname,
                 region=self.gateway.config.region,
                 user_agent=extra.user_agent,
                 metadata=extra.metadata,
@@ -339,6 +341,7 @@ class AgentSession:
                 credential_id=grant.credential_id if grant else "",
                 agent_ip=self._address,
                 ingress_server_ip=self._server,
+                ingress_hostname=self.gateway.config.ingress_hostname,
                 region=self.gateway.config.region,
                 user_agent=extra.user_agent,
                 agent_version=extra.version,

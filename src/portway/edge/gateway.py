@@ -18,7 +18,7 @@ from portway.edge.admission import Admission
 from portway.edge.agent_session import AgentSession, LegKey
 from portway.edge.labelled import Tunnels
 from portway.errors import SessionClosed
-from portway.net.address import written
+from portway.net.address import split_address, written
 from portway.session import ErrorCode, Role, Session
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Arrival(Session):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Come in, or be cut: then nothing is said, as an overloaded machine should not talk much."""
-        peer = written(transport.get_extra_info("peername")).rpartition(":")[0]
+        peer = split_address(written(transport.get_extra_info("peername")))[0]
         server = written(transport.get_extra_info("sockname"))
         if not self._door.enter(self, peer, server):
             self.abort(SessionClosed("too many connections that have not authenticated"))

@@ -242,6 +242,11 @@ class EdgeConfig:
     """Agents that are older are refused, or warned."""
     limits: Limits = field(default_factory=Limits)
 
+    @property
+    def ingress_hostname(self) -> str:
+        """The name or address under which agents find the gateway; "" if there is none."""
+        return self.connect_addresses[0].rpartition(":")[0].strip("[]") if self.connect_addresses else ""
+
 
 class HttpEdge(Protocol):
     """What a visitor's HTTP connection may use of its edge."""

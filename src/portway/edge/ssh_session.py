@@ -199,8 +199,8 @@ class SshSession(SSHServer):
 
     def _arrived(self, wire: SshWire) -> asyncio.Protocol | None:
         gateway = self.gateway
-        self._address = written(wire.get_extra_info("peername")).rpartition(":")[0]
-        self._server = written(wire.get_extra_info("sockname"))
+        self._address = split_address(written(wire.get_extra_info("peername")))[0]
+        self._server = split_address(written(wire.get_extra_info("sockname")))[0]
         if gateway.closing:
             return None
         self._place = gateway.admission.admit(self._address, wire.abort)
