@@ -145,7 +145,10 @@ def access_line(form: Form) -> Access:
     }
     moment, between, value = form.moment, form.between, form.value
     key = form.key("duration_ms")
-    duration = functools.lru_cache(maxsize=KEPT)(lambda milliseconds: key + value(milliseconds))
+
+    @functools.lru_cache(maxsize=KEPT)
+    def duration(milliseconds: float) -> str:
+        return key + value(milliseconds)
 
     def line(event: events.HttpRequestComplete | events.TcpConnectionClosed) -> str:
         title, groups = kinds[type(event)]
