@@ -213,6 +213,11 @@ def test_settings_are_what_the_page_says(flag: str, default: str) -> None:
     assert shown[f"--{flag}"] == default.strip()
 
 
+def test_no_limit_has_two_lines() -> None:
+    names = [name for name, _ in _ROW.findall(LIMITS)]
+    assert not {name for name in names if names.count(name) > 1}
+
+
 def test_every_limit_of_the_edge_has_a_line() -> None:
     from portway.edge.ports import Limits
 

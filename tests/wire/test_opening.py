@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portway.wire.dialect import MAX_DEPTH
 from portway.wire.opening import (
     MAX_BODY,
-    MAX_DEPTH,
     RPC_TYPES,
     Collector,
     JsonScanner,

@@ -17,11 +17,10 @@ from typing import Final
 
 import msgspec
 
-MAX_BODY: Final = 65_536
-"""Longest request or proxy header, in bytes."""
+from portway.wire.dialect import MAX_BYTES, MAX_DEPTH
 
-MAX_DEPTH: Final = 16
-"""Deepest nesting of a request."""
+MAX_BODY: Final = MAX_BYTES
+"""Longest request or proxy header, in bytes: each is one control message."""
 
 
 class StreamType(IntEnum):
