@@ -26,6 +26,14 @@ def test_every_algorithm_verifies(alg: str) -> None:
         verify(read_token(token({"a": 1}, alg)), keys, [each for each in ALGORITHMS if each != alg])
 
 
+def test_claims_are_what_expressions_can_hold() -> None:
+    """One that they cannot hold would take every result of the request with it."""
+    read = read_token(token({"id": 2**64, "name": "\ud800x", "sub": "ada"})).payload
+    assert read == {"id": 2.0**64, "name": "\ufffdx", "sub": "ada"}
+    with pytest.raises(TokenError):
+        read_token(token({"a": json.loads("[" * 200 + "]" * 200)}))
+
+
 def test_a_signature_over_something_else_is_refused() -> None:
     head, _, signature = token({"sub": "me"}).split(".")
     assert refused(f"{head}.{packed({'sub': 'you'})}.{signature}").code == 3401

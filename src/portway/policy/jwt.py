@@ -14,6 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from portway.policy.functions import FunctionError
+from portway.policy.functions.encoding import DEEPEST, checked
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -250,4 +253,8 @@ def _object(data: bytes) -> dict[str, object]:
         raise TokenError(UNREADABLE, "A part of the token is no JSON.") from error
     if not isinstance(found, dict):
         raise TokenError(UNREADABLE, "A part of the token is no JSON object.")
-    return cast("dict[str, object]", found)
+    try:
+        # Rules read it: one claim that CEL cannot hold would take all results with it.
+        return cast("dict[str, object]", checked(found, DEEPEST))
+    except FunctionError as error:
+        raise TokenError(UNREADABLE, "A part of the token is nested too deep.") from error

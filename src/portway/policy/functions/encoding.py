@@ -13,7 +13,7 @@ from portway.policy.functions import ANY, Function, FunctionError, bounded
 from portway.policy.functions.checksums import crc64_iso, xxhash64
 from portway.policy.written import to_json, written
 
-_DEEPEST: Final = 32
+DEEPEST: Final = 32
 """Levels of nesting of a JSON text that is decoded."""
 
 
@@ -79,22 +79,25 @@ def _json_decode(text: str) -> Any:
         value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise FunctionError("not JSON") from None
-    return _checked(value, _DEEPEST)
+    return checked(value, DEEPEST)
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _checked(value: Any, depth: int) -> Any:
-    """Refuse what CEL has no type for: numbers beyond 64 bits become fractions, half characters nothing."""
+def checked(value: Any, depth: int) -> Any:
+    """Return a value of JSON as CEL can hold it: numbers beyond 64 bits as fractions, no half characters.
+
+    Raises FunctionError for one that is nested deeper than ``depth``.
+    """
     if depth < 0:
         raise FunctionError("the JSON text is nested too deeply")
     if isinstance(value, list):
-        return [_checked(each, depth - 1) for each in cast("list[Any]", value)]
+        return [checked(each, depth - 1) for each in cast("list[Any]", value)]
     if isinstance(value, dict):
         return {
-            _checked(key, 0): _checked(each, depth - 1) for key, each in cast("dict[Any, Any]", value).items()
+            checked(key, 0): checked(each, depth - 1) for key, each in cast("dict[Any, Any]", value).items()
         }
     if isinstance(value, str):
         return (
