@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -299,3 +300,6 @@ def test_audit_events_survive_an_absent_receiver_and_a_kill(scene: Scene) -> Non
     assert state["delivered"] >= 1
     delivered = scene.metric("portway_event_deliveries_total", destination=scene.to, result="delivered")
     assert delivered >= state["delivered"]
+    assert scene.metric("portway_api_requests_total", method="GET") >= 1
+    assert scene.metric("portway_store_up") == 1
+    assert scene.metric("portway_certificate_expiry_timestamp_seconds", kind="service") > time.time()
