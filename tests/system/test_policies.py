@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hmac
 import re
 import ssl
 from base64 import b64encode
@@ -140,6 +141,7 @@ async def test_policies_of_the_sdks(service: Service, sdk: Sdk) -> None:
 
 
 PASSWORD = b64encode(b"ada:correct horse").decode()
+SIGNED = f"sha256={hmac.digest(b'secret', b'', 'sha256').hex()}"
 OPTIONS: list[tuple[list[list[Any]], list[str], int, str]] = [
     ([["basic_auth", "ada", "correct horse"]], [], 401, "www-authenticate: basic"),
     ([["basic_auth", "ada", "correct horse"]], [f"Authorization: Basic {PASSWORD}"], 200, "x-own: 1"),
@@ -152,6 +154,7 @@ OPTIONS: list[tuple[list[list[Any]], list[str], int, str]] = [
     ([["remove_response_header", "x-own"]], [], 200, "content-type: text/plain"),
     ([["circuit_breaker", 0.5]], [], 200, "x-own: 1"),
     ([["webhook_verification", "github", "secret"]], [], 403, "err_ngrok_3204"),
+    ([["webhook_verification", "github", "secret"]], [f"X-Hub-Signature-256: {SIGNED}"], 200, "x-own: 1"),
 ]
 
 
