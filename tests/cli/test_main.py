@@ -1,7 +1,9 @@
 """The command tree: help, wrong words, failures."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +68,16 @@ def test_help_imports_neither_the_server_nor_the_agent() -> None:
     )
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
+
+
+def test_without_standard_streams(tmp_path: Path) -> None:
+    """What a daemon's parent has closed is /dev/null: a socket of that number would end an event loop."""
+    program = (
+        "import os, sys; from portway.cli.main import complete_streams; complete_streams();"
+        "print('nobody'); print('nobody', file=sys.stderr);"
+        "open(sys.argv[1], 'w').write(' '.join(os.readlink(f'/proc/self/fd/{each}') for each in range(3)))"
+    )
+    said = tmp_path / "said"
+    line = 'exec "$1" -c "$2" "$3" <&- >&- 2>&-'
+    subprocess.run(["/bin/sh", "-c", line, "sh", sys.executable, program, said], check=True, timeout=60)
+    assert said.read_text() == " ".join([os.devnull] * 3)

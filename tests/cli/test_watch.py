@@ -10,6 +10,7 @@ import pytest
 
 from portway import AgentSession
 from portway.agent import events
+from portway.agent.reconnect import LOST
 from portway.cli.output import LogLines
 from portway.cli.status import Status
 from portway.cli.watch import Watcher, one_line
@@ -122,6 +123,7 @@ def test_records_of_the_library_become_lines(watcher: Watcher, out: io.StringIO)
     logger = logging.getLogger("portway.agent")
     with watcher.taking_records():
         logger.warning("cannot reach %s", "upstream")
+        logger.warning(LOST, "which came as an event")
         logger.error("it failed", exc_info=Error("No.", 324))
     logger.warning("not for us")
     assert [(line["lvl"], line["msg"]) for line in lines(out)] == [

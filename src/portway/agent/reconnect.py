@@ -78,6 +78,10 @@ FINAL = frozenset(
 """Refusals of Auth that no repetition heals. All others, session limits among them, may."""
 
 
+LOST = "session lost: %s"
+"""Logged when a session, or an attempt to have one again, has failed; `AgentDisconnected` says it too."""
+
+
 def is_final(error: Exception) -> bool:
     """Return whether trying again cannot help: the service said so by its code."""
     return isinstance(error, Error) and error.code in FINAL
@@ -279,7 +283,7 @@ class Keeper:
 
     def _lost(self, error: PortwayError) -> None:
         session = self.session.id if self.session else ""
-        self._log.warning("session lost: %s", error, extra={"session": session})
+        self._log.warning(LOST, error, extra={"session": session})
         self._emitter.disconnected(self.session, error)
 
     def resumption(self) -> Resumption | None:

@@ -5,6 +5,7 @@ never loads what only `portway serve` needs, and the other way round.
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -140,7 +141,22 @@ def version() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the program. Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    complete_streams()
     sys.exit(run(args))
+
+
+def complete_streams() -> None:
+    """Put /dev/null where the program was started with standard input, output or error closed.
+
+    Else the first sockets get these numbers, which libuv does not survive, and others write into them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
 
 def run(args: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from portway.agent import events
+from portway.agent.reconnect import LOST
 from portway.cli.output import LogLines
 from portway.cli.status import Request, Status
 from portway.errors import Error
@@ -137,7 +138,7 @@ class _Records(logging.Handler):
         self._lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._lines is None:
+        if self._lines is None or record.msg == LOST:  # which has come as an event
             return
         level = "info" if record.levelno < logging.WARNING else _LEVELS.get(record.levelno, "error")
         message = record.getMessage()
