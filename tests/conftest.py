@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from _pytest.runner import runtestprotocol
 
+from tests.kit.eventually import eventually
 from tests.kit.loops import factories
 from tests.kit.postgres import remove_cluster
 from tests.kit.product import Service, running_service
@@ -33,7 +34,7 @@ _ALARM = 20.0  # seconds for which an alarm that is set serves the tests that st
 _DESCRIPTORS = "/proc/self/fd"
 _STDERR = pytest.StashKey[int]()
 _ALARMED = pytest.StashKey[float]()
-_SETTLE = 1.0  # seconds that tasks may take to notice that their test is over
+_SETTLE = 5.0  # seconds that tasks and sockets may take to notice that their test is over
 
 
 # -- the event loop ------------------------------------------------------------------------------
@@ -217,12 +218,17 @@ async def no_task_left() -> AsyncIterator[None]:
 def no_socket_left() -> Iterator[None]:
     """Fail a test that leaves a socket open. (Files are seen by Python's own ResourceWarning.)"""
     before = _sockets()
-    yield
-    left = _sockets() - before
-    if left:
-        gc.collect()  # one that nobody holds any more reports itself with a better message
+
+    def none_is_left() -> bool:
         left = _sockets() - before
-    assert not left, f"sockets left open: {sorted(left)}"
+        assert not left, f"sockets left open: {sorted(left)}"
+        return True
+
+    yield
+    if _sockets() - before:
+        gc.collect()  # one that nobody holds any more reports itself with a better message
+        # A thread that serves another process closes its end when that process has closed its own.
+        eventually(none_is_left, "no socket is left", timeout=_SETTLE)
 
 
 def _sockets() -> set[str]:
