@@ -1,4 +1,4 @@
-"""A TCP proxy of ours that does to connections what networks do: delay, cut, stall, swallow, refuse.
+"""A TCP proxy of ours that does to connections what networks do: delay, cut, stall, swallow, refuse, hold.
 
 It stands between an agent and its service, on the test's own loop. What it does to a connection that
 exists and to those that come is set apart, so half-open sessions can be made. A connection that was
@@ -42,6 +42,9 @@ class FaultProxy:
         self._flowing.set()
         self._over = asyncio.Event()
         self._mode: Mode = "pass"
+        self.admits = asyncio.Event()
+        """Cleared, it makes who comes wait before anybody hears of them."""
+        self.admits.set()
         self.delay = 0.0
         """Seconds that each piece is late, in either direction."""
         self.port = 0
@@ -87,6 +90,7 @@ class FaultProxy:
         """End everything."""
         self.refuse()
         self.cut()
+        self.admits.set()
         self._over.set()
         self._flowing.set()
         tasks = [task for way in self._ways for task in way.tasks]
@@ -108,6 +112,7 @@ class FaultProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         self.accepted += 1
+        await self.admits.wait()
         try:
             far_reader, far = await asyncio.open_connection(*self._target)
         except OSError:

@@ -16,13 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.kit.eventually import PAUSE
 from tests.kit.product import AgentProcess, Service, clean_environment, running_agent, running_service
 from tests.kit.raw_agent import RawAgent, raw_agent
 from tests.kit.sockets import upstream
 from tests.kit.traffic import get
 
 MIB = 1 << 20
+BETWEEN = 0.1
+"""Seconds between two visits of the tenant; more visits would mostly heat the machine."""
+
 QUICK = 10.0
 """Seconds in which a visitor of the tenant must have its answer, on a busy machine."""
 
@@ -124,7 +126,7 @@ async def _visit_until(on: Stage, over: asyncio.Event) -> float:
         await on.visit()
         slowest = max(slowest, time.monotonic() - began)
         with _timeout_is_fine():
-            await asyncio.wait_for(over.wait(), PAUSE)
+            await asyncio.wait_for(over.wait(), BETWEEN)
     return slowest
 
 
