@@ -205,7 +205,7 @@ async def test_two_services_on_one_store_send_each_event_once(tmp_path: Path) ->
         receiver, clock = Receiver(), Slept()
         async with running(context, receiver, clock, "a") as one, running(twin, receiver, clock, "b") as two:
             made: list[str] = []
-            for number in range(20):
+            for number in range(8):
                 each = (context, twin)[number % 2]
                 made.append((await credentials.create(each, account, Texts())).value.id)
                 await asyncio.gather(one.look(), two.look())
