@@ -88,7 +88,7 @@ class FakeProvider:
         """Answer the edge."""
         self.asked.append(request)
         path = urlsplit(request.url).path
-        if self.slow is not None and path in ("/token", "/me"):
+        if self.slow is not None and path in ("/token", "/me", "/revoke"):
             await self.slow.wait()
         fixed = self.answers.get(path)
         if isinstance(fixed, WebFailure):

@@ -204,6 +204,7 @@ class FakeWorker:
 
     agent_port = http_port = https_port = 1
     config = EdgeConfig()
+    edge = None
     drains = closes = 0
 
     def __init__(self, _config: object) -> None:

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 SPENT: Final = 10_000
 """States that are known to have been used. Older ones buy nothing either: providers take a code once."""
+REVOCATION: Final = 5.0
+"""Seconds that somebody who signs out may have to wait for the provider."""
 CANDIDATES: Final = 8
 """Cookies of one name that are looked at."""
 QUERY_LENGTH: Final = 32_768
@@ -186,9 +188,14 @@ class Identities:
         refresh = SessionRefresh(session.id, session.account_id, settings.digest, person, tokens)
         return await self.sessions.put(refresh)
 
-    def revoke(self, settings: IdentitySettings, tokens: Tokens) -> None:
-        """Have the provider forget tokens, beside everything else."""
-        self._tasks.start(self.provider.revoke(settings, tokens), name="revoke tokens")
+    async def revoke(self, settings: IdentitySettings, tokens: Tokens) -> None:
+        """Have the provider take back its tokens, and wait for that, though not for long.
+
+        Providers may take back with them whatever the same person is given for the same application: who
+        signs in again at once must not be ahead of that. Cancelled: the provider is told all the same.
+        """
+        told = self._tasks.start(self.provider.revoke(settings, tokens), name="revoke tokens")
+        await asyncio.wait((told,), timeout=REVOCATION)
 
     def browser(self, asked: Asked) -> Browser:
         """Say from where somebody signs in."""
@@ -319,7 +326,7 @@ class Visit:
         away = target
         if session is not None:
             await self._all.sessions.close(session)
-            self._all.revoke(self._settings, session.tokens)
+            await self._all.revoke(self._settings, session.tokens)
             away = away or await self._all.provider.end_session_url(self._settings, session.tokens)
         if away:
             return NotSignedIn(_redirect(away, gone))

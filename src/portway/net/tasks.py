@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 T = TypeVar("T")
 
-AGAIN: Final = 1.0
+AGAIN: Final = 5.0
 """Seconds after which a task that has not ended is cancelled once more."""
 
 _log = logging.getLogger("portway.tasks")
