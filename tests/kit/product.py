@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from tests.kit.eventually import eventually
+from tests.kit.ports import lasting
 
 START = 20.0
 """Seconds that a process may take to start on a busy machine."""
@@ -148,7 +149,7 @@ class Service(Process):
         super().__init__(folder, "serve")
         self.data = data or folder / "data"
         self._flags = flags
-        low = SystemRandom().randrange(20_000, 32_000 - TCP_PORTS)
+        low = lasting(TCP_PORTS)
         self._ports = {"agent": 0, "http": 0, "https": 0}
         self._old = 0
         self._tcp = f"{low}-{low + TCP_PORTS - 1}"

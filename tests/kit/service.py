@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from random import SystemRandom
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,6 +26,7 @@ from tests.kit.agent import Agent, connected_agent
 from tests.kit.certificates import Authority
 from tests.kit.certs import Certs, make_certs
 from tests.kit.pipes import ENDING
+from tests.kit.ports import fleeting
 
 DOMAIN = "portway.localhost"
 SECRET = bytes(range(32))
@@ -215,11 +215,8 @@ class Running:
 
 
 def settings(*, tcp_ports: int = 40, grace: float = 180.0, **changes: Any) -> EdgeConfig:
-    """Return settings for one service on free ports of loopback.
-
-    Ports of TCP endpoints are below those that systems give to outgoing connections.
-    """
-    low = SystemRandom().randrange(10_000, 20_000)
+    """Return settings for one service on free ports of loopback."""
+    low = fleeting(tcp_ports)
     anywhere = Address("127.0.0.1", 0)
     given = EdgeConfig(
         domain=DOMAIN,
