@@ -41,16 +41,18 @@ async def test_dial(host: str) -> None:
 async def test_localhost_is_asked_for_in_both_families() -> None:
     """A service that listens on IPv6 alone is found; one that is nowhere is told once."""
     peer = Peer()
-    listener = await listen("::1", 0, lambda: peer)
-    transport, protocol = await dial("localhost", listener.port, Peer)
-    assert transport.get_extra_info("peername")[:2] == ("::1", listener.port)
-    transport.close()
-    await protocol.lost.wait()
-    await peer.lost.wait()
-    port = listener.port
-    listener.close()
-    with pytest.raises(ConnectError) as caught:
-        await dial("localhost", port, Peer)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as kept:
+        kept.bind(("127.0.0.1", 0))  # so that nobody else listens there
+        port = int(kept.getsockname()[1])
+        listener = await listen("::1", port, lambda: peer)
+        transport, protocol = await dial("localhost", port, Peer)
+        assert transport.get_extra_info("peername")[:2] == ("::1", port)
+        transport.close()
+        await protocol.lost.wait()
+        await peer.lost.wait()
+        listener.close()
+        with pytest.raises(ConnectError) as caught:
+            await dial("localhost", port, Peer)
     assert str(caught.value) == f"cannot connect to localhost:{port}: connection refused"
 
 
