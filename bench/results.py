@@ -67,7 +67,7 @@ class Results:
     def times(self, workload: Workload, other: str = PROTOTYPE) -> float | None:
         """Return how many times another contender's CPU ours is; None when one was not measured."""
         ours, theirs = (self.costs.get((workload.title, name)) for name in (OURS, other))
-        return ours.total / theirs.total if ours and theirs else None
+        return ours.total / theirs.total if ours and theirs and theirs.total else None
 
 
 def report(results: Results) -> str:
