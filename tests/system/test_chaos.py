@@ -32,8 +32,8 @@ RETURN = 2.5
 NOTICE = INTERVAL + TOLERANCE
 """Seconds within which a dead peer is noticed."""
 
-SLACK = 1.0
-"""Seconds that a busy machine may add to a time that is measured across processes."""
+SLACK = 4.0
+"""Seconds that a busy machine may add to a time that is measured across processes: what works by other means takes 25 s."""
 
 MIB = 1 << 20
 
@@ -478,7 +478,7 @@ async def test_a_stop_waits_for_a_download_and_a_second_one_does_not(tmp_path: P
                     await asyncio.to_thread(
                         eventually, lambda: service.exited() is not None, "the service ends"
                     )
-                    assert time.monotonic() - since < 5, "a drain lasts 10 s"
+                    assert time.monotonic() - since < 9, "a drain lasts 10 s"
                 if not cut:
                     await asyncio.to_thread(service.stop)
                     await asyncio.to_thread(service.start)
