@@ -33,7 +33,9 @@ NOTICE = INTERVAL + TOLERANCE
 """Seconds within which a dead peer is noticed."""
 
 SLACK = 4.0
-"""Seconds that a busy machine may add to a time that is measured across processes: what works by other means takes 25 s."""
+"""Seconds that a busy machine may add to a time that is measured across processes.
+
+What is told apart by it, TCP's own notice of a dead peer, takes 25 s and more."""
 
 MIB = 1 << 20
 
