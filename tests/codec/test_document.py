@@ -124,6 +124,8 @@ def test_nothing_is_null(text: str) -> None:
         ("a: 1\na: 2\n", "the key 'a' occurs twice, first on line 1; remove one", 2, 1),
         ("x:\n  - !inCidrRange(conn.client_ip, '10.0.0.0/8')\n", "quotes", 2, 5),
         ("x:\n  - !req.url.contains('a')\n", "begins with '!'", 2, 5),
+        ("x:\n  - ! inCidrRange(conn.client_ip, '10.0.0.0/8')\n", "'!' is a YAML tag here", 2, 5),
+        ("x: ! [a]\n", "'!' is a YAML tag here", 1, 4),
         ("x: ${a: b}\n", "into quotes", 1, 7),
         ("x: !!str 1\n", "tag", 1, 4),
         ("x: !!python/object:x y\n", "tag", 1, 4),

@@ -234,7 +234,7 @@ class _Builder:
         return _copy(known, *_place(event.start_mark))
 
     def _node(self, event: Any, kind: str) -> Node:
-        if event.tag and str(event.tag) != "!":
+        if event.tag:  # also "!" alone, which YAML drops: "! guarded" would become "guarded"
             raise _at(event, f"{_shown(str(event.tag))} is a YAML tag here; {_QUOTE}")
         self._add(event, 1)
         return Node(kind, *_place(event.start_mark), source=self._source)
