@@ -9,7 +9,7 @@ from typing import Any
 
 from portway.control.events.outbox import Item
 from portway.control.events.sending import Undelivered
-from portway.control.events.worker import Time
+from portway.control.events.delivery import Time
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Slept:
 
     @property
     def time(self) -> Time:
-        """The clock as workers want it; chance is always one half."""
+        """The clock as deliveries want it; chance is always one half."""
         return Time(self.now, self.sleep, lambda: 0.5)
 
 

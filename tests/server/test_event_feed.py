@@ -160,12 +160,52 @@ async def test_a_controller_that_is_away_costs_old_traffic_and_no_session(
     assert feed.dropped == 2
     async with told_to(feed, controller):
         await feed.flush(30)
-        feed.emit(_closed(9))
-        await feed.flush(30)
-    assert feed.dropped == 5, "a batch that nobody confirmed is lost, but for sessions"
     assert [each.type for each in controller.told] == [SESSION_START]
-    assert controller.traffic == [_closed(9)]
     assert controller.told[0].id.startswith("ev_")
+    assert controller.traffic == [_closed(2), _closed(3), _closed(4)]
+    assert feed.dropped == 2
+
+
+async def test_a_batch_that_nobody_confirmed_goes_again_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_feed, "RETRY", 0.0)
+    monkeypatch.setattr(event_feed, "TRIES", 3)
+    feed, controller = _feed(), Controller(refusals=2)
+    feed.emit(_closed(1))
+    async with told_to(feed, controller):
+        await feed.flush(30)
+        feed.emit(_closed(2))
+        await feed.flush(30)
+        first, second = controller.batches
+        assert [(each.again, each.traffic) for each in (first, second)] == [
+            (True, [_closed(1)]),
+            (False, [_closed(2)]),
+        ]
+        assert first.batch != second.batch
+        controller.refusals = 3
+        feed.emit(_closed(3))
+        await feed.flush(30)
+    assert feed.dropped == 1, "what is refused for ever is given up"
+
+
+async def test_a_batch_on_its_way_to_a_controller_that_died_goes_to_the_next() -> None:
+    feed, dying, next_one = _feed(), Controller(), Controller()
+    arrived = asyncio.Event()
+
+    async def handle(_do: str, args: msgspec.Raw) -> object:
+        dying.batches.append(arguments(args, Batch))
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    dying.handle = handle  # type: ignore[method-assign]
+    feed.emit(_closed(1))
+    async with told_to(feed, dying), asyncio.timeout(30):
+        await arrived.wait()
+    async with told_to(feed, next_one):
+        await feed.flush(30)
+    (first,), (second,) = dying.batches, next_one.batches
+    assert (second.batch, second.traffic, second.again) == (first.batch, first.traffic, True)
+    assert feed.dropped == 0
 
 
 async def test_ends_of_sessions_survive_the_end_of_the_service(tmp_path: Path) -> None:

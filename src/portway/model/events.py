@@ -6,7 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class EventDestination:
-    """Where events go. ``settings`` are those of its target, a mask in the place of each secret."""
+    """Where events go. ``settings`` are those of its target, a mask in the place of each secret.
+
+    ``durable``: traffic events for it stand on disk until they have arrived.
+    """
 
     id: str
     account_id: str
@@ -16,6 +19,7 @@ class EventDestination:
     format: str
     kind: str
     settings: dict[str, Any]
+    durable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from portway.control.events.delivery import Time
 from portway.control.events.sending import ANSWER_LIMIT, Reply, Undelivered
-from portway.control.events.worker import Time
 from portway.control.ports import Delivered
 from portway.model.event import (
     AgentSessionStarted,
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 FOLDER: Final = "events"
 """Folder of the data folder in which the files of destinations are."""
 
+SPOOL: Final = "spool"
+"""Folder of the data folder in which traffic events wait for durable destinations, and what was counted."""
+
 STANDARD_OUTPUT: Final = 1
 START: Final = 8.0
 """Seconds that the courier may take until it is there."""
@@ -57,6 +60,9 @@ class Batch(msgspec.Struct):
 
     sessions: list[Told] = []
     traffic: list[HttpRequestComplete | TcpConnectionClosed] = []
+    batch: str = ""
+    """Names these traffic events: the same when they are sent again."""
+    again: bool = False
 
 
 class WebPoster:
@@ -102,7 +108,7 @@ class EventOffice:
             socket.gethostname(),
         )
         clock = Time(time.time, asyncio.sleep, random.random)
-        self._courier = Courier(context, tools, clock, _holder(data_dir))
+        self._courier = Courier(context, tools, clock, _holder(data_dir), data_dir / SPOOL)
         self._ready.set()
         try:
             await self._courier.run()
@@ -129,7 +135,7 @@ class EventOffice:
             kind = _SESSIONS.get(each.type)
             if kind is not None:
                 await courier.take_session(msgspec.json.decode(each.event, type=kind), each.id)
-        await courier.take(batch.traffic)
+        await courier.take(batch.traffic, batch.batch.encode(), again=batch.again)
 
     async def flush(self, _args: msgspec.Raw) -> None:
         """Wait until what waits is sent, for some seconds. Raises Error."""

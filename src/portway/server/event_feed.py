@@ -2,9 +2,11 @@
 
 The feed stands before the log and passes everything on to it. What a subscription wants is kept, bounded,
 and sent in batches; the next batch goes when the controller has taken the last one. So a controller that is
-slow or away costs memory up to the bounds and not a moment of the data plane's time. Traffic events are sent
-once: the oldest are dropped without room, and those of a batch that nobody has confirmed are lost; both are
-counted. The starts and ends of agents' sessions are sent until they are confirmed, under one identifier.
+slow or away costs memory up to the bounds and not a moment of the data plane's time. Without room the oldest
+traffic events are dropped, and counted. A batch that nobody has confirmed is sent again, under its name, and
+said to be: what was in it goes to durable destinations only. The starts and ends of agents' sessions are sent
+until they are confirmed, under one identifier, in messages of their own: a store that cannot take them now
+keeps no traffic event waiting.
 """
 
 import asyncio
@@ -55,6 +57,8 @@ GATHER: Final = 0.05
 """Seconds that traffic events wait for more: a message costs more than ten of them."""
 RETRY: Final = 0.5
 """Seconds until what was not confirmed is sent again."""
+TRIES: Final = 20
+"""Times that a batch of traffic events is sent; then it is given up."""
 
 _TRAFFIC: Final = (HttpRequestComplete, TcpConnectionClosed)
 
@@ -67,6 +71,14 @@ class Told(msgspec.Struct):
     type: str
     event: msgspec.Raw
     id: str
+
+
+class _Batch(msgspec.Struct):
+    """Traffic events on their way. ``name`` stays the same over all tries."""
+
+    name: str
+    events: list[msgspec.Raw]
+    tries: int = 0
 
 
 class Observer(Protocol):
@@ -86,6 +98,7 @@ class EventFeed:
         self._wishes: Wishes | None = None
         self._traffic: deque[HttpRequestComplete | TcpConnectionClosed] = deque()
         self._sessions: deque[tuple[str, AgentSessionStarted | AgentSessionStopped]] = deque()
+        self._sent: _Batch | None = None
         self._bell = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -149,23 +162,47 @@ class EventFeed:
         self._ring()
         while True:
             await self._bell.wait()
-            if not (self._traffic or self._sessions):
+            if not (self._traffic or self._sessions or self._sent):
                 self._bell.clear()
                 self._empty.set()
                 continue
-            full = self._sessions or len(self._traffic) >= BATCH
+            full = self._sessions or self._sent or len(self._traffic) >= BATCH
             await asyncio.sleep(0 if full else GATHER)  # what else happens until then goes with it
-            sessions = list(islice(self._sessions, BATCH))
-            told = [_told(event, event_id) for event_id, event in sessions]
-            traffic = self._next_traffic()
-            try:
-                await channel.call(EVENTS, {"sessions": told, "traffic": traffic}, type(None))
-            except Error:
-                self.dropped += len(traffic)
+            told = await self._tell_sessions(channel)
+            if not (await self._tell_traffic(channel) and told):
                 await asyncio.sleep(RETRY)
-                continue
-            for _ in sessions:
-                self._sessions.popleft()
+
+    async def _tell_sessions(self, channel: Channel) -> bool:
+        """Send starts and ends of sessions; return whether the controller has them."""
+        sessions = list(islice(self._sessions, BATCH))
+        if not sessions:
+            return True
+        told = [_told(event, event_id) for event_id, event in sessions]
+        try:
+            await channel.call(EVENTS, {"sessions": told}, type(None))
+        except Error:
+            return False
+        for _ in sessions:
+            self._sessions.popleft()
+        return True
+
+    async def _tell_traffic(self, channel: Channel) -> bool:
+        """Send the batch that nobody has confirmed, or the next; return whether the controller has it."""
+        batch = self._sent = self._sent or self._next_traffic()
+        if batch is None:
+            return True
+        again = batch.tries > 0
+        batch.tries += 1
+        try:
+            args = {"traffic": batch.events, "batch": batch.name, "again": again}
+            await channel.call(EVENTS, args, type(None))
+        except Error:
+            if batch.tries < TRIES:
+                return False
+            _log.error("%d events are given up: the control plane has not taken them", len(batch.events))
+            self.dropped += len(batch.events)
+        self._sent = None
+        return True
 
     async def flush(self, timeout: float) -> None:
         """Wait until the controller has everything, at most some seconds."""
@@ -203,7 +240,7 @@ class EventFeed:
         self._empty.clear()
         self._bell.set()
 
-    def _next_traffic(self) -> list[msgspec.Raw]:
+    def _next_traffic(self) -> _Batch | None:
         """Take as many traffic events as fit one message, each written by itself: one may not be writable."""
         batch: list[msgspec.Raw] = []
         size = 0
@@ -216,7 +253,7 @@ class EventFeed:
                 continue
             size += len(written)
             batch.append(msgspec.Raw(written))
-        return batch
+        return _Batch(secrets.token_hex(16), batch) if batch else None
 
 
 def _told(event: AgentSessionStarted | AgentSessionStopped, event_id: str) -> Told:

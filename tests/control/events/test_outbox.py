@@ -44,7 +44,7 @@ def test_what_was_sent_goes_and_what_came_meanwhile_stays() -> None:
     outbox.put(item(4))  # pushes ev_2 out while the batch is on its way
     outbox.done(batch)
     assert _ids(outbox) == ["ev_4"]
-    assert outbox.newest_audit == 0
+    assert outbox.has_kept is False
 
 
 def test_old_traffic_is_given_up_and_audit_is_not() -> None:
@@ -54,5 +54,5 @@ def test_old_traffic_is_given_up_and_audit_is_not() -> None:
     outbox.put(item(3, at=NOW - TRAFFIC_AGE + 1))
     assert _ids(outbox) == ["ev_1", "ev_3"]
     assert outbox.dropped == 1
-    outbox.forget_audit()
+    outbox.forget_kept()
     assert _ids(outbox) == ["ev_3"]

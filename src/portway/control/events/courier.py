@@ -1,29 +1,35 @@
-"""All destinations together: knows who wants what, takes what happens, keeps one worker a destination.
+"""All destinations together: knows who wants what, takes what happens, keeps one delivery a destination.
 
 ::
 
-    data plane ── traffic events ──▶ take ──▶ routing ──▶ outbox ─┐
-                                                                  ├─ worker ──▶ receiver   (one each)
-    use cases ── transaction ──▶ journal (store) ──── bell, look ─┘
+    data plane ── traffic events ──▶ take ──▶ routing ──▶ outbox, or spool (disk) ─┐
+                                                                                   ├─ delivery ──▶ receiver
+    use cases ── transaction ──▶ journal (store) ───────────────────── bell, look ─┘             (one each)
 
 Traffic events are judged in small slices between which the loop is free: whoever waits for an answer of
-this process waits some milliseconds at most. What the store says of destinations and subscriptions is read
-anew whenever it has changed, within a second also when another process changed it.
+this process waits some milliseconds at most. A batch that the data plane sends again, since nobody confirmed
+it, goes to durable destinations only: others may have had it. What the store says of destinations and
+subscriptions is read anew whenever it has changed, within a second also when another process changed it.
 """
 
 import asyncio
+import hashlib
+import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy.engine import Row
 
+from portway.control.events.delivery import Delivery, Time
 from portway.control.events.outbox import Item
 from portway.control.events.routing import Routing
 from portway.control.events.senders import Tools, make_sender
 from portway.control.events.sending import Undelivered
-from portway.control.events.worker import Time, Worker
+from portway.control.events.spool import Spool
+from portway.control.events.tally import Tally
 from portway.control.ports import Delivered
 from portway.control.service import audit, event_destinations
 from portway.control.service.context import Context
@@ -41,8 +47,10 @@ SWEEP: Final = 60.0
 """Seconds between two looks for audit events that are too old, or too many."""
 AUDIT_AGE: Final = 86_400.0
 """Seconds after which an audit event that could not be sent is given up."""
-SPOOL_LIMIT: Final = 50_000
+JOURNAL_LIMIT: Final = 50_000
 """Audit events that the journal keeps for one destination; then the oldest are given up."""
+TALLY: Final = 10.0
+"""Seconds after which what was counted is written down."""
 SLICE: Final = 25
 """Traffic events that are judged before the loop goes on."""
 LEASE: Final = 20.0
@@ -100,10 +108,13 @@ class _Journal:
 class Courier:
     """Sends the events of one store. It is the ``Deliveries`` of the use cases."""
 
-    def __init__(self, context: Context, tools: Tools, time: Time, holder: str = "") -> None:
+    def __init__(
+        self, context: Context, tools: Tools, time: Time, holder: str = "", spool: Path | None = None
+    ) -> None:
         """Take the store, what to send with, and a clock. Nothing is sent before ``run``.
 
         ``holder`` is who this service is among those that share a store; the same after a restart.
+        ``spool`` is the folder of what must survive one beside the store; without it nothing is durable.
         """
         self._context = context
         self._holder = holder
@@ -111,29 +122,34 @@ class Courier:
         self._tools = tools
         self._time = time
         self._tasks = Tasks()
-        self._workers: dict[str, Worker] = {}
+        self._deliveries: dict[str, Delivery] = {}
+        self._spools: dict[str, Spool] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._made_of: dict[str, tuple[Any, ...]] = {}
         self._routing = Routing(())
         self._known = asyncio.Event()
-        self._ids = Series("ev", context.random)
+        self._spool = spool
+        self._tally = Tally(spool)
+        self._counted: dict[str, Delivered] = {}
+        self._turn = asyncio.Lock()
+        self._taken = b""
         self._seq = -1
-        self._swept = 0.0
+        self._swept = self._tallied = 0.0
 
     def __repr__(self) -> str:
         """Show how many destinations there are."""
-        return f"<Courier destinations={len(self._workers)} {self._routing!r}>"
+        return f"<Courier destinations={len(self._deliveries)} {self._routing!r}>"
 
     # -- for the use cases
 
     def state(self, destination_id: str, kind: str) -> Delivered:
         """Say how a destination fares."""
-        worker = self._workers.get(destination_id)
-        return Delivered() if worker is None else worker.state
+        delivery = self._deliveries.get(destination_id)
+        return Delivered() if delivery is None else delivery.state
 
     def states(self) -> dict[str, Delivered]:
         """Say how every destination fares."""
-        return {each: worker.state for each, worker in self._workers.items()}
+        return {each: delivery.state for each, delivery in self._deliveries.items()}
 
     async def test(self, account_id: str, destination_id: str, target: Target) -> str:
         """Send one event; return its identifier. Raises Error 5132 with what the receiver said."""
@@ -152,18 +168,29 @@ class Courier:
 
     # -- for the data plane
 
-    async def take(self, events: Iterable[Traffic]) -> None:
+    async def take(self, events: Iterable[Traffic], batch: bytes = b"", *, again: bool = False) -> None:
         """Take what has happened, and have it sent to whoever wants it.
 
-        Right after the start this waits until it is known who that is.
+        Right after the start this waits until it is known who that is. ``batch`` names these events; they get
+        the same identifiers when they come ``again``. When this returns, what is for durable destinations is
+        on the disk.
         """
         await self._known.wait()
-        for number, event in enumerate(events, 1):
-            kind = TYPE_OF[type(event)]
-            if self._routing.wanted(event.account_id, kind):
-                self._send(kind, event)
-            if number % SLICE == 0:
-                await asyncio.sleep(0)
+        async with self._turn:
+            if again and batch and batch == self._taken:
+                return
+            ids = Series("ev", _drawn_from(batch) if batch else self._context.random)
+            kept: dict[str, list[Item]] = {}
+            for number, event in enumerate(events, 1):
+                event_id, kind = ids.next(event.end_ts), TYPE_OF[type(event)]
+                if self._routing.wanted(event.account_id, kind):
+                    self._send(kind, event, event_id, kept, again=again)
+                if number % SLICE == 0:
+                    await asyncio.sleep(0)
+            for to, items in kept.items():
+                if (delivery := self._deliveries.get(to)) is not None:
+                    await delivery.keep(items)
+            self._taken = batch
 
     async def take_session(self, event: Session, event_id: str) -> None:
         """Take the start or the end of an agent's session: that is an audit event. Raises Error.
@@ -179,34 +206,44 @@ class Courier:
             payload = session(event, self._context.settings.api_url)
             await audit.note_session(self._context, TYPE_OF[type(event)], event_id, account, payload)
 
-    def _send(self, kind: str, event: Traffic) -> None:
+    def _send(
+        self, kind: str, event: Traffic, event_id: str, kept: dict[str, list[Item]], *, again: bool
+    ) -> None:
         now = self._time.now()
         account = event.account_id
-        event_id = self._ids.next(event.end_ts)
         written: dict[tuple[str, ...] | None, bytes] = {}
         for to, fields in self._routing.choose(event, event_id, self._unfit).items():
-            worker = self._workers.get(to)
-            if worker is None:
+            delivery = self._deliveries.get(to)
+            if delivery is None:
+                continue
+            if again and not delivery.durable:
+                delivery.lost(1)  # it may have arrived, but nobody knows
                 continue
             body = written.get(fields)
             if body is None:
                 whole_event = envelope(event_id, kind, event.end_ts, account, traffic(event, fields))
                 body = written[fields] = msgspec.json.encode(whole_event)
-            worker.put(Item(event_id, kind, account, now, body))
+            item = Item(event_id, kind, account, now, body)
+            if delivery.durable:
+                kept.setdefault(to, []).append(item)
+            else:
+                delivery.put(item)
 
     def _unfit(self, destination_id: str, why: str) -> None:
-        worker = self._workers.get(destination_id)
-        if worker is not None:
-            worker.unfit(why)
+        delivery = self._deliveries.get(destination_id)
+        if delivery is not None:
+            delivery.unfit(why)
 
     # -- its life
 
     async def run(self) -> None:
         """Follow the store, for ever. A store that cannot be read is tried again."""
+        self._counted = await self._tally.load()
         try:
             while True:
                 try:
                     await self.look()
+                    await self._count()
                 except Error as error:
                     _log.warning("events cannot be followed now: %s", error.message)
                 await self._context.database.journal.wait(LOOK)
@@ -222,16 +259,16 @@ class Courier:
             await self._reload()
         self._seq = newest
         self._known.set()
-        if self._workers:
+        if self._deliveries:
             async with self._context.database.read() as connection:
                 behind = await audit_events.behind(connection)
                 for destination_id in behind:
-                    worker = self._workers.get(destination_id)
-                    if worker is not None:
-                        worker.in_journal = await audit_events.count(connection, destination_id)
-                        worker.wake()
+                    delivery = self._deliveries.get(destination_id)
+                    if delivery is not None:
+                        delivery.in_journal = await audit_events.count(connection, destination_id)
+                        delivery.wake()
             for destination_id in behind:
-                if (worker := self._workers.get(destination_id)) is not None and not worker.failing:
+                if (delivery := self._deliveries.get(destination_id)) is not None and not delivery.failing:
                     await self._journals[destination_id].renew()
         await self._sweep()
 
@@ -240,11 +277,12 @@ class Courier:
         await self.look()
         try:
             async with asyncio.timeout(timeout):
-                for worker in self._workers.values():
-                    if not worker.failing:
-                        await worker.settled()
+                for delivery in self._deliveries.values():
+                    if not delivery.failing:
+                        await delivery.settled()
         except TimeoutError:
             _log.warning("not all events were sent before the end")
+        await self._tally.save(self.states())
         if self._context.database.is_shared:
             async with self._context.database.write() as connection:
                 await event_leases.leave(connection, self._holder)
@@ -254,17 +292,20 @@ class Courier:
             destinations = await store.destinations(connection)
             subscriptions = await store.every(connection)
         here = {row.id: row for row in destinations}
-        for gone in [each for each in self._workers if each not in here]:
+        for gone in [each for each in self._deliveries if each not in here]:
             self._end(gone)
+        await self._clear(here)
         for row in destinations:
-            made_of = (row.kind, row.settings, row.sealed)
+            made_of = (row.kind, row.settings, row.sealed, row.durable)
             if self._made_of.get(row.id) != made_of:
                 self._begin(row)
                 self._made_of[row.id] = made_of
         self._routing = Routing(subscriptions)
 
     def _begin(self, row: Row[Any]) -> None:
-        """Make the worker of a destination, or another one where its target has changed."""
+        """Make the delivery of a destination, or another one where its target has changed."""
+        if row.id in self._deliveries:
+            self._counted[row.id] = self._deliveries[row.id].state
         self._end(row.id)
         try:
             target = event_destinations.opened(self._context, row)
@@ -274,12 +315,36 @@ class Courier:
         if sender is None:
             return
         journal = self._journals[row.id] = _Journal(self._context, row.id, self._holder, self._time)
-        worker = self._workers[row.id] = Worker(row.id, sender, journal, self._time)
-        worker.wake()
-        self._running[row.id] = self._tasks.start(worker.run(), name=f"events for {row.id}")
+        delivery = self._deliveries[row.id] = Delivery(
+            row.id, sender, journal, self._time,
+            durable=row.durable and self._spool is not None,
+            spool=self._spool_of(row),
+            before=self._counted.pop(row.id, None),
+        )  # fmt: skip
+        delivery.wake()
+        self._running[row.id] = self._tasks.start(delivery.run(), name=f"events for {row.id}")
+
+    def _spool_of(self, row: Row[Any]) -> Spool | None:
+        """Return the spool of a durable destination, or of one that was durable: it may not be empty."""
+        if self._spool is None or not (row.durable or (self._spool / row.id).is_dir()):
+            return None
+        return self._spools.setdefault(row.id, Spool(self._spool / row.id, self._time.now))
+
+    async def _clear(self, here: Collection[str]) -> None:
+        """Remove the spools of destinations that are gone."""
+        if self._spool is None:
+            return
+        for gone in await asyncio.to_thread(_folders, self._spool):
+            if gone not in here:
+                await self._spools.pop(gone, Spool(self._spool / gone, self._time.now)).remove()
+
+    async def _count(self) -> None:
+        if self._time.now() - self._tallied >= TALLY:
+            self._tallied = self._time.now()
+            await self._tally.save(self.states())
 
     def _end(self, destination_id: str) -> None:
-        self._workers.pop(destination_id, None)
+        self._deliveries.pop(destination_id, None)
         self._journals.pop(destination_id, None)
         self._made_of.pop(destination_id, None)
         running = self._running.pop(destination_id, None)
@@ -295,17 +360,27 @@ class Courier:
         async with self._context.database.write() as connection:
             lost = await audit_events.expire(connection, now - AUDIT_AGE)
             for destination_id in await audit_events.behind(connection):
-                more = await audit_events.trim(connection, destination_id, SPOOL_LIMIT)
+                more = await audit_events.trim(connection, destination_id, JOURNAL_LIMIT)
                 lost[destination_id] = lost.get(destination_id, 0) + more
         for destination_id, count in lost.items():
-            worker = self._workers.get(destination_id)
-            if worker is not None and count:
-                worker.lost(count)
+            delivery = self._deliveries.get(destination_id)
+            if delivery is not None and count:
+                delivery.lost(count)
 
 
 def _audit_item(entry: audit_events.Entry) -> Item:
     known = msgspec.json.decode(entry.body, type=_Known)
     return Item(entry.id, known.event_type, known.account_id, entry.at, entry.body.encode(), entry.seq)
+
+
+def _folders(path: Path) -> list[str]:
+    return [each.name for each in path.iterdir() if each.is_dir()] if path.is_dir() else []
+
+
+def _drawn_from(seed: bytes) -> Callable[[int], bytes]:
+    """Return a source of bytes that are the same for the same seed."""
+    draws = itertools.count()
+    return lambda size: hashlib.blake2b(b"%d" % next(draws), key=seed[:64], digest_size=size).digest()
 
 
 class _Known(msgspec.Struct):

@@ -1,7 +1,8 @@
 """What waits for one destination, in memory: bounded, oldest first. Pure.
 
 Traffic events live here alone, so they are what is dropped when there is no room. Audit events stand in the
-journal too; only so many of them are here as are being sent, and they are never dropped here.
+journal too, and traffic events for a durable destination in its spool; only so many of these are here as are
+being sent, and they are never dropped here.
 """
 
 from collections import deque
@@ -22,7 +23,7 @@ TRAFFIC_AGE: Final = 300.0
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One event, written. ``at`` is Unix seconds, ``seq`` its number in the journal, 0 for traffic."""
+    """One event, written. ``at`` is Unix seconds; ``seq`` its number on disk, 0 if it is not there."""
 
     id: str
     kind: str
@@ -30,6 +31,8 @@ class Item(msgspec.Struct, frozen=True):
     at: float
     body: bytes
     seq: int = 0
+    spooled: bool = False
+    """The number is one of the spool's, not of the journal's."""
 
 
 class Outbox:
@@ -38,18 +41,18 @@ class Outbox:
     def __init__(self, count: int = COUNT_LIMIT, size: int = BYTES_LIMIT) -> None:
         """Start empty, with these bounds."""
         self._limits = count, size
-        self._audit: deque[Item] = deque()
+        self._kept: deque[Item] = deque()
         self._traffic: deque[Item] = deque()
         self._bytes = 0
         self.dropped = 0
 
     def __repr__(self) -> str:
         """Show how much waits."""
-        return f"<Outbox audit={len(self._audit)} traffic={len(self._traffic)} dropped={self.dropped}>"
+        return f"<Outbox kept={len(self._kept)} traffic={len(self._traffic)} dropped={self.dropped}>"
 
     def __len__(self) -> int:
         """Count what waits."""
-        return len(self._audit) + len(self._traffic)
+        return len(self._kept) + len(self._traffic)
 
     @property
     def traffic(self) -> int:
@@ -57,14 +60,14 @@ class Outbox:
         return len(self._traffic)
 
     @property
-    def newest_audit(self) -> int:
-        """The journal's number of the last audit event that is here, 0 for none."""
-        return self._audit[-1].seq if self._audit else 0
+    def has_kept(self) -> bool:
+        """Tell whether events are here that stand on disk too."""
+        return bool(self._kept)
 
     def put(self, item: Item) -> None:
         """Add an event; without room the oldest traffic events go."""
         if item.seq:
-            self._audit.append(item)
+            self._kept.append(item)
             return
         self._traffic.append(item)
         self._bytes += len(item.body)
@@ -76,14 +79,14 @@ class Outbox:
     def batch(self, now: float, count: int = BATCH_COUNT, size: int = BATCH_BYTES) -> list[Item]:
         """Return the next events without taking them away, at least one if there is any.
 
-        Audit events come first; traffic events that are too old are dropped.
+        What stands on disk comes first; traffic events that are too old are dropped.
         """
         while self._traffic and self._traffic[0].at < now - TRAFFIC_AGE:
             self._pop()
             self.dropped += 1
         chosen: list[Item] = []
         room = size
-        for queue in (self._audit, self._traffic):
+        for queue in (self._kept, self._traffic):
             for item in queue:
                 room -= len(item.body)
                 if chosen and (len(chosen) >= count or room < 0):
@@ -94,13 +97,13 @@ class Outbox:
     def done(self, items: list[Item]) -> None:
         """Take away what was sent or given up. What was dropped meanwhile is gone already."""
         gone = {item.id for item in items}
-        for queue in (self._audit, self._traffic):
+        for queue in (self._kept, self._traffic):
             while queue and queue[0].id in gone:
-                self._audit.popleft() if queue is self._audit else self._pop()
+                self._kept.popleft() if queue is self._kept else self._pop()
 
-    def forget_audit(self) -> None:
-        """Take all audit events out: they are read from the journal again."""
-        self._audit.clear()
+    def forget_kept(self) -> None:
+        """Take out all that stands on disk: it is read from there again."""
+        self._kept.clear()
 
     def _pop(self) -> None:
         self._bytes -= len(self._traffic.popleft().body)

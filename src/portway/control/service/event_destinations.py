@@ -42,6 +42,7 @@ async def create(
     format: str = "",  # noqa: A002 - the name of the field
     description: str = "",
     metadata: str = "",
+    durable: bool = False,
 ) -> EventDestination:
     """Make a destination. Raises Error 235, 236, 240 or 5100–5133."""
     texts.check(description, metadata, _TEXTS)
@@ -54,6 +55,7 @@ async def create(
         "metadata": metadata,
         "created_at": now,
         "format": _format(format),
+        "durable": durable,
     }
     async with context.database.write() as connection:
         await nouns.add(connection, event_destinations, values | _target(context, made_id, checked))
@@ -71,6 +73,7 @@ async def update(
     format: str = "",  # noqa: A002
     description: str | None = None,
     metadata: str | None = None,
+    durable: bool | None = None,
 ) -> EventDestination:
     """Change a destination; a target takes the place of the whole target. Nothing given changes nothing.
 
@@ -80,6 +83,8 @@ async def update(
     values: dict[str, Any] = dict(texts.given(description=description, metadata=metadata))
     if format:
         values["format"] = _format(format)
+    if durable is not None:
+        values["durable"] = durable
     if not values and not target:
         return await get(context, account_id, destination_id)
     async with context.database.write() as connection:

@@ -191,6 +191,7 @@ def event_destination(settings: "Settings", each: "EventDestination") -> Shown:
         **_head(settings, "event_destinations", each),
         "format": each.format,
         "target": shown_target(each.kind, each.settings),
+        "durable": each.durable,
     }
 
 

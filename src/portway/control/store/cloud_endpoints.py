@@ -1,7 +1,7 @@
 """Queries on cloud endpoints, and on what endpoints of any kind refer to."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from msgspec.structs import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, select, tuple_

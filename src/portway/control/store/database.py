@@ -32,7 +32,7 @@ from portway.control.store.schema import metadata
 from portway.control.store.url import place
 from portway.errors import ConfigError, Error, StoreUnavailable
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
 """The newest revision; a test compares it with the migrations."""
 
 _log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ def read_destination(row: Row[Any]) -> EventDestination:
     """Make the value of a row."""
     return EventDestination(
         row.id, row.account_id, row.description, row.metadata, row.created_at, row.format, row.kind,
-        json.loads(row.settings),
+        json.loads(row.settings), row.durable,
     )  # fmt: skip
 
 

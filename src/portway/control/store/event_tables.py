@@ -1,10 +1,23 @@
 """The tables of events: where they go, who wants which, and the journal of those that must not be lost.
 
-Traffic events are never in the store. An audit event is written down in the transaction that changes the
-thing, once, with one row for each destination that it must still reach; the row goes when it has arrived.
+Traffic events are never in the store; those for durable destinations are in files beside it. An audit event
+is written down in the transaction that changes the thing, once, with one row for each destination that it
+must still reach; the row goes when it has arrived.
 """
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    false,
+)
 
 from portway.control.store.tables import ID, metadata
 
@@ -21,6 +34,8 @@ event_destinations = Table(
     Column("kind", String(40), nullable=False),
     Column("settings", Text, nullable=False),
     Column("sealed", LargeBinary),
+    # Whether its traffic events stand on disk until they have arrived.
+    Column("durable", Boolean, nullable=False, server_default=false()),
     Index(None, "account_id", "id"),
 )
 

@@ -21,7 +21,7 @@ Id = Annotated[str, Depends(path_id("ed"))]
 
 
 class DeliveryAnswer(Answer):
-    """How sending fares since the service started. ``waiting`` events are still to be sent."""
+    """How sending fares since the destination was made. ``waiting`` events are still to be sent."""
 
     status: str = Field(description="idle, ok, failing or undeliverable.")
     delivered: int
@@ -41,6 +41,7 @@ class EventDestinationAnswer(Answer):
     metadata: str
     format: str
     target: TargetAnswer
+    durable: bool
     delivery: DeliveryAnswer
 
 
@@ -59,6 +60,9 @@ class EventDestinationUpdate(Given):
     metadata: Metadata = None
     format: str | None = Field(None, description="json.")
     target: TargetGiven | None = None
+    durable: bool | None = Field(
+        None, description="Keep traffic events on disk until they have arrived; false by default."
+    )
 
 
 class EventDestinationCreate(EventDestinationUpdate):
@@ -81,6 +85,7 @@ async def create(who: Who, context: Ctx, given: EventDestinationCreate) -> Event
         format=given.format or "",
         description=given.description or "",
         metadata=given.metadata or "",
+        durable=bool(given.durable),
     )
     return _shown(context, made)
 
@@ -96,6 +101,7 @@ async def update(who: Who, context: Ctx, id: Id, given: EventDestinationUpdate) 
         format=given.format or "",
         description=given.description,
         metadata=given.metadata,
+        durable=given.durable,
     )
     return _shown(context, changed)
 

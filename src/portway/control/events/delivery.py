@@ -1,8 +1,9 @@
-"""One destination: takes what is meant for it, sends it in batches, tries again, counts.
+"""The delivery to one destination: takes what is meant for it, sends it in batches, tries again, counts.
 
 Each destination has a task of its own, so one whose receiver is stuck keeps nobody else waiting. A batch
 that did not arrive is tried again after ever longer pauses; meanwhile newer traffic events push out older
-ones, and audit events wait in the journal. What the receiver refuses for good is given up and counted.
+ones, and audit events wait in the journal, as traffic events for a durable destination do in its spool. What
+the receiver refuses for good is given up and counted.
 """
 
 import asyncio
@@ -13,19 +14,20 @@ from typing import Final, Protocol
 
 from portway.control.events.outbox import Item, Outbox
 from portway.control.events.sending import Sender, Undelivered
+from portway.control.events.spool import Spool
 from portway.control.ports import Delivered
 
 FIRST_PAUSE: Final = 1.0
 LAST_PAUSE: Final = 300.0
 """Seconds before a batch is tried again: at first, doubled each time, at last."""
-AUDIT_AT_ONCE: Final = 500
-"""Audit events that are read from the journal at a time."""
+AT_ONCE: Final = 500
+"""Events that are read from the journal, or from a spool, at a time."""
 
 _log = logging.getLogger(__name__)
 
 
 class Journal(Protocol):
-    """The audit events of one destination."""
+    """Events for one destination that stand on disk, numbered."""
 
     async def waiting(self, after: int, limit: int) -> list[Item] | None:
         """Return those beyond a number; None while they are another's to send. Raises Error."""
@@ -34,6 +36,14 @@ class Journal(Protocol):
     async def arrived(self, seqs: Sequence[int]) -> None:
         """They are done with. Raises Error."""
         ...
+
+
+@dataclass(slots=True)
+class Shelf:
+    """A place on disk where events for the destination stand."""
+
+    journal: Journal
+    sent_up_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +55,54 @@ class Time:
     random: Callable[[], float]
 
 
-class Worker:
+class Delivery:
     """Sends to one destination. ``run`` it in a task."""
 
-    def __init__(self, destination_id: str, sender: Sender, journal: Journal, time: Time) -> None:
-        """Take the destination, how to send to it, and where its audit events are."""
+    def __init__(
+        self,
+        destination_id: str,
+        sender: Sender,
+        journal: Journal,
+        time: Time,
+        *,
+        durable: bool = False,
+        spool: Spool | None = None,
+        before: Delivered | None = None,
+    ) -> None:
+        """Take the destination, how to send to it, and where its audit events are.
+
+        ``spool`` holds its traffic events if it is ``durable``, or was. ``before`` is what was counted
+        earlier.
+        """
         self.id = destination_id
         self._sender = sender
-        self._journal = journal
+        self._shelves = [Shelf(journal)] if spool is None else [Shelf(journal), Shelf(spool)]
+        self._spool = spool
+        self.durable = durable
+        """Its traffic events are to be kept on disk."""
         self._time = time
         self._outbox = Outbox()
         self._bell = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._pause = 0.0
-        self._delivered = 0
-        self._failed = 0
-        self._dropped = 0
+        self._unkept = False
+        before = before or Delivered()
+        self._delivered, self._failed, self._dropped = before.delivered, before.failed, before.dropped
         self._last_error = ""
-        self._sent_up_to = 0
         self.in_journal = 0
         """Audit events that still wait, as far as is known."""
 
     def __repr__(self) -> str:
         """Show how it fares."""
-        return f"<Worker {self.id} {self._outbox!r} delivered={self._delivered} failed={self._failed}>"
+        return f"<Delivery {self.id} {self._outbox!r} delivered={self._delivered} failed={self._failed}>"
 
     @property
     def state(self) -> Delivered:
         """How the destination fares."""
-        waiting = max(len(self._outbox), self.in_journal + self._outbox.traffic)
-        dropped = self._dropped + self._outbox.dropped
+        spooled, lost = (0, 0) if self._spool is None else (self._spool.left, self._spool.dropped)
+        waiting = max(len(self._outbox), self.in_journal + spooled + self._outbox.traffic)
+        dropped = self._dropped + self._outbox.dropped + lost
         return Delivered(self._delivered, self._failed, dropped, waiting, self._last_error)
 
     @property
@@ -88,12 +115,30 @@ class Worker:
         self._outbox.put(item)
         self._ring()
 
+    async def keep(self, items: Sequence[Item]) -> None:
+        """Take traffic events for a durable destination: they are on disk when this returns.
+
+        On a disk that takes nothing they wait in memory, as those for other destinations do.
+        """
+        assert self._spool is not None
+        try:
+            await self._spool.keep(items)
+        except OSError as error:
+            if not self._unkept:
+                _log.error("events for %s wait in memory only: %s", self.id, error.strerror)
+            self._unkept = True
+            for item in items:
+                self.put(item)
+        else:
+            self._unkept = False
+            self._ring()
+
     def wake(self) -> None:
         """There may be audit events in the journal."""
         self._ring()
 
     def lost(self, count: int) -> None:
-        """So many audit events were given up because they were too old, or too many."""
+        """So many events were given up: too old, too many, or lost on their way here."""
         self._dropped += count
 
     def unfit(self, message: str) -> None:
@@ -121,7 +166,7 @@ class Worker:
 
     async def _step(self) -> bool:
         """Send one batch or fail at it; return whether there may be more."""
-        await self._read_journal()
+        await self._read_shelves()
         seconds = 0.0 if self._pause else self._sender.batch_seconds
         if seconds and 0 < len(self._outbox) < self._sender.batch_size:
             await self._time.sleep(seconds)
@@ -136,21 +181,22 @@ class Worker:
             await self._sent(batch)
         return True
 
-    async def _read_journal(self) -> None:
-        """Have audit events at hand, those that stand in the journal and were not sent yet."""
-        if self._outbox.newest_audit:
+    async def _read_shelves(self) -> None:
+        """Have events at hand that stand on disk and were not sent yet."""
+        if self._outbox.has_kept:
             return
-        try:
-            found = await self._journal.waiting(self._sent_up_to, AUDIT_AT_ONCE)
-        except Exception as error:  # noqa: BLE001 - the store may be away for any reason; the next look finds out
-            _log.warning("the journal of events cannot be read now: %s", error)
-            return
-        if found is None:
-            return
-        if len(found) < AUDIT_AT_ONCE:
-            self.in_journal = len(found)
-        for item in found:
-            self._outbox.put(item)
+        for shelf in self._shelves:
+            try:
+                found = await shelf.journal.waiting(shelf.sent_up_to, AT_ONCE)
+            except Exception as error:  # noqa: BLE001 - the store may be away for any reason; the next look finds out
+                _log.warning("events for %s cannot be read now: %s", self.id, error)
+                continue
+            if found is None:
+                continue
+            if shelf is self._shelves[0] and len(found) < AT_ONCE:
+                self.in_journal = len(found)
+            for item in found:
+                self._outbox.put(item)
 
     async def _sent(self, batch: list[Item]) -> None:
         if self._pause:
@@ -174,18 +220,21 @@ class Worker:
             await self._done(given_up)
             return
         self._pause = min(max(FIRST_PAUSE, self._pause * 2), LAST_PAUSE)
-        self._outbox.forget_audit()  # the journal forgets what becomes too old
+        self._outbox.forget_kept()  # the journal forgets what becomes too old
         await self._time.sleep(self._pause * (0.5 + self._time.random() / 2))
 
     async def _done(self, items: list[Item]) -> None:
         """These need not be sent again."""
         self._outbox.done(items)
-        seqs = [item.seq for item in items if item.seq]
-        if not seqs:
-            return
-        self._sent_up_to = max(self._sent_up_to, *seqs)
-        self.in_journal = max(0, self.in_journal - len(seqs))
-        try:
-            await self._journal.arrived(seqs)
-        except Exception as error:  # noqa: BLE001 - they are sent once more after a restart; that is allowed
-            _log.warning("the journal of events cannot be written now: %s", error)
+        for shelf in self._shelves:
+            spooled = shelf is not self._shelves[0]
+            seqs = [item.seq for item in items if item.seq and item.spooled is spooled]
+            if not seqs:
+                continue
+            shelf.sent_up_to = max(shelf.sent_up_to, *seqs)
+            if not spooled:
+                self.in_journal = max(0, self.in_journal - len(seqs))
+            try:
+                await shelf.journal.arrived(seqs)
+            except Exception as error:  # noqa: BLE001 - they are sent once more after a restart; that is allowed
+                _log.warning("it cannot be written down now what %s has: %s", self.id, error)
