@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
+from portway.policy import said
 from portway.policy.functions import ANY, Function, charge, enter, functions
 from portway.policy.growth import TooLarge, growth_of
 from portway.policy.limits import PolicyLimits
@@ -150,10 +151,10 @@ class Expression:
             if value is True or value is False:  # what conditions are
                 return value
             if result.type().name() == "ERROR":
-                raise EvaluationError(_said(str(value)))
+                raise EvaluationError(said.failed(str(value)))
             return _plain(result.plain_value())
         except RuntimeError as error:
-            raise EvaluationError(_said(str(error))) from error
+            raise EvaluationError(said.failed(str(error))) from error
 
 
 def compile_expression(source: str, phase: Phase, limits: PolicyLimits, world: "World") -> Expression:
@@ -213,10 +214,12 @@ class Condition:
             result = self._program.eval(self._environment.Activation(values))
             found = result.value()
         except RuntimeError as error:
-            raise EvaluationError(_said(str(error))) from error
+            raise EvaluationError(said.failed(str(error))) from error
         if found is True or found is False:
             return found
-        raise EvaluationError(_said(str(found)) if result.type().name() == "ERROR" else "it is no condition")
+        raise EvaluationError(
+            said.failed(str(found)) if result.type().name() == "ERROR" else "it is no condition"
+        )
 
 
 # -- the runtime
@@ -335,26 +338,17 @@ def _plain(value: object) -> object:
 
 
 _PLACE: Final = re.compile(r"<input>:([0-9]+):([0-9]+): ([^\n]*)")
-_MISSING: Final = re.compile(r'No value with name "([^"]+)"')
 
 
-def _refused(said: str, made: Rewritten | None, source: str = "") -> CompileError:
+def _refused(text: str, made: Rewritten | None, source: str = "") -> CompileError:
     """Return what the type checker said, at the place that was written."""
-    found = _PLACE.search(said)
-    if "recursion" in said:
+    found = _PLACE.search(text)
+    if "recursion" in text:
         return CompileError("the expression is nested too deeply")
     if found is None:
-        return CompileError(said.partition(": ")[2].split(" [")[0].strip()[:300] or "no valid expression")
+        return CompileError(text.partition(": ")[2].split(" [")[0].strip()[:300] or "no valid expression")
     lines = (source if made is None else made.text).split("\n")
     row = min(int(found[1]), len(lines)) - 1
     offset = sum(len(line) + 1 for line in lines[:row]) + int(found[2]) - 1
-    message = found[3].removeprefix("Syntax error: ").replace(" (in container '')", "")
+    message = said.refused(found[3].removeprefix("Syntax error: ").replace(" (in container '')", ""))
     return CompileError(message[:300], offset if made is None else made.origin(offset))
-
-
-def _said(text: str) -> str:
-    """Return what the runtime said, for people."""
-    absent = _MISSING.search(text)
-    if absent is not None:
-        return f"{absent[1]} is absent"
-    return text.partition(": ")[2] or text
