@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 from tests.kit.eventually import eventually_async
 from tests.kit.identity import GOOGLE, ISSUER, OPENID, Place, answer, code_of, location
 
+from portway.codec.repeated import RequestReader
 from portway.edge import identity
 from portway.net.tasks import Tasks
 from portway.net.web_client import WebFailure
@@ -82,9 +85,46 @@ async def test_somebody_else_s_state_signs_nobody_in(place: Place) -> None:
     back = await attacker.back()
     assert code_of(await victim.visit(back)) == 3121
     await victim.visit()  # has a cookie of a login of its own now
-    back = await attacker.back()
-    assert code_of(await victim.visit(back)) == 3121
+    back = await attacker.back("/theirs")
+    url = await victim.to_provider(back)
     assert not place.store.sessions
+    person, place.provider.person = place.provider.person, place.provider.person | {"sub": "victim"}
+    await victim.visit(place.onward(place.provider.authorize(url)))
+    ((_, session),) = place.store.sessions.values()
+    assert (session.person.subject, person["sub"]) == ("victim", "ada"), "it has signed in as itself"
+
+
+@pytest.mark.row("P-54")
+async def test_tabs_that_begin_at_the_same_time_all_come_in(place: Place) -> None:
+    """Each answer sets a cookie, and the browser keeps the last: the others begin anew with that, unseen."""
+    browser = place.browser()
+    tabs = [browser.copy() for _ in range(3)]
+    backs = [await tab.back(f"/tab/{number}") for number, tab in enumerate(tabs)]
+    browser.cookies = tabs[-1].cookies
+    url = await browser.to_provider(backs[0])
+    assert len(browser.set) == 1
+    assert browser.cookies == tabs[-1].cookies, "the cookie is the one that it had"
+    first = await browser.visit(place.onward(place.provider.authorize(url)))
+    others = [await browser.visit(back) for back in backs[1:]]
+    assert [location(each.answer) for each in (first, *others) if isinstance(each, NotSignedIn)] == [
+        "/tab/0", "/tab/1", "/tab/2",
+    ]  # fmt: skip
+    assert len(place.store.sessions) == 1
+    browser.cookies.clear()
+    assert code_of(await browser.visit(backs[0])) == 3121, "who keeps no cookies is told so"
+
+
+@pytest.mark.parametrize("mode", ["cors", "same-origin", "no-cors", "websocket"])
+async def test_what_scripts_ask_for_is_not_sent_to_the_provider(place: Place, mode: str) -> None:
+    browser = place.browser()
+    result = await browser.visit("/api", mode=mode)
+    assert isinstance(result, NotSignedIn)
+    assert (result.answer.status, result.answer.code, browser.set) == (401, 3105, [])
+    assert (b"www-authenticate", b'Cookie realm="app.example", form-action="/ngrok/login"') in (
+        result.answer.headers
+    )
+    await browser.visit(await browser.back(mode="navigate"), mode="navigate")
+    assert isinstance(await browser.visit("/api", mode=mode), SignedIn)
 
 
 async def test_a_stolen_state_buys_tokens_once(place: Place) -> None:
@@ -434,3 +474,27 @@ async def test_named_providers_need_an_address(place: Place) -> None:
     result = await browser.visit()
     assert isinstance(result, SignedIn)
     assert result.session.person.email == ""
+
+
+async def test_who_was_rewritten_comes_back_to_what_it_asked_for(place: Place) -> None:
+    """Rules in front may have changed the path, and an endpoint that forwards here the host."""
+    browser, identities = place.browser(), place.identities
+
+    async def ask(target: str, seen: str) -> tuple[Any, Any]:
+        lines = f"GET {target} HTTP/1.1\r\nHost: app.example\r\nAccept: text/html\r\n\r\n"
+        exchange = SimpleNamespace(head=RequestReader(100).read(lines.encode()))
+        endpoint = SimpleNamespace(id="ep_1")
+        passage = SimpleNamespace(exchange=exchange)
+        asking: Any = SimpleNamespace(passage=passage, account_id="ac_1", endpoint=endpoint)
+        asked = replace(browser.asked(seen), authority="inner.internal")
+        result = await identities.fetch(asking, {"settings": OPENID, "asked": asked})
+        for name, value in result.answer.headers if isinstance(result, NotSignedIn) else ():
+            if name == b"set-cookie":
+                browser.take(value.decode())
+        return result, exchange.head.target
+
+    result, _ = await ask("/old?x=1", "/base/old?x=1")
+    back = place.onward(place.provider.authorize(location(result.answer)))
+    result, logged = await ask(back, f"/base{back}")
+    assert (location(result.answer), logged) == ("/old?x=1", b"/ngrok/login/complete")
+    assert isinstance((await ask("/old", "/base/old"))[0], SignedIn)

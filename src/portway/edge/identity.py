@@ -19,7 +19,7 @@ sibling host cannot set it.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qs, urlencode
@@ -113,12 +113,18 @@ class Identities:
         assert isinstance(settings, IdentitySettings)
         assert isinstance(asked, Asked)
         exchange = asking.passage.exchange
-        html = pages.wants_html(exchange.head.headers)
-        if asked.path in ONE_TIME:
-            exchange.head = exchange.head._replace(target=asked.path.encode("ascii"))  # codes are not logged
+        head, html = exchange.head, pages.wants_html(exchange.head.headers)
+        # Where visitors come back to is what they asked for, whatever rules have made of it since.
+        asked = replace(asked, target=head.target.decode("ascii"), authority=head.authority.decode("ascii"))
         others = cast("tuple[str, ...]", arguments.get("others", ()))
         visit = Visit(self, asking.account_id, asking.endpoint.id, settings, asked, html=html, others=others)
-        return await visit.judge()
+        result = None
+        try:
+            result = await visit.judge()
+            return result
+        finally:
+            if asked.path in ONE_TIME and not isinstance(result, SignedIn):
+                exchange.head = head._replace(target=asked.path.encode("ascii"))  # codes are not logged
 
     # -- the end of a login
 
@@ -277,6 +283,8 @@ class Visit:
         elif session is not None and why is Standing.GOOD:
             self._all.sessions.used(session)
             return SignedIn(session, settings.client_id)
+        if self._asked.mode not in ("", "navigate"):
+            return NotSignedIn(self._page(3105, (self._challenge(),)), why)
         target = local_target(self._asked.target) or "/"
         return NotSignedIn(await self._to_provider(target), why)
 
@@ -347,7 +355,10 @@ class Visit:
             tokens, person = await self._all.spend(self._settings, state, returned.code)
         except LoginFailed as error:
             if error.code in (3121, 3123) and (await self._session())[1] is Standing.GOOD:
-                return NotSignedIn(_redirect("/", ()))  # the button "back": nothing is left to do
+                return NotSignedIn(_redirect(state.target, ()))  # "back", or another tab was quicker
+            if error.code == 3121 and len(self._nonces()) == 1:
+                # Tabs that began at the same moment have one cookie, of the last of them: begin with that.
+                return NotSignedIn(await self._to_provider(state.target))
             self._wanted_then = state.target
             raise
         return await self._enter(state, tokens, person)
@@ -445,6 +456,11 @@ class Visit:
 
     def _page(self, code: int, cookies: Pairs) -> Respond:
         return failed_page(code, html=self._html, host=self._host, link=self._login(), cookies=cookies)
+
+    def _challenge(self) -> tuple[bytes, bytes]:
+        """Tell a script where its page would sign in (RFC 9110 §11.6.1)."""
+        line = f'Cookie realm="{self._host}", form-action="{PATHS[self._settings.prefix][0]}"'
+        return b"www-authenticate", line.encode("ascii")
 
     def _no_session(self) -> Pairs:
         return (self._cookie(self._session_name, "", -1, domain=self._settings.cookie_domain),)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _AGAIN: Final = "Sign in once more with the link below."
-_OTHER: Final = "Sign in once more, with another account if you have one."
 _SITE: Final = "If it happens again, tell the owner of this site."
 _LATER: Final = "Try again in a few minutes."
 _HERE: Final = "The action that signs visitors in is set up in the traffic policy of this endpoint."
@@ -66,7 +65,15 @@ TEXTS: Final = {
             "Rules decide by addresses, so one that may be anybody's is not taken.",
         ),
     ),
-    3105: (403, _text("Not authorised", "You may not use this site.", _OTHER)),
+    3105: (
+        401,
+        _text(
+            "Not signed in",
+            "You are not signed in at {host}, or your session has ended.",
+            "Load the page again: it leads to where you sign in.",
+            "Scripts, pictures and sockets cannot sign visitors in, so they are not sent to the provider.",
+        ),
+    ),
     3107: (
         400,
         _text("Login incomplete", "The provider sent you back without what you were sent with.", _AGAIN),

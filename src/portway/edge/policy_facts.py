@@ -99,6 +99,7 @@ class _Asked(Request):
         self.received = received
         self.body_received = None
         self.edited = False
+        self.asked = ""
 
     def __getattr__(self, name: str) -> object:
         if name not in {"fields", "accept_encoding"}:

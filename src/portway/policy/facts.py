@@ -120,6 +120,8 @@ class Request(_Head):
     edited: bool = False
     accept_encoding: bytes | None = None
     """What the visitor said, whatever rules did to the field since; None: what the field says."""
+    asked: str = ""
+    """The full URL as it came, once a rule has rewritten it; "": none has."""
 
     @property
     def url(self) -> str:

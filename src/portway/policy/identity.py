@@ -92,6 +92,8 @@ class Asked:
     cookies: tuple[tuple[str, str], ...] = ()
     user_agent: str = ""
     client_ip: str = ""
+    mode: str = ""
+    """What the browser wants it for, ``Sec-Fetch-Mode``: "navigate" is a page; "": it does not say."""
 
     @property
     def path(self) -> str:

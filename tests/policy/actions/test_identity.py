@@ -11,7 +11,7 @@ from portway.model.identity import Person, ProviderApp, Tokens, VisitorSession
 from portway.policy.actions.identity import APPS, SHARED
 from portway.policy.compiler import Target, World, compile_policy
 from portway.policy.engine import Run
-from portway.policy.identity import IdentitySettings, NotSignedIn, SignedIn, Standing
+from portway.policy.identity import Asked, IdentitySettings, NotSignedIn, SignedIn, Standing
 from portway.policy.problem import PolicyError
 from portway.policy.verdict import CONTINUE, Failed, Fetch, Respond
 
@@ -207,6 +207,17 @@ def test_who_is_not_known_is_sent_away_and_no_rule_behind_runs() -> None:
     assert got["session_max_duration_reached"] is True
     assert got["session_timed_out"] is False
     assert run.decisions["oauth.decision"] == "block"
+
+
+def test_cookies_of_sibling_hosts_push_none_of_ours_out() -> None:
+    tossed = "; ".join(f"ngrok.session.{number}=x" for number in range(50))
+    fields = [(b"cookie", f"{tossed}; __Host-ngrok.session=mine".encode()), (b"sec-fetch-mode", b"cors")]
+    verdict = run_of("oauth", OAUTH, fields=fields).step()
+    assert isinstance(verdict, Fetch)
+    seen = verdict.arguments["asked"]
+    assert isinstance(seen, Asked)
+    assert ("__Host-ngrok.session", "mine") in seen.cookies
+    assert (len(seen.cookies), seen.mode) == (32, "cors")
 
 
 def test_what_fails_refuses() -> None:

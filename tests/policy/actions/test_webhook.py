@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -58,6 +59,19 @@ def test_what_is_not_is_answered_403() -> None:
     assert result(run)["error"]["code"] == "ERR_NGROK_3204"
     assert run.decisions["webhook_verification.decision"] == "block"
     assert "s3cret" not in repr(run.diagnostics) + verdict.message
+
+
+def test_what_covers_the_url_covers_the_one_that_was_asked_for() -> None:
+    """A rule in front may rewrite it for the upstream; its sender knows nothing of that."""
+    rewrite = "  - actions: [{type: url-rewrite, config: {from: /old, to: /new}}]\n"
+    text = document("square").replace("on_http_request:\n", f"on_http_request:\n{rewrite}")
+    known = facts(method="POST", target="/old/hook")
+    assert known.request
+    signature = b64encode(hmac.digest(b"s3cret", known.request.url.encode() + BODY, "sha256"))
+    known.request.fields.append((b"x-square-hmacsha256-signature", signature))
+    verdict, run = judged(known, text)
+    assert verdict is CONTINUE
+    assert run.request.target == "/new/hook"
 
 
 def test_not_enforced_it_only_tells() -> None:

@@ -120,7 +120,8 @@ def _asked(run: "Run") -> Asked:
             name, _, value = part.strip().partition("=")
             if "ngrok." in name:
                 cookies.append((name, value))
-    agent = request.get(b"user-agent")
+    cookies.sort(key=lambda each: not each[0].startswith("__Host-"))  # sibling hosts cannot set those
+    agent, mode = request.get(b"user-agent"), request.get(b"sec-fetch-mode")
     return Asked(
         request.method,
         request.scheme,
@@ -129,6 +130,7 @@ def _asked(run: "Run") -> Asked:
         tuple(cookies[:32]),
         agent[0].decode("latin-1")[:1024] if agent else "",
         run.facts.connection.client_ip,
+        mode[0].decode("latin-1").strip().lower()[:32] if mode else "",
     )
 
 

@@ -124,6 +124,7 @@ class _Rewrite:
             raise ActionFailed(NO_URL, "The rewritten URL is not one of http or https.")
         target = f"{path}?{parts.query}" if parts.query or "?" in url else path
         run.request.edited = run.request.edited or target != run.request.target
+        run.request.asked = run.request.asked or run.request.url
         run.request.target = target
 
 

@@ -83,7 +83,7 @@ def _hook(run: "Run", body: bytes) -> Hook:
     fields: dict[str, list[str]] = {}
     for name, value in request.fields:
         fields.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return Hook(request.method, request.url, fields, body, run.now)
+    return Hook(request.method, request.asked or request.url, fields, body, run.now)
 
 
 def _parse(config: "Fields", _compiler: "Compiler") -> Action:
