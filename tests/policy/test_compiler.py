@@ -306,3 +306,34 @@ def test_a_hostile_regular_expression_is_refused() -> None:
     for pattern in ("(?=a)b", "((a{1000}){1000}){1000}", "(", "\\\\1"):
         rule = f'{{type: url-rewrite, config: {{from: "{pattern}", to: x}}}}'
         assert codes(f"on_http_request: [{{actions: [{rule}]}}]") == [2261], pattern
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ("on_http_request: [{actions: [{type: custom-respons}]}]", "did you mean 'custom-response'?"),
+        ("on_http_request: [{actions: [{type: add_header}]}]", "did you mean 'add-headers'?"),
+        ("on_http_request: [{actions: [{type: xyz}]}]", "there is no action type 'xyz'"),
+        ("on_http_request: [{actions: [{type: deny, confg: {}}]}]", "did you mean 'config'?"),
+        (
+            "on_http_request: [{actions: [{type: deny, config: {status-code: 404}}]}]",
+            "did you mean 'status_code'?",
+        ),
+        ("on_http_response: [{actions: [{type: deny}]}]", "only in on_tcp_connect and on_http_request"),
+        ("inbound: [{actions: [{type: deny}]}]\non_http_request: []", "inbound means on_http_request"),
+        ("on_http_request: []\ninbound: [{actions: [{type: deny}]}]", "inbound means on_http_request"),
+        ("on_http_request: [{actions: [{type: deny}], expressions: ['${true}']}]", "without '${…}'"),
+        (
+            "on_http_request: [{actions: [{type: remove-headers, config: {headers: [Host]}}]}]",
+            "host cannot be removed; add-headers replaces it",
+        ),
+        (
+            "on_http_request: [{actions: [{type: custom-response, config: {status_code: 204, body: x}}]}]",
+            "an answer with status 204 has no body",
+        ),
+    ],
+)
+def test_mistakes_are_told_with_what_was_meant(document: str, told: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        compile_policy(document)
+    assert told in caught.value.problems[0].message

@@ -18,7 +18,7 @@ from portway.policy.fields import Fields
 from portway.policy.interpolation import Template, TemplateError, compile_template
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import ALL_PROTOCOLS, HTTP, PHASES, Phase, main_phase
-from portway.policy.problem import PolicyError, Problem
+from portway.policy.problem import PolicyError, Problem, meant
 from portway.policy.quick import quick_test
 
 if TYPE_CHECKING:
@@ -208,8 +208,9 @@ class _Document:
         at = root.keys.get(key, (node.line, node.column))
         protocol = self._target.protocol
         if key not in set(Phase):
-            known = ", ".join(sorted(PHASES[protocol]))
-            self._compiler.problem_at(2203, *at, "", f"{_short(key)} is no phase; this endpoint has {known}")
+            known = ", ".join(phase for phase in Phase if phase in PHASES[protocol])
+            said = f"{_short(key)} is no phase; this endpoint has {known}"
+            self._compiler.problem_at(2203, *at, "", said)
             return None
         phase = Phase(key)
         if phase not in PHASES[protocol]:
@@ -332,10 +333,12 @@ class _Document:
             return None
         kind = table().get(name)
         if kind is None:
-            self._problem(2201, node, f"there is no action type {_short(name)}")
+            said = f"there is no action type {_short(name)}{meant(name, table())}"
+            self._problem(2201, node, said)
             return None
         if self._compiler.phase not in kind.phases:
-            self._problem(2202, node, f"{name} cannot stand in {self._compiler.phase}")
+            where = " and ".join(phase for phase in Phase if phase in kind.phases)
+            self._problem(2202, node, f"{name} cannot stand in {self._compiler.phase}, only in {where}")
             return None
         if self._target.protocol not in kind.protocols:
             self._problem(2205, node, f"{name} does not exist on {self._target.protocol} endpoints")
@@ -377,7 +380,8 @@ def modernised(root: Node, protocol: str, compiler: Compiler) -> tuple[Node, boo
             continue
         new = str(names.get(key, key))
         if new in made.entries:
-            compiler.problem_at(2203, *root.keys[key], "", f"{key} means {new}, which is there too")
+            old = next(each for each, phase in names.items() if phase == new)
+            compiler.problem_at(2203, *root.keys[key], "", f"{old} means {new}, which is there too")
             continue
         made.entries[new] = node
         made.keys[new] = root.keys[key]

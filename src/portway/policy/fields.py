@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from portway.codec.document import Node
 from portway.policy.duration import parse_duration, write_duration
+from portway.policy.problem import meant
 
 if TYPE_CHECKING:
     from portway.policy.compiler import Compiler
@@ -70,7 +71,9 @@ class Fields:
         """Record 2203 for every field that nobody has read."""
         for key, (line, column) in self.node.keys.items():
             if key not in self._read and self.node.kind == "map":
-                self._compiler.problem_at(2203, line, column, self.path, f"there is no field {key!r} here")
+                hint = meant(key, self._read - self.node.keys.keys())
+                said = f"there is no field {key!r} here{hint}"
+                self._compiler.problem_at(2203, line, column, self.path, said)
 
     # -- scalars
 
@@ -290,6 +293,8 @@ class Fields:
             complain(2208, f"the name is longer than {HEADER_NAME_LIMIT} characters")
         elif not _TOKEN.fullmatch(name):
             complain(2210, f"{name!r} is no name of a header field")
+        elif lower == "host" and lower in forbidden:
+            complain(2210, "host cannot be removed; add-headers replaces it")
         elif lower in forbidden:
             complain(2210, f"{lower} may not be changed by a policy")
         return lower

@@ -1,6 +1,7 @@
 """What is wrong with a policy document: every problem at once, each with its place and code."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from portway.errors import Error
@@ -39,3 +40,10 @@ class PolicyError(Error):
 def _line(problem: Problem) -> str:
     """Write a problem for an error's text, with the code in a form that is not taken for the error's own."""
     return f"{problem} (code {problem.code})"
+
+
+def meant(written: str, known: Iterable[str]) -> str:
+    """Return "; did you mean …?" when one of the known words is like what was written, else nothing."""
+    folded = {each.replace("_", "-"): each for each in known}
+    close = difflib.get_close_matches(written.lower().replace("_", "-"), list(folded), 1, cutoff=0.7)
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""

@@ -138,6 +138,8 @@ def _tokens(text: str) -> list[_Token]:
         if match is None:
             if text[at] == "=":
                 raise SyntaxFault("'=' has no place in an expression; '==' compares", at)
+            if text.startswith("${", at):
+                raise SyntaxFault("an expression is written here by itself, without '${…}'", at)
             raise SyntaxFault(f"{text[at]!r} has no place in an expression", at)
         kind, end = match.lastgroup or "", match.end()
         if kind == "string":

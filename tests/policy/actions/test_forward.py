@@ -19,7 +19,7 @@ def test_an_error_ends_or_is_told(on_error: str) -> None:
         return
     assert after == CONTINUE
     assert run.facts.results["forward_internal"] == {
-        "url": "HTTP://A.internal",
+        "url": "http://a.internal:80",
         "error": {"code": "ERR_NGROK_3200", "message": "offline"},
     }
 
@@ -28,6 +28,28 @@ def test_a_url_that_is_computed_wrongly_is_an_error() -> None:
     verdict = begin(policy(action("forward-internal", "url: 'https://${req.method}.example'"))).step()
     assert isinstance(verdict, Respond)
     assert (verdict.status, verdict.code) == (500, 2247)
+
+
+def test_what_cannot_be_computed_is_told_to_who_goes_on() -> None:
+    run = begin(policy(action("forward-internal", 'url: "https://${vars.x}.internal"\non_error: continue')))
+    assert run.step() == CONTINUE
+    error = run.facts.results["forward_internal"]["error"]
+    assert error == {
+        "code": "ERR_NGROK_2238",
+        "message": 'A value could not be computed: there is no key "x"',
+    }
+
+
+def test_what_failed_is_what_was_tried() -> None:
+    run = begin(
+        policy(
+            action("forward-internal", 'url: "https://n${rand.int(1, 1000000)}.internal"\non_error: continue')
+        )
+    )
+    asked = run.step()
+    assert isinstance(asked, Forward)
+    run.resume(Failed(3200, "offline", 404))
+    assert run.facts.results["forward_internal"]["url"] == f"{asked.url}:443"
 
 
 @pytest.mark.row("P-49")

@@ -8,7 +8,7 @@ from portway.policy.verdict import CONTINUE, Respond
 
 
 def test_a_body_where_none_is_allowed_is_an_error() -> None:
-    verdict = begin(policy(action("custom-response", "status_code: 204\nbody: x"))).step()
+    verdict = begin(policy(action("custom-response", "status_code: 204\nbody: ${'x'}"))).step()
     assert isinstance(verdict, Respond)
     assert (verdict.status, verdict.code) == (500, 3604)
     assert begin(policy(action("custom-response", "status_code: 204"))).step() == Respond(204, final=False)

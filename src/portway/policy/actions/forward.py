@@ -43,16 +43,22 @@ class ForwardInternal:
 
     def run(self, run: "Run") -> Verdict | None:
         """Ask the edge to hand over."""
-        text = run.text(self.url)
         try:
-            return Forward(target_of(text, self.protocol), self.go_on)
+            text = run.text(self.url)
+        except ActionFailed as error:
+            return self._failed(run, "", Failed(error.code, error.message, error.status))
+        try:
+            url = target_of(text, self.protocol)
         except Error as error:
             return self._failed(run, text, Failed(2247, error.message, 500))
+        run.kept = url  # computed once: the same texts may be others when it is told what failed
+        return Forward(url, self.go_on)
 
     def resume(self, run: "Run", result: object) -> "Verdict | None":
         """Hear that it could not be done."""
         failed = result if isinstance(result, Failed) else Failed(2300, "Forwarding failed.", 500)
-        return self._failed(run, run.text(self.url), failed)
+        url, run.kept = parse_endpoint_url(str(run.kept), binding="internal"), None
+        return self._failed(run, f"{url.scheme}://{url.hostport}", failed)
 
     def _failed(self, run: "Run", url: str, failed: Failed) -> None:
         if not self.go_on:

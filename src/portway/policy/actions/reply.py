@@ -84,11 +84,11 @@ def _parse_close(_config: "Fields", _compiler: "Compiler") -> Action:
 
 
 def _parse_custom(config: "Fields", _compiler: "Compiler") -> Action:
-    return CustomResponse(
-        config.integer("status_code", 200, low=200, high=599),
-        config.template("body", "", "content", most=BODY),
-        tuple(config.headers("headers", most=HEADERS, forbidden=FRAMING)),
-    )
+    status = config.integer("status_code", 200, low=200, high=599)
+    body = config.template("body", "", "content", most=BODY)
+    if status in NO_BODY and body.is_constant and body.literal:
+        config.problem(2204, f"an answer with status {status} has no body", config.find("body", "content"))
+    return CustomResponse(status, body, tuple(config.headers("headers", most=HEADERS, forbidden=FRAMING)))
 
 
 def _refuses(action: Action) -> bool:
