@@ -7,7 +7,7 @@ from tests.kit.policy import NOW, facts, policy
 
 from portway.policy.facts import Response
 from portway.policy.problem import PolicyError
-from portway.policy.said import failed, refused
+from portway.policy.said import failed, is_unfit, refused
 from portway.policy.trial import attempt
 
 
@@ -59,6 +59,11 @@ def test_what_does_not_fit_is_told_with_a_way_out(expression: str, told: str) ->
 def test_what_fails_is_told_plainly(expression: str, told: str) -> None:
     trial = attempt(policy(rule(expression)), facts, lambda: Response(200), now=NOW, random=Random(1))
     assert told in trial.phases[0].problems[0].detail
+
+
+def test_what_does_not_fit_is_told_apart() -> None:
+    assert is_unfit(failed("K: No matching overloads found : _?_:_(int64, string)"))
+    assert not is_unfit(failed('K: Key not found in map : "x\' does not take "'))
 
 
 def test_what_is_not_known_stays_as_it_is() -> None:

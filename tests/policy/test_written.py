@@ -25,6 +25,8 @@ MOMENT = datetime(2024, 7, 13, 2, 10, 16, 500, tzinfo=timezone(timedelta(hours=2
         (timedelta(seconds=90), "1m30s"),
         ([1, None, MOMENT, b"x"], '[1,null,"2024-07-13T00:10:16Z","x"]'),
         ({"ü": timedelta(0)}, '{"ü":"0s"}'),
+        ({"b": {"d": 1, "c": 2}, "a": 3}, '{"a":3,"b":{"c":2,"d":1}}'),
+        ({"b": 1, 2: [{"d": 1, "c": 2}]}, '{"b":1,"2":[{"d":1,"c":2}]}'),
     ],
 )
 def test_as_text(value: object, wanted: str) -> None:

@@ -12,15 +12,14 @@ from portway.model.event_payload import Traffic, traffic
 from portway.model.event_types import FIELDS, HTTP, TCP
 from portway.policy.expression import CompileError, Condition, EvaluationError
 from portway.policy.limits import DEFAULT_LIMITS
+from portway.policy.said import is_unfit
 from portway.policy.syntax import Syntax
 
 NAME: Final = "ev"
 INVALID: Final = 5404
 UNKNOWN: Final = 5406
 
-_HOPELESS: Final = (
-    "it is no condition", "No matching overloads", "invalid regular expression", "Iteration budget",
-)  # fmt: skip
+_HOPELESS: Final = ("it is no condition", "invalid regular expression", "Iteration budget")
 """How errors begin that say nothing of the event."""
 
 _BLANK: Final[dict[str, Traffic]] = {
@@ -57,7 +56,7 @@ def check_filter(source: str, kind: str) -> None:
     try:
         made.holds(traffic(_BLANK[kind]))
     except EvaluationError as error:
-        if str(error).startswith(_HOPELESS):
+        if str(error).startswith(_HOPELESS) or is_unfit(str(error)):
             raise Error(f"The filter would fail for every event: {error}.", INVALID) from error
 
 

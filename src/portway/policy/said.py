@@ -14,6 +14,8 @@ _CHECKED: Final = re.compile(r"found no matching overload for '([^']+)' applied 
 _RUN: Final = re.compile(r"No matching overloads found : (?:\((.+)\)\.)?([^(]+)(?:\((.*)\))?", re.DOTALL)
 _KINDS: Final = re.compile(r"google\.protobuf\.(Timestamp|Duration)|\b(u?int)64\b|\bT%[0-9]+")
 
+_UNFIT: Final = re.compile(r"'[^' ]{1,60}(?: :)?' does not take ").match
+
 _OPERATORS: Final = {
     "@in": "in", "_[_]": "[…]", "_?_:_": "? :", "<jump_condition>": "? :", "!_": "!", "-_": "-",
     **{f"_{each}_": each for each in ("==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "&&", "||")},
@@ -38,6 +40,11 @@ def failed(text: str) -> str:
         receiver = [found[1]] if found[1] else []
         return _unfit(found[2].strip(), [*receiver, *_split(found[3] or "")])
     return text
+
+
+def is_unfit(text: str) -> bool:
+    """Say whether what ``failed`` returned is that an operator or function takes no such values."""
+    return bool(_UNFIT(text))
 
 
 def refused(text: str) -> str:

@@ -41,10 +41,17 @@ def moment(value: datetime) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Return compact JSON. Raises ValueError if it is too long, or for a number that JSON does not have."""
+    """Return compact JSON, keys in order. Raises ValueError if it is too long, or has what JSON cannot say."""
+    try:
+        return _bounded(_SORTING, value)
+    except TypeError:  # keys of several types have no order
+        return _bounded(_ENCODER, value)
+
+
+def _bounded(encoder: json.JSONEncoder, value: Any) -> str:
     parts: list[str] = []
     size = 0
-    for part in _ENCODER.iterencode(value):
+    for part in encoder.iterencode(value):
         size += len(part)
         if size > LONGEST:
             raise ValueError(f"the JSON text is longer than {LONGEST} characters")
@@ -66,6 +73,9 @@ class _Encoder(json.JSONEncoder):
 
 
 _ENCODER: Final = _Encoder(ensure_ascii=False, separators=(",", ":"), check_circular=False, allow_nan=False)
+_SORTING: Final = _Encoder(
+    ensure_ascii=False, separators=(",", ":"), check_circular=False, allow_nan=False, sort_keys=True
+)
 
 
 def comparable(values: list[Any]) -> Callable[[Any], Any]:
