@@ -119,12 +119,26 @@ def test_upgrade_keeps_a_backup(
 
 
 @pytest.mark.row("K-10")
+def test_upgrade_writes_the_version_that_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`config check` sends here whose file has none."""
+    file = tmp_path / "ngrok.yml"
+    file.write_text("agent:\n  authtoken: x\n")
+    assert run(["config", "upgrade", "--config", str(file)]) == 0
+    assert "It says its version now, 3; the old file is " in capsys.readouterr().out
+    assert run(["config", "check", "--config", str(file)]) == 0
+
+
+@pytest.mark.row("K-10")
 def test_upgrade_moves_the_file_where_it_is_looked_for(tmp_path: Path, home: Path) -> None:
     file = tmp_path / "ngrok.yml"
-    file.write_text(OLD)
+    (tmp_path / "ca.pem").touch()
+    file.write_text(f"{OLD}root_cas: ca.pem\n")
     assert run(["config", "upgrade", "--relocate", "--config", str(file)]) == 0
     assert not file.exists()
     assert home.read_text().startswith("# mine\nversion: 3\n")
+    assert load().settings.connect_cas == str(tmp_path / "ca.pem")
     file.write_text(OLD)
     assert run(["config", "upgrade", "--relocate", "--config", str(file)]) == 1, "nothing is overwritten"
     assert file.exists()

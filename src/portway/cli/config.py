@@ -131,6 +131,7 @@ def upgrade(version: int | None, path: str | None, dry_run: bool, relocate: bool
     from portway.agent.config import edit as editing
     from portway.agent.config import files
     from portway.agent.config.document import content
+    from portway.agent.config.relocate import rooted
     from portway.agent.config.upgrade import NEWEST
     from portway.agent.config.upgrade import upgrade as upgraded
 
@@ -154,15 +155,19 @@ def upgrade(version: int | None, path: str | None, dry_run: bool, relocate: bool
         hint = f"{error}\nThat is what the new file would say (--dry-run shows it); {file} is as it was"
         raise ConfigError(hint) from error
     backup = _backup(file, done.was, text)
-    editing.save(target, done.text)
+    moves = target.resolve() != file.resolve()
+    new = rooted(done.text, str(file)) if moves else done.text
+    editing.save(target, new)
     if done.text == text:
         click.echo(f"It has version {done.was} already; a copy of the old file is {backup}")
+    elif done.was == max(to, done.was):
+        click.echo(f"It says its version now, {done.was}; the old file is {backup}")
     else:
         click.echo(f"Upgraded from version {done.was} to {max(to, done.was)}; the old file is {backup}")
-    if target.resolve() != file.resolve():
+    if moves:
         file.unlink()
         click.echo(f"Moved to {target}")
-    click.echo(done.text, nl=False)
+    click.echo(new, nl=False)
 
 
 def _backup(file: Path, version: int, text: str) -> Path:

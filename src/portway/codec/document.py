@@ -69,7 +69,10 @@ class Node:
     height: int = 1
     """Levels of this node and below it."""
     end: tuple[int, int] = (0, 0)
-    """Where a scalar ends: line and column behind it. (0, 0) for what stands here by an alias."""
+    """Where a scalar, or what is written on the line, ends: line and column behind it.
+
+    (0, 0) for other lists and maps, and for what stands here by an alias.
+    """
     flow: bool = False
     """Written on the line, in brackets or braces."""
 
@@ -184,7 +187,7 @@ class _Builder:
                 case "MappingStartEvent":
                     self._begin(event, "map")
                 case "SequenceEndEvent" | "MappingEndEvent":
-                    self._end()
+                    self._end(event)
                 case _:
                     pass
         return self._root or Node("scalar", 1, 1, source=self._source)
@@ -198,9 +201,11 @@ class _Builder:
             self._pending.add(str(event.anchor))
         self._open.append(_Open(node, event))
 
-    def _end(self) -> None:
+    def _end(self, event: Any) -> None:
         done = self._open.pop()
         node = done.node
+        if node.flow:
+            node.end = _place(event.end_mark)
         children = node.items if node.kind == "list" else list(node.entries.values())
         node.size = 1 + sum(child.size for child in children)
         node.height = 1 + max((child.height for child in children), default=0)

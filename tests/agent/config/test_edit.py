@@ -90,3 +90,10 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written"):
         save(tmp_path / "file" / "portway.yml", "x")
+
+
+def test_lines_end_as_they_did(tmp_path: Path) -> None:
+    file = tmp_path / "portway.yml"
+    file.write_bytes(b"version: 3\r\nagent:\r\n  log: x\r\n")
+    set_setting(file, "authtoken", "abc")
+    assert file.read_bytes() == b"version: 3\r\nagent:\r\n  authtoken: abc\r\n  log: x\r\n"

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,7 @@ def set_setting(path: Path, name: str, value: str) -> None:
     Raises ConfigError for a file that cannot be read or written. Then it is as it was.
     """
     text = content(path) if path.exists() else ""
-    changed = with_setting(text, str(path), name, value)
+    changed = in_lines(text, lambda now: with_setting(now, str(path), name, value))
     save(path, changed)
 
 
@@ -43,8 +44,8 @@ def with_setting(text: str, file: str, name: str, value: str) -> str:
     root = parse(text, file)
     version = root.entries.get("version")
     if version is None:
-        number = DEFAULT_VERSION if not root.entries or _looks_new(root) else 2
-        text = _with_version(text, root, number)
+        number = DEFAULT_VERSION if not root.entries or looks_new(root) else 2
+        text = with_version(text, root, number)
         root = parse(text, file)
     else:
         number = 2 if version.text == "2" else 3
@@ -85,11 +86,19 @@ def written(value: str) -> str:
     return value if plain else json.dumps(value, ensure_ascii=False)
 
 
-def _looks_new(root: Node) -> bool:
+def in_lines(text: str, change: Callable[[str], str]) -> str:
+    """Change a text; where all its lines end with CRLF, they do so afterwards, and ``change`` sees LF."""
+    if "\r\n" not in text or text.count("\r\n") != text.count("\n"):
+        return change(text)
+    return change(text.replace("\r\n", "\n")).replace("\n", "\r\n")
+
+
+def looks_new(root: Node) -> bool:
+    """Tell whether a file without a version has what only version 3 has."""
     return "agent" in root.entries or "endpoints" in root.entries
 
 
-def _with_version(text: str, root: Node, number: int) -> str:
+def with_version(text: str, root: Node, number: int) -> str:
     """Write the version before the first key."""
     lines = text.splitlines(keepends=True)
     if not root.keys:

@@ -1,17 +1,20 @@
 """Files of older versions → of newer ones, in their text, so that comments stay beside what they are about.
 
-1 → 2: a version, a region, and the names that have changed since. 2 → 3: options move below ``agent``, and
-each tunnel that version 3 can say becomes an endpoint. A tunnel that uses what only version 2 has (labels,
-modules that are traffic policies today) stays where it is, with a warning.
+1 → 2: a version, a region, and the names that have changed since; files that say version 2 have old names,
+too. 2 → 3: options move below ``agent``, and each tunnel that version 3 can say becomes an endpoint. A tunnel
+that uses what only version 2 has (labels, modules that are traffic policies today) stays where it is, with a
+warning.
 """
 
 import re
+import textwrap
 from dataclasses import dataclass, field
 from typing import Final
 
 from portway.agent.config.document import parse
-from portway.agent.config.edit import written
+from portway.agent.config.edit import in_lines, looks_new, with_version, written
 from portway.agent.config.settings import RENAMED
+from portway.agent.config.unfold import unfolded
 from portway.codec.document import Node
 from portway.errors import ConfigError
 
@@ -35,6 +38,7 @@ _UPSTREAM: Final = {
     "upstream_tls_verify_cas": "tls_verify_cas",
     "upstream_ca_path": "tls_verify_cas",
 }
+_PROXIES: Final = ("http_proxy", "socks5_proxy")
 _ADDRESS: Final = ("proto", "domain", "hostname", "remote_addr", "schemes", "name")
 _TLS: Final = {
     "crt": "server_certificate",
@@ -56,21 +60,33 @@ def upgrade(text: str, file: str, to: int = NEWEST) -> Upgraded:
     """Bring the text of a file to a version. Raises ConfigError: unreadable, or newer than that."""
     if to not in (2, NEWEST):
         raise ConfigError(f"version {to} is unknown; this program writes 2 and {NEWEST}")
-    was = now = _version(parse(text, file))
+    root = parse(text, file)
+    was = _version(root)
     if was > to:
         raise ConfigError(f"{file} has version {was}: it cannot be taken back to version {to}")
     done = Upgraded(text, was)
-    if now == 1:
-        done.text, now = _to_2(done.text, file), 2
-    if now == 2 and to == NEWEST:
-        done.text = _to_3(done, file)
+    if was == NEWEST and "version" not in root.entries:
+        done.text = in_lines(text, lambda now: with_version(now, parse(now, file), NEWEST))
+    elif was < NEWEST:
+        done.text = in_lines(text, lambda now: _upgraded(done, now, file, to))
     return done
+
+
+def _upgraded(done: Upgraded, text: str, file: str, to: int) -> str:
+    text = unfolded(_at_the_left(text, file), file)
+    text = _to_2(done, text, file, region=to == 2)
+    return _to_3(done, text, file) if to == NEWEST else text
+
+
+def _at_the_left(text: str, file: str) -> str:
+    """Return the text with its first key at the beginning of its line."""
+    return textwrap.dedent(text) if parse(text, file).column > 1 else text
 
 
 def _version(root: Node) -> int:
     said = root.entries.get("version")
     if said is None:
-        return NEWEST if "agent" in root.entries else 1
+        return NEWEST if looks_new(root) else 1
     if said.text not in ("1", "2", "3"):
         raise ConfigError(f"{said.place}: this version is unknown")
     return int(said.text)
@@ -120,10 +136,8 @@ def _shifted(line: str, by: int) -> str:
 
 def _blocks(lines: list[str], node: Node, first: int, last: int) -> tuple[list[_Block], list[str]]:
     """Cut lines ``first`` to ``last`` (the end excluded) into the map's entries, and what is behind."""
-    if node.flow:
-        raise ConfigError(
-            f"{node.place}: written in braces on one line; write it on lines of its own, then upgrade"
-        )
+    if node.keys and min(node.keys.values()) < (node.line, node.column):
+        raise ConfigError(f"{node.place}: an alias stands here; write the values out, then upgrade")
     marks = sorted((line, key) for key, (line, _) in node.keys.items())
     blocks: list[_Block] = []
     above = lines[first - 1 : marks[0][0] - 1] if marks else []
@@ -159,23 +173,25 @@ def _lines(text: str) -> list[str]:
 # -- 1 → 2 -------------------------------------------------------------------------------------------
 
 
-def _to_2(text: str, file: str) -> str:
+def _to_2(done: Upgraded, text: str, file: str, *, region: bool) -> str:
+    """Rename what has another name today; a file of version 1 gets its version, and ``region`` if asked."""
     root, lines = parse(text, file), _lines(text)
     blocks, rest = _blocks(lines, root, 1, len(lines) + 1)
-    top = {"http_proxy": "proxy_url", "socks5_proxy": "proxy_url"}
     made: list[str] = []
     for block in blocks:
-        if block.key == "version":
+        if block.key == "version" and done.was == 1:
             continue
-        if block.key in top:
-            block.renamed(top[block.key])
+        if block.key in _PROXIES:
+            block.renamed("proxy_url")
         if block.key == "tunnels" and block.node.kind == "map":
-            made += [*block.above, *_tunnels_to_2(lines, block)]
+            made += [*block.above, *_tunnels_to_2(lines, block, done.warnings)]
         else:
             made += [*block.above, *block.lines]
-    head = ["version: 2\n", *([] if "region" in root.entries else ["region: us\n"])]
-    lead = _leading_comments(made)
-    return "".join([*made[:lead], *head, *made[lead:], *rest])
+    if done.was == 1:
+        head = ["version: 2\n", *(["region: us\n"] if region and "region" not in root.entries else [])]
+        lead = _leading_comments(made)
+        made = [*made[:lead], *head, *made[lead:]]
+    return "".join([*made, *rest])
 
 
 def _leading_comments(lines: list[str]) -> int:
@@ -188,19 +204,33 @@ def _leading_comments(lines: list[str]) -> int:
     return 0
 
 
-def _tunnels_to_2(lines: list[str], outer: _Block) -> list[str]:
+def _tunnels_to_2(lines: list[str], outer: _Block, warnings: list[str]) -> list[str]:
     if not outer.node.keys:
         return outer.lines
     made = [outer.lines[0]]
     tunnels, rest = outer.below(lines)
     for tunnel in tunnels:
+        if not tunnel.node.keys:
+            made += [*tunnel.above, *tunnel.lines]
+            continue
         made += [*tunnel.above, tunnel.lines[0]]
         options, behind = tunnel.below(lines)
         for option in options:
+            made += option.above
+            if why := _superfluous(option.key, tunnel.node):
+                warnings.append(f"tunnels.{tunnel.key}.{option.key} is left out: {why}")
+                continue
             _option_to_2(option)
-            made += [*option.above, *option.lines]
+            made += option.lines
         made += behind
     return [*made, *rest]
+
+
+def _superfluous(key: str, tunnel: Node) -> str:
+    """Say why an option need not be kept; "" if it must."""
+    if key == "bind_tls" and "schemes" in tunnel.entries:
+        return "schemes says it"
+    return "a tunnel has none" if key == "region" else ""
 
 
 def _option_to_2(option: _Block) -> None:
@@ -216,8 +246,8 @@ def _option_to_2(option: _Block) -> None:
 # -- 2 → 3 -------------------------------------------------------------------------------------------
 
 
-def _to_3(done: Upgraded, file: str) -> str:
-    root, lines = parse(done.text, file), _lines(done.text)
+def _to_3(done: Upgraded, text: str, file: str) -> str:
+    root, lines = parse(text, file), _lines(text)
     blocks, rest = _blocks(lines, root, 1, len(lines) + 1)
     head: list[str] = ["version: 3\n"]
     agent: list[str] = []
@@ -241,7 +271,7 @@ def _to_3(done: Upgraded, file: str) -> str:
 def _tunnels_to_3(lines: list[str], outer: _Block, warnings: list[str]) -> tuple[list[str], list[str]]:
     """Return the lines of ``endpoints``, and those of the ``tunnels`` that stay."""
     if outer.node.kind != "map" or not outer.node.keys:
-        return [], []
+        return [], [*outer.above, *outer.lines]
     tunnels, rest = outer.below(lines)
     made: list[str] = []
     kept: list[str] = []
@@ -252,27 +282,32 @@ def _tunnels_to_3(lines: list[str], outer: _Block, warnings: list[str]) -> tuple
             kept += [*tunnel.above, *tunnel.lines]
         else:
             made += _endpoint(lines, tunnel)
-    endpoints = [*outer.above, "endpoints:\n", *made, *rest] if made else []
-    return endpoints, ["tunnels:\n", *kept] if kept else []
+    if not made:
+        return [], [*outer.above, outer.lines[0], *kept, *rest]
+    comment = outer.lines[0].partition("#")[2]
+    head = f"endpoints:  #{comment}" if comment else "endpoints:\n"
+    return [*outer.above, head, *made, *rest], ["tunnels:\n", *kept] if kept else []
 
 
 def _obstacle(node: Node) -> str:
     """Say why version 3 cannot say this; "" if it can."""
     known = {*_SAME, *_OTHER, *_UPSTREAM, *_ADDRESS, *_TLS, "terminate_at", "binding"}
-    foreign = [key for key in node.entries if key not in known]
+    foreign = [key for key, value in node.entries.items() if key not in known and not value.is_null]
     if "labels" in foreign:
         return "endpoints have no labels, tunnels have"
+    if "subdomain" in foreign:
+        return "version 3 has no subdomain; write the whole name as url"
     if foreign:
         return f"{', '.join(foreign)} must become a traffic_policy first"
-    if node.flow:
-        return "it is written in braces on one line"
+    if node.entries.get("addr", node).kind != "scalar" or node.entries.get("proto", node).kind != "scalar":
+        return "it has no addr and proto of one word each"
     schemes = node.entries.get("schemes")
     if schemes is not None and len(schemes.items or [schemes]) > 1:
         return "two schemes are two endpoints; write them yourself"
     where = node.entries.get("terminate_at")
     if where is not None and where.text == "edge":
         return "TLS that ends at the service is a traffic_policy: terminate-tls"
-    if "mutual_tls_cas" in node.entries and node.entries.get("proto", node).text != "tls":
+    if "mutual_tls_cas" in node.entries and node.entries["proto"].text != "tls":
         return "mutual_tls_cas must become a traffic_policy first"
     return ""
 
@@ -288,6 +323,9 @@ def _endpoint(lines: list[str], tunnel: _Block) -> list[str]:
     for option in options:
         if option.key in _ADDRESS or option.key == "terminate_at":
             made += [*option.above]
+        elif option.node.is_null:
+            comment = option.lines[0].partition("#")[2]
+            made += [*option.above, *([f"    #{comment}"] if comment else [])]
         elif option.key in _UPSTREAM:
             option.renamed(_UPSTREAM[option.key])
             upstream += option.moved(6)
