@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 from tests.kit.http2_client import certs2, visit2
-from tests.kit.policies import ruled
+from tests.kit.policies import action, ruled
 
 REWRITE = """
 on_http_request:
@@ -503,6 +503,48 @@ on_http_response:
             {"metadata": {"path": "/p", "n": 1, "gone": ""}},
             {"metadata": {"status": 200}},
         )
+
+
+WHO_POSTS = """
+on_http_request:
+  - expressions: ["req.method == 'POST'", "req.url.path.startsWith('/a')"]
+    actions:
+      - type: add-headers
+        config: {headers: {x-matched: "${req.url.path}"}}
+      - {type: log, config: {metadata: {matched: true}}}
+"""
+"""Most requests are none of its business."""
+
+
+async def test_a_request_that_no_rule_matches_is_merely_relayed() -> None:
+    """Some match on the same connection: what they rule over, and what is relayed, have a stream each."""
+    async with ruled(WHO_POSTS) as on:
+        client = await on.stand.visit()
+        served = [0, 0]
+        for number, (method, path, ruled_over) in enumerate(
+            (("GET", "/a", 0), ("POST", "/a", 1), ("POST", "/b", 0), ("POST", "/a", 1)), 1
+        ):
+            client.send(f"{method} {path} HTTP/1.1", "Content-Length: 4", body=b"body")
+            stream = await on.stand.agent.stream(ruled_over)
+            served[ruled_over] += 1
+            head = await stream.until(b"body", served[ruled_over])
+            assert head.count(b"x-matched: /a") == ruled_over * served[ruled_over]
+            stream.ok()
+            assert (await client.answer())[0] == 200
+            event = await on.stand.request_told(number)
+            assert (event.method, event.status, event.request_length) == (method, 200, 4)
+            assert event.traffic_policy_logs == ruled_over * ({"metadata": {"matched": True}},)
+        assert on.stand.agent.streams == 2
+        counted = on.stand.endpoint.counters.counted()
+        assert (counted.requests, counted.open, counted.answers[2]) == (4, 0, 4)
+
+
+async def test_a_policy_that_judges_answers_judges_all_of_them() -> None:
+    async with ruled(WHO_POSTS + action("add-headers", "headers: {x-seen: a}", "on_http_response")) as on:
+        client = await on.stand.visit()
+        client.get("/b")
+        (await on.stand.agent.stream()).ok()
+        assert (await client.answer())[1]["x-seen"] == "a"
 
 
 @pytest.mark.row("P-17")

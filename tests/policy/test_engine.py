@@ -8,7 +8,7 @@ import pytest
 from tests.kit.policy import NOW, begin, expression, facts, policy, verdict
 
 from portway.policy.actions import ActionFailed, ActionType
-from portway.policy.engine import Policy, Rule, Run, Step
+from portway.policy.engine import UNWATCHED, Policy, Rule, Run, Step
 from portway.policy.facts import Response
 from portway.policy.limits import PolicyLimits
 from portway.policy.phase import Phase
@@ -251,6 +251,69 @@ def test_time_is_bounded() -> None:
     run = slow.begin(
         Phase.HTTP_REQUEST, facts(), {}, now=NOW, monotonic=0, random=Random(1), elapsed=lambda: next(passed)
     )
+    answered = run.step()
+    assert isinstance(answered, Respond)
+    assert (answered.status, answered.code) == (500, 2253)
+
+
+SKIPPED = """
+    on_http_request:
+      - expressions: ["req.method == 'PUT'"]
+        actions: [{type: deny}]
+      - expressions: ["req.method == 'GET'", "req.url.path == '/nowhere'"]
+        actions: [{type: deny}]
+      - expressions: ["req.method == 'POST'"]
+        actions: [{type: custom-response, config: {status_code: 418}}]
+    """
+
+
+def test_rules_that_surely_do_not_match_are_skipped_and_not_asked_again() -> None:
+    assert begin(policy(SKIPPED)).skip()
+    run = begin(policy(SKIPPED), known=facts(method="POST"))
+    assert not run.skip()
+    assert run.request.method == "POST"
+    run.request.method = "PUT"  # the first rule would match now
+    assert run.step() == CONTINUE
+
+
+def test_what_is_skipped_is_what_would_not_match() -> None:
+    for condition, skipped in (
+        ("req.method == 'POST'", True),
+        ("true", False),
+        ("req.method == 'GET'", False),
+        ("req.headers['gone'][0] == 'a'", False),  # absent: the evaluator has to say so
+        ("1 / 0 == 1", False),
+        ("rand.double() > 2.0", False),
+    ):
+        document = f'on_http_request: [{{expressions: ["{condition}"], actions: [{{type: deny}}]}}]'
+        run = begin(policy(document))
+        assert run.skip() is skipped, condition
+        assert not run.diagnostics
+    assert not begin(policy("on_http_request: [{actions: [{type: deny}]}]")).skip()
+
+
+def test_no_exception_escapes_skipping_and_step_tells_of_it() -> None:
+    def broken(_scope: object) -> bool:
+        raise RuntimeError("our own mistake")
+
+    document = policy(SKIPPED)
+    document.rules(Phase.HTTP_REQUEST)[1].conditions[0].quick = broken
+    run = begin(document)
+    assert not run.skip()
+    answered = run.step()
+    assert isinstance(answered, Respond)
+    assert answered.code == 2300
+
+
+def test_time_counts_from_the_rules_that_were_skipped() -> None:
+    rule = policy(SKIPPED).rules(Phase.HTTP_REQUEST)[0]
+    last = made(Fake(answer)).rules(Phase.HTTP_REQUEST)[0]
+    slow = Policy({Phase.HTTP_REQUEST: (*[rule] * (2 * UNWATCHED), last)}, PolicyLimits(run=1.0))
+    passed = iter((5.0, 5.5, 6.1, 6.2))
+    run = slow.begin(
+        Phase.HTTP_REQUEST, facts(), {}, now=NOW, monotonic=0, random=Random(1), elapsed=lambda: next(passed)
+    )
+    assert not run.skip()
     answered = run.step()
     assert isinstance(answered, Respond)
     assert (answered.status, answered.code) == (500, 2253)

@@ -46,6 +46,7 @@ from portway.edge.http_response import Upstream
 from portway.edge.http_upstreams import Upstreams
 from portway.edge.http_watch import watch
 from portway.edge.member import NoVerdict, Visitor
+from portway.edge.policy import EndpointPolicy
 from portway.edge.policy_connect import admitted
 from portway.edge.restriction import decide, mark
 from portway.edge.tls_facts import mtls_fields
@@ -369,7 +370,9 @@ class HttpVisitor(VisitorEnds):
             self.cut()
             return b""
         exchange.asks(endpoint)
-        if endpoint.policy is not None or endpoint.pool.http2:
+        if endpoint.pool.http2 or (
+            endpoint.policy is not None and not self._is_passed_by(exchange, endpoint)
+        ):
             self._pass(exchange, endpoint, tail)
             return tail if head.framing is NO_BODY else b""
         if head.plain is not self._tail_of:  # the reader gives the same list for the same fields
@@ -390,13 +393,25 @@ class HttpVisitor(VisitorEnds):
             self._endpoint = endpoint
             endpoint.counters.connections += 1
 
-    def _pass(self, exchange: Exchange, endpoint: "Endpoint", tail: bytes) -> None:
-        """Serve a request through a passage: it has a policy, or its upstream speaks another HTTP."""
+    def _shared(self) -> Upstreams:
+        """Return what passages of this connection share."""
         if self._upstreams is None:
             self._upstreams = Upstreams(self._edge, self._visitor, self._facts, self._forwarding)
             self._upstreams.traffic = self
+        return self._upstreams
+
+    def _is_passed_by(self, exchange: Exchange, endpoint: "Endpoint") -> bool:
+        """Say whether no rule of its policy matches a request, so that it is merely relayed."""
+        policy = endpoint.policy
+        if not isinstance(policy, EndpointPolicy) or not policy.glances:
+            return False
+        exchange.glance = policy.glance(self._shared(), endpoint, exchange)
+        return exchange.glance is None
+
+    def _pass(self, exchange: Exchange, endpoint: "Endpoint", tail: bytes) -> None:
+        """Serve a request through a passage: a policy may change it, or its upstream speaks another HTTP."""
         self._exchange = None  # the passage tells of it
-        passage = self._passage = Passage(self._upstreams, Http1Side(self, exchange), exchange)
+        passage = self._passage = Passage(self._shared(), Http1Side(self, exchange), exchange)
         self._enter(self._phase)
         passage.begin(endpoint)
         if exchange.head.framing is not NO_BODY:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from portway.codec.http1 import RequestHead, ResponseHead
     from portway.edge.member import Member
     from portway.edge.policy_connect import Gate
+    from portway.edge.policy_request import Glance
     from portway.edge.registry import Endpoint
     from portway.edge.tls_facts import TlsFacts
     from portway.edge.wishes import Wishes
@@ -66,6 +67,8 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     """The endpoints that it was forwarded to by policies."""
     page: bytes = b""
     """The whole answer, if it is a page of ours that no passage gave."""
+    glance: "Glance | None" = None
+    """What its policy has begun before it had a passage, until that one takes it."""
     trace: "Trace | None" = None
     """Its place in a trace, where the service traces."""
 

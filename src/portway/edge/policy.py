@@ -14,18 +14,21 @@ from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Final
 
 from portway.edge.policy_facts import endpoint_of
-from portway.edge.policy_request import PolicyHooks
+from portway.edge.policy_request import Glance, PolicyHooks, facts_of
 from portway.model.view import AuthorityItem
 from portway.net.turns import Turns
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
+from portway.policy.phase import HTTP_PHASES, Phase
 from portway.policy.problem import PolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portway.codec.document import Node
+    from portway.edge.http_exchange import Exchange
     from portway.edge.http_passage import Passage
     from portway.edge.http_sides import RequestHooks
+    from portway.edge.http_upstreams import Upstreams
     from portway.edge.ip_policies import IpPolicies
     from portway.edge.policy_fetch import Fetches
     from portway.edge.ports import Control
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
     from portway.policy.engine import Policy, Run
     from portway.policy.facts import Endpoint, Facts
     from portway.policy.geo import GeoLookup
-    from portway.policy.phase import Phase
 
     Document = str | Node | Callable[[], str | Node]
     """A policy: its text, what was read of it, or what reads it, which may take as long as compiling."""
@@ -61,7 +63,7 @@ State = dict[str, object]
 class EndpointPolicy:
     """A compiled policy on an endpoint."""
 
-    __slots__ = ("_account_id", "_policies", "_seen", "compiled", "state", "text")
+    __slots__ = ("_account_id", "_policies", "_seen", "compiled", "glances", "state", "text")
 
     def __init__(
         self, policies: "Policies", compiled: "Policy", state: State, text: str, account_id: str = ""
@@ -72,6 +74,8 @@ class EndpointPolicy:
         self.compiled = compiled
         self.state = state
         self.text = text
+        self.glances = not any(compiled.has(phase) for phase in HTTP_PHASES - {Phase.HTTP_REQUEST})
+        """It has nothing to say of answers: a request that no rule matches needs no passage."""
         self._seen: tuple[Online, Endpoint] | None = None
 
     def __repr__(self) -> str:
@@ -91,6 +95,16 @@ class EndpointPolicy:
     def begin(self, passage: "Passage") -> "RequestHooks":
         """Make what rules over one request."""
         return PolicyHooks(self, passage)
+
+    def glance(self, upstreams: "Upstreams", endpoint: "Online", exchange: "Exchange") -> Glance | None:
+        """Begin to judge a request of HTTP/1 that has no passage; None: no rule matches, so it needs none.
+
+        Only if ``glances``.
+        """
+        seen, head = self.seen(endpoint), exchange.head
+        facts = facts_of(upstreams, seen, head, upstreams.forwarding, exchange.started)
+        run = self.begin_run(Phase.HTTP_REQUEST, facts)
+        return None if run.skip() else Glance(facts, run)
 
     def seen(self, endpoint: "Online") -> "Endpoint":
         """Return what it sees of the endpoint that it rules over now, nearly always the same."""

@@ -12,13 +12,16 @@
 A request may pass several policies: an endpoint's, then that of the internal endpoint which it forwards to.
 Each sees the request as the one before has left it; their response phases run in the reverse order.
 
+A request of HTTP/1 that no rule matches never comes here: its policy has a :class:`Glance` at it before there
+is a passage, and if quick conditions say so of all rules it is merely relayed. Else the run goes on here.
+
 Nothing raises here: what fails is answered with a page and its code, what fails behind an answer's head is
 cut. A body that some action must see whole is gathered first, so that its length is known again.
 """
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from portway.codec.event_stream import Message
 from portway.codec.http1 import NO_BODY, Framing, Kind, RequestHead, ResponseHead
@@ -48,12 +51,15 @@ from portway.policy.verdict import Close, Continue, Failed, Fetch, Forward, Resp
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from portway.codec.headers import Forwarding
     from portway.edge.http_passage import Passage
+    from portway.edge.http_upstreams import Upstreams
     from portway.edge.policy import EndpointPolicy
     from portway.edge.policy_fetch import Waiting
     from portway.edge.registry import Endpoint
     from portway.policy.actions import ActionFailed
     from portway.policy.engine import Run
+    from portway.policy.facts import Endpoint as Seen
     from portway.policy.verdict import Verdict
 
 _log = logging.getLogger(__name__)
@@ -66,6 +72,13 @@ VISITS: Final = 3
 TOO_LONG: Final = 3501
 LOOP: Final = 3603
 INTERNAL: Final = 2300
+
+
+class Glance(NamedTuple):
+    """A request phase that was begun before there was a passage; what it has passed by is not asked again."""
+
+    facts: Facts
+    run: "Run"
 
 
 class PolicyHooks:
@@ -82,9 +95,10 @@ class PolicyHooks:
         self.passage = passage
         assert passage.endpoint is not None
         self._endpoint: Endpoint = passage.endpoint
-        self._facts = self._make_facts()
+        glance, passage.exchange.glance = passage.exchange.glance, None
+        self._facts = self._make_facts() if glance is None else glance.facts
         self._asked = self._sent = passage.head.authority
-        self._request_run: Run | None = None
+        self._request_run: Run | None = None if glance is None else glance.run
         self._response_run: Run | None = None
         self._waiting: Waiting | None = None
         self._leave: list[Callable[[], None]] = []
@@ -107,7 +121,7 @@ class PolicyHooks:
         if not policy.has(Phase.HTTP_REQUEST):
             self._go_on()
             return
-        run = self._request_run = self._begin(Phase.HTTP_REQUEST)
+        run = self._request_run = self._request_run or self._begin(Phase.HTTP_REQUEST)
         self._carry_out(run.step())
 
     def on_unreached(self, status: int, code: int) -> bool:
@@ -401,21 +415,32 @@ class PolicyHooks:
 
     def _make_facts(self) -> Facts:
         passage = self.passage
-        upstreams = passage.upstreams
-        known = upstreams.facts
-        connection = upstreams.seen
-        if connection is None:
-            ends = (known.client_ip, known.client_port, known.server_ip, known.server_port)
-            connection = connection_of(ends, upstreams.edge.config.region, known.started, known.tls)
-            connection.bytes_in, connection.bytes_out = upstreams.bytes_in, upstreams.bytes_out
-            upstreams.seen = connection
-        request = request_of(passage.head, known.scheme, passage.forwarding, passage.exchange.started)
-        if known.version:
-            request.version = known.version
-        facts = Facts(connection, self._policy.seen(self._endpoint), request)
-        if known.gate is not None:
-            facts.results.update(known.gate.results)
-        return facts
+        seen, started = self._policy.seen(self._endpoint), passage.exchange.started
+        return facts_of(passage.upstreams, seen, passage.head, passage.forwarding, started)
+
+
+def facts_of(
+    upstreams: "Upstreams",
+    endpoint: "Seen",
+    head: RequestHead,
+    forwarding: "Forwarding | None",
+    started: float,
+) -> Facts:
+    """Return what a policy sees of a request that began at ``started``, before it is answered."""
+    known = upstreams.facts
+    connection = upstreams.seen
+    if connection is None:
+        ends = (known.client_ip, known.client_port, known.server_ip, known.server_port)
+        connection = connection_of(ends, upstreams.edge.config.region, known.started, known.tls)
+        connection.bytes_in, connection.bytes_out = upstreams.bytes_in, upstreams.bytes_out
+        upstreams.seen = connection
+    request = request_of(head, known.scheme, forwarding, started)
+    if known.version:
+        request.version = known.version
+    facts = Facts(connection, endpoint, request)
+    if known.gate is not None:
+        facts.results.update(known.gate.results)
+    return facts
 
 
 _FRAMED: Final = (b"content-length", b"transfer-encoding")

@@ -3,6 +3,7 @@
 ::
 
     run = policy.begin(Phase.HTTP_REQUEST, facts, ...)      (Policy.has(phase) says whether that is worth it)
+    run.skip()                                              if that is worth knowing: no rule matches
     verdict = run.step()                                    until the phase ends, or something is asked for
     verdict = run.resume(result)                            after Fetch, or after a Forward that failed
 
@@ -225,9 +226,30 @@ class Run:
 
     # -- for the edge
 
+    def skip(self) -> bool:
+        """Pass the rules that surely do not match, by quick conditions alone; True when none is left.
+
+        Nothing has come of the run by then: it may be forgotten, or go on with ``step``. Raises nothing.
+        """
+        self._begin()
+        try:
+            for number, rule in enumerate(self._rules, 1):
+                known = None
+                for condition in rule.conditions:
+                    known = None if condition.quick is None else condition.quick(self)
+                    if known is not True:
+                        break
+                if known is not False or (number % UNWATCHED == 0 and self._out_of_time()):
+                    return False
+                self._rule = number
+        except Exception:  # noqa: BLE001 - the containment point: step meets it again, and tells of it
+            return False
+        return True
+
     def step(self) -> Verdict:
         """Run until the phase ends or something is asked of the edge. Raises nothing."""
-        self._begin()
+        if not self._rule:  # else time is counted since skip
+            self._begin()
         try:
             return self._go()
         except Exception as error:  # noqa: BLE001 - the containment point: a visitor gets 2300, never our exception
