@@ -4,11 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.kit.eventually import eventually_async
 from tests.kit.names import refused
 from tests.kit.receivers import AWAY, Answer, Carried, Printed, Receiver, Slept
@@ -17,6 +17,7 @@ from tests.kit.store import POSTGRESQL, back_end, opened, place
 from portway.control.certificates.seal import Seal
 from portway.control.events.courier import AUDIT_AGE, LEASE, Courier
 from portway.control.events.senders import Tools
+from portway.control.ports import Delivered
 from portway.control.service import accounts, credentials, event_destinations, event_subscriptions
 from portway.control.service.context import Context
 from portway.control.service.keys import Texts
@@ -50,11 +51,11 @@ async def eventually(look: Callable[[], object], what: str) -> None:
 
 @asynccontextmanager
 async def running(
-    context: Context, receiver: Receiver, clock: Slept, holder: str = ""
+    context: Context, receiver: Receiver, clock: Slept, holder: str = "", spool: Path | None = None
 ) -> AsyncGenerator[Courier]:
     """Run a courier of this store."""
     tools = Tools(receiver, Printed(), Path("unused"), clock.now, Carried())
-    courier = Courier(context, tools, clock.time, holder)
+    courier = Courier(context, tools, clock.time, holder, spool)
     async with Tasks() as tasks:
         task = tasks.start(courier.run(), name="courier")
         await courier.look()
@@ -233,3 +234,66 @@ async def test_another_service_goes_on_where_one_stopped(tmp_path: Path) -> None
                 await two.look()
                 await eventually(lambda: receiver.got, "the second one sends")
             assert receiver.bodies[0][0]["object"]["id"] == made.value.id
+
+
+@asynccontextmanager
+async def durable(folder: Path) -> AsyncGenerator[tuple[Context, str, str, str]]:
+    """Open a store with two destinations of one subscription; give account, the durable one and the other."""
+    async with subscribed(folder, TCP) as (context, account, plain):
+        kept = (await event_destinations.create(context, account, HOOK, durable=True)).id
+        await event_subscriptions.create(context, account, [EventSource(TCP)], [kept])
+        yield context, account, kept, plain
+
+
+async def test_what_a_durable_destination_is_sent_survives_a_kill(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    async with durable(tmp_path) as (context, account, kept, plain):
+        away = Receiver(plan=[AWAY] * 10_000)
+        async with running(context, away, Slept(), spool=spool) as courier:
+            await courier.take(_closed(account, number) for number in range(3))
+            assert courier.state(kept, "").waiting == 3
+        receiver = Receiver()
+        async with running(context, receiver, Slept(), spool=spool) as courier:
+            await eventually(lambda: courier.state(kept, "").delivered == 3, "the events arrive")
+            assert courier.state(plain, "") == Delivered()
+            await courier.take([_closed(account, 3)])
+            await eventually(lambda: len(receiver.ids) == 5, "the next one goes to both")
+            await courier.flush()
+        async with running(context, receiver, Slept(), spool=spool) as courier:
+            assert (courier.state(kept, "").delivered, courier.state(plain, "").delivered) == (4, 1)
+            (one, other) = await event_subscriptions.listed(context, account, Page())
+            for each in (one, other):
+                await event_subscriptions.delete(context, account, each.id)
+            await event_destinations.delete(context, account, kept)
+            await courier.look()
+            assert [each.name for each in spool.iterdir()] == ["counts.json"]
+    assert [event["object"]["conn"]["bytes_in"] for batch in receiver.bodies for event in batch][:3] == [
+        0,
+        1,
+        2,
+    ]
+
+
+async def test_a_batch_that_comes_again_goes_to_durable_destinations_alone(tmp_path: Path) -> None:
+    async with durable(tmp_path) as (context, account, kept, plain):
+        batch = [_closed(account, number) for number in range(2)]
+        first, second = Receiver(), Receiver()
+        async with running(context, first, Slept(), spool=tmp_path / "spool") as courier:
+            await courier.take(batch, b"name")
+            await courier.take(batch, b"name", again=True)
+            await courier.flush()
+            assert [courier.state(each, "").delivered for each in (kept, plain)] == [2, 2]
+        async with running(context, second, Slept(), spool=tmp_path / "spool") as courier:
+            await courier.take(batch, b"name", again=True)  # this controller cannot know whether it was taken
+            await courier.flush()
+            assert courier.state(plain, "").dropped == 2
+        assert sorted(second.ids) == sorted(set(first.ids)), "under the same identifiers"
+
+
+async def test_a_disk_that_takes_nothing_leaves_events_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("no folder")
+    async with durable(tmp_path) as (context, account, kept, _):
+        receiver = Receiver()
+        async with running(context, receiver, Slept(), spool=tmp_path / "spool") as courier:
+            await courier.take([_closed(account)])
+            await eventually(lambda: courier.state(kept, "").delivered == 1, "it arrives all the same")

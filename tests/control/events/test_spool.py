@@ -27,6 +27,18 @@ def _segments(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.glob("*.jsonl"))
 
 
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.glob("*.jsonl"))
+
+
+def _damage(folder: Path) -> None:
+    """Break the first line of the only segment, tear the last one, and empty the file of what is done."""
+    (path,) = folder.glob("*.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'{"id"', b'["id"', 1) + whole[:20])
+    (folder / DONE).write_text("")
+
+
 async def test_what_was_kept_is_there_after_a_kill_and_goes_when_it_has_arrived(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "ed", _now)
     await spool.keep([item(number) for number in range(5)])
@@ -54,7 +66,7 @@ async def test_without_room_the_oldest_go_and_are_counted(tmp_path: Path) -> Non
     for number in range(40):
         await spool.keep([item(number, size=200)])
     found = await spool.waiting(0, 100)
-    assert sum(each.stat().st_size for each in tmp_path.glob("*.jsonl")) <= 5000
+    assert _size(tmp_path) <= 5000
     assert _ids(found) == [f"ev_{number}" for number in range(40 - len(found), 40)]
     assert spool.dropped == 40 - len(found) == 40 - spool.left > 0
     assert len(_segments(tmp_path)) > 2
@@ -71,10 +83,7 @@ async def test_what_is_a_day_old_is_given_up(tmp_path: Path) -> None:
 
 async def test_a_torn_line_and_a_broken_one_are_left_out(tmp_path: Path) -> None:
     await Spool(tmp_path, _now).keep([item(1), item(2)])
-    (path,) = tmp_path.glob("*.jsonl")
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b'{"id"', b'["id"', 1) + whole[:20])
-    (tmp_path / DONE).write_text("")
+    _damage(tmp_path)
     spool = Spool(tmp_path, _now)
     await spool.keep([item(3)])
     assert _ids(await spool.waiting(0, 10)) == ["ev_2", "ev_3"]
