@@ -2,9 +2,9 @@
 
 Their members stand in the same pools as those of agents, so a URL may be shared by both. What a cloud
 endpoint says to a visitor is decided by its traffic policy, which is compiled off the event loop when a row
-brings it; a changed one takes the place of the old one when it is ready. A visitor whom the policy lets
-through comes to nobody: to a page of an http or https endpoint, the end of the connection of any other.
-Internal ones are found by policies of their account alone.
+brings it: requests wait for the first (``edge/preparing.py``), and a changed one takes the place of the old
+one when it is ready. A visitor whom the policy lets through comes to nobody: to a page of an http or https
+endpoint, the end of the connection of any other. Internal ones are found by policies of their account alone.
 
 The control plane has made sure that a URL is free or shared by all. An agent may have been quicker all the
 same: then the cloud endpoint waits until the URL is free.
@@ -18,11 +18,13 @@ from portway.edge.counters import Counters
 from portway.edge.member import NoVerdict
 from portway.edge.policy_pool import rule
 from portway.edge.pool import Pool
+from portway.edge.preparing import Preparing
 from portway.edge.registry import Endpoint
 from portway.edge.standing_ports import StandingPorts
 from portway.errors import PortwayError, SessionClosed
 from portway.model.url import parse_endpoint_url
 from portway.model.view import AuthorityItem, CloudEndpointItem, IpPolicyItem
+from portway.policy.phase import HTTP
 
 if TYPE_CHECKING:
     from portway.edge.endpoints import Ports
@@ -42,7 +44,7 @@ _log = logging.getLogger(__name__)
 class CloudMember:
     """A cloud endpoint in a pool."""
 
-    __slots__ = ("counters", "forwards_proto", "item", "policy", "retired")
+    __slots__ = ("counters", "forwards_proto", "item", "policy", "preparing", "retired")
 
     def __init__(self, item: CloudEndpointItem) -> None:
         """Serve as this row says."""
@@ -51,6 +53,8 @@ class CloudMember:
         self.forwards_proto = ""
         self.policy: EndpointPolicy | None = None
         """Its Traffic Policy; None while it has none that can be carried out."""
+        self.preparing: Preparing | None = None
+        """Where requests wait for the first one."""
         self.retired = False
 
     def __repr__(self) -> str:
@@ -116,6 +120,7 @@ class CloudEndpoints:
         self._lead = lead
         self._below = below
         self._policies = policies
+        self._known = view.known
         self._online: dict[str, tuple[CloudMember, Endpoint]] = {}
         self._waiting: dict[str, CloudEndpointItem] = {}
         view.on_change(self._changed)
@@ -183,6 +188,9 @@ class CloudEndpoints:
         member.counters = self._registry.members.take((url.scheme, item.id))
         endpoint.pool.add(member)
         self._online[item.id] = member, endpoint
+        if url.scheme in HTTP:
+            member.preparing = Preparing()
+            rule(endpoint)
         self._start_rule(member, endpoint)
         if url.scheme == "tcp" and not url.is_internal:
             self._standing.open(url, item.id, lambda: not member.retired)
@@ -196,6 +204,7 @@ class CloudEndpoints:
 
     async def _rule(self, member: CloudMember, endpoint: Endpoint) -> None:
         text, account = member.item.traffic_policy, member.item.account_id
+        await self._known()
         try:
             compiled = await self._policies.compile(text, endpoint.url, account, cloud=True)
         except PortwayError as error:
@@ -205,7 +214,7 @@ class CloudEndpoints:
             return  # another change came meanwhile
         place = self._policies.place
         member.policy = None if compiled is None else place(compiled, endpoint.url, account, text)
-        rule(endpoint)
+        _stop_waiting(member, endpoint)
 
     def _take_off(self, member: CloudMember, endpoint: Endpoint) -> None:
         member.retired = True
@@ -215,11 +224,20 @@ class CloudEndpoints:
         if endpoint.pool.members:
             if endpoint.id == member.id:
                 self._lead(endpoint)
-            rule(endpoint)
+            _stop_waiting(member, endpoint)
             return
+        _stop_waiting(member, endpoint)
         self._registry.remove(endpoint)
         if endpoint.scheme == "tcp" and not endpoint.url.is_internal:
             self._standing.close(endpoint.url)
+
+
+def _stop_waiting(member: CloudMember, endpoint: Endpoint) -> None:
+    """Let what a member has now rule over an endpoint, and over those that have waited for it."""
+    preparing, member.preparing = member.preparing, None
+    rule(endpoint)
+    if preparing is not None:
+        preparing.ready()
 
 
 def _shared(endpoint: Endpoint) -> bool:

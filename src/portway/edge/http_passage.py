@@ -100,12 +100,14 @@ class Passage(Held):
         if self.visited:
             self.exchange.asks(endpoint)
         self.visited.append(endpoint)
-        policy = endpoint.policy
-        if policy is None:
+        self.judge(endpoint)
+
+    def judge(self, endpoint: "Endpoint") -> None:
+        """Let the policy judge the request that its endpoint has already."""
+        if (policy := endpoint.policy) is None:
             self.go_on()
             return
-        hooks = policy.begin(self)
-        self._hooks.append(hooks)
+        self._hooks.append(hooks := policy.begin(self))
         hooks.on_request()
 
     def body(self, data: bytes) -> bool:
@@ -237,8 +239,7 @@ class Passage(Held):
         if self._forwards > MAX_FORWARDS:
             self.fail(502, pages.GENERAL, "The request was forwarded from endpoint to endpoint without end.")
             return
-        if head is not None:
-            self.head = head
+        self.head = head or self.head
         self.begin(endpoint)
 
     def answer(self, status: int, lines: "Lines", body: bytes = b"", code: int = 0) -> None:

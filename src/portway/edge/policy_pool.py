@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 def rule(endpoint: "Endpoint") -> None:
     """Let the policies of its members rule over an endpoint. To be called whenever one of both changes."""
     policies = [policy_of(member) for member in endpoint.pool.members]
+    preparing = [each for member in endpoint.pool.members if (each := getattr(member, "preparing", None))]
     texts = {"" if each is None else each.text for each in policies}
     first = policies[0] if policies else None
     if len(texts) > 1:
-        endpoint.policy = MixedPolicy(endpoint)
+        endpoint.policy = preparing[0] if preparing else MixedPolicy(endpoint)
         endpoint.gates = tuple(each for each in policies if each is not None and _connects(each))
         return
     http = first is not None and any(first.compiled.has(phase) for phase in HTTP_PHASES)
-    endpoint.policy = first if http else None
+    endpoint.policy = preparing[0] if preparing else first if http else None
     endpoint.gates = (first,) if first is not None and _connects(first) else ()
 
 
