@@ -287,3 +287,39 @@ def test_secrets_are_given_and_not_shown(tmp_path: Path, capsys: pytest.CaptureF
     for wrong in ("prod=1", "prod/key", "/key=1"):
         assert run(["policy", "test", str(file), "--request", "https://a/", "--secret", wrong]) == 2
         assert wrong not in capsys.readouterr().err
+
+
+def test_people_see_what_errors_did_and_what_was_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        dedent(
+            """\
+            on_http_request:
+              - expressions: ["vars.none == 1"]
+                actions: [{type: log, config: {metadata: {}}}]
+              - actions:
+                  - {type: set-vars, config: {vars: [{a: "${6 * 7}"}]}}
+                  - {type: forward-internal, config: {url: "https://a.internal", on_error: continue}}
+              - expressions: ["vars.none == 1"]
+                actions: [{type: deny}]
+            """
+        )
+    )
+    assert run(["policy", "test", str(path), "--request", "https://a.example/", "--offline"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  ! on_http_request[0]: error, so it does not match" in lines
+    assert "  ! on_http_request[2]: error, and nobody passes a guard" in lines
+    assert lines.count('      ERR_NGROK_2254 vars.none == 1: there is no key "none"') == 2
+    assert '  vars {"a": 42}' in lines
+
+
+def test_messages_of_event_streams_are_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        "on_event_stream_message: [{actions: [{type: sse-find-replace, "
+        "config: {replacements: [{from: secret, to: '***'}]}}]}]"
+    )
+    assert run(["policy", "test", str(path), "--request", "https://a.example/", "--event", "a secret"]) == 0
+    assert capsys.readouterr().out.endswith("and a message with the data\n  a ***\n")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from portway.policy.engine import Policy
     from portway.policy.facts import Facts, Response
     from portway.policy.problem import Problem
-    from portway.policy.trial import PhaseTrial, Trial
+    from portway.policy.trial import Imagined, PhaseTrial, Trial
 
 EXAMPLES = """\b
 Examples:
@@ -33,6 +33,7 @@ Examples:
   portway policy test policy.yaml --request https://a.example/ --times 31
   portway policy test policy.yaml --request tcp://a.example:22 --client-ip 10.0.0.1
   portway policy test policy.yaml --request https://a.example/ --secret prod/key=whsec_1
+  portway policy test policy.yaml --request https://a.example/ --offline
   cat policy.json | portway policy check -
 
 Nothing is contacted: neither the service nor an upstream. IP policies (ipp_…) and authorities (ca_…) are
@@ -49,8 +50,10 @@ TEST_HELP = """\b
 Run the policy in FILE on an imagined request: show, rule by rule, what matches and what would happen.
 
 The upstream is imagined too: it answers with --status and --response-header, which the rules of
-on_http_response then see. Rates are counted from nothing, over --times equal requests; the last is shown.
-Secrets of vaults are those of --secret and --secrets-file; where their values would be shown, *** is."""
+on_http_response then see, and with a message of an event stream if there is --event. TLS handshakes succeed;
+internal endpoints are there, unless --offline says otherwise. Rates are counted from nothing, over --times
+equal requests; the last is shown. Secrets of vaults are those of --secret and --secrets-file; where their
+values would be shown, *** is."""
 
 PROTOCOLS: Final = ("https", "http", "tls", "tcp")
 LARGEST: Final = 4 << 20
@@ -107,7 +110,7 @@ def check(file: Path, protocol: str, *, geoip: bool, cloud: bool, internal: bool
     "--request", "asked", required=True, metavar="[METHOD] URL", help="The request; the method is GET."
 )
 @click.option("-H", "--header", "headers", multiple=True, metavar="NAME: VALUE", help="A header; repeatable.")
-@click.option("-d", "--data", metavar="TEXT", help="The request's body: gives it a content-length.")
+@click.option("-d", "--data", metavar="TEXT", help="The request's body.")
 @click.option("--client-ip", default="203.0.113.1", show_default=True, help="The visitor's address.")
 @click.option("--protocol", type=click.Choice(PROTOCOLS), help="Of the endpoint, if not the URL's.")
 @click.option(
@@ -116,6 +119,8 @@ def check(file: Path, protocol: str, *, geoip: bool, cloud: bool, internal: bool
 @click.option(
     "--response-header", "answered", multiple=True, metavar="NAME: VALUE", help="A header of it; repeatable."
 )
+@click.option("--event", metavar="TEXT", help="It answers with an event stream: the data of a message.")
+@click.option("--offline", is_flag=True, help="No endpoint that forward-internal names is there.")
 @click.option(
     "--geo",
     multiple=True,
@@ -158,7 +163,8 @@ def test(file: Path, asked: str, *, as_json: bool, cloud: bool, internal: bool, 
     def response() -> "Response":
         from portway.policy.facts import Response
 
-        return Response(given["status"], _fields(given["answered"]))
+        streamed = [] if given["event"] is None else [(b"content-type", b"text/event-stream")]
+        return Response(given["status"], streamed + _fields(given["answered"]))
 
     trial = attempt(
         compiled,
@@ -169,6 +175,7 @@ def test(file: Path, asked: str, *, as_json: bool, cloud: bool, internal: bool, 
         random=random.Random(),
         geo=world.geo,
         secrets=lambda vault, name: secrets.get(f"{vault}/{name}"),
+        imagined=_imagined(given),
     )
     hide = _hiding(secrets)
     if as_json:
@@ -333,6 +340,14 @@ def _facts(scheme: str, method: str, host: str, target: str, given: "dict[str, A
     return known
 
 
+def _imagined(given: "dict[str, Any]") -> "Imagined":
+    from portway.policy.trial import Imagined
+
+    event = given["event"]
+    body = (given["data"] or "").encode()
+    return Imagined(given["offline"], None if event is None else event.encode(), body)
+
+
 # -- showing
 
 
@@ -373,7 +388,7 @@ _MARKS: Final = {
 
 
 def _show_trial(trial: "Trial", scheme: str, times: int, say: "Callable[[str], None]") -> None:
-    from portway.policy.trial import told
+    from portway.policy.trial import event_of, told
     from portway.policy.verdict import Continue, Respond
 
     for phase in trial.phases:
@@ -396,24 +411,41 @@ def _show_trial(trial: "Trial", scheme: str, times: int, say: "Callable[[str], N
         _show_fields(fields, say)
         if body:
             say("\n  " + printable(body[:500].decode("utf-8", "replace").replace("\n", "\n  "), keep="\n"))
+    message = event_of(trial)
+    if message is not None:
+        say("and a message with the data\n  " + printable(message.replace("\n", "\n  "), keep="\n"))
 
 
 def _show_phase(phase: "PhaseTrial", say: "Callable[[str], None]") -> None:
     from portway.policy.trial import told
 
     say(click.style(str(phase.phase), bold=True) + f": {told(phase.verdict)}")
+    codes = {problem.detail: problem.code for problem in phase.problems}
+    shown = {rule.detail for rule in phase.rules}
     for rule in phase.rules:
         mark, colour = _MARKS[rule.result]
         title = f"{rule.path} {rule.name}".strip()
-        say(click.style(f"  {mark} {printable(title)}: {rule.result}", fg=colour))
+        result = rule.result
+        if result == "error":
+            result += ", and nobody passes a guard" if rule.guards else ", so it does not match"
+        say(click.style(f"  {mark} {printable(title)}: {result}", fg=colour))
         if rule.detail:
-            say("      " + printable(rule.detail))
+            code = codes.get(rule.detail, 0)
+            say(
+                "      "
+                + click.style(f"ERR_NGROK_{code} " if code else "", fg="red")
+                + printable(rule.detail)
+            )
         if rule.actions:
             say("      ran " + ", ".join(rule.actions))
-    for problem in phase.problems:
-        say(click.style(f"  ERR_NGROK_{problem.code} ", fg="red") + printable(problem.detail))
+    for detail, code in codes.items():
+        if detail in shown:
+            continue
+        say(click.style(f"  ERR_NGROK_{code} ", fg="red") + printable(detail))
+    if phase.vars:
+        say("  vars " + printable(json.dumps(phase.vars, default=str, ensure_ascii=False)))
     for entry in phase.logs:
-        say("  log " + printable(json.dumps(entry, default=str)))
+        say("  log " + printable(json.dumps(entry, default=str, ensure_ascii=False)))
 
 
 def _show_fields(fields: "list[tuple[bytes, bytes]]", say: "Callable[[str], None]") -> None:

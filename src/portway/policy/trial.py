@@ -1,28 +1,59 @@
 """A policy tried on an imagined request: which rules match, why the others do not, what would happen.
 
-Phases run in their order: the connection, the request, and the response of an upstream that is imagined too.
-Nothing is asked of any network: a request that is forwarded ends there. Everything that happens to be
+Phases run in their order: the connection, the request, the response of an upstream that is imagined too, and
+a message of it. Nothing is asked of any network: handshakes succeed, a request that is forwarded ends there
+(or nobody is there), and one that waits for somebody's answer ends at that. Everything that happens to be
 counted (``rate-limit``) is counted from nothing, over as many requests as are tried.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from portway.codec.event_stream import Message
+from portway.policy.actions.tls import WHAT as HANDSHAKE
 from portway.policy.engine import Diagnostic, Policy, Run
 from portway.policy.expression import Chance
-from portway.policy.facts import Facts, Response
+from portway.policy.facts import Facts, Response, Tls
 from portway.policy.phase import Phase
-from portway.policy.verdict import Close, Continue, Fetch, Forward, Respond, Verdict
+from portway.policy.verdict import Close, Continue, Failed, Fetch, Forward, Respond, Verdict
 
 if TYPE_CHECKING:
     from portway.policy.engine import Secrets
     from portway.policy.geo import GeoLookup
 
-ORDER: Final = (Phase.TCP_CONNECT, Phase.HTTP_REQUEST, Phase.HTTP_RESPONSE)
+ORDER: Final = (
+    Phase.TCP_CONNECT, Phase.HTTP_REQUEST, Phase.HTTP_RESPONSE, Phase.EVENT_STREAM_MESSAGE,
+)  # fmt: skip
+OFFLINE: Final = 3200
+_WAITED: Final = {
+    "http": "an answer to its request", "keys": "the keys of an issuer", "identity": "a sign-in",
+    "inspect": "an inspection", "body": "a body",
+}  # fmt: skip
+CIPHERS: Final = {
+    "1.2": "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "1.3": "TLS_AES_128_GCM_SHA256",
+}
+"""What an imagined handshake agrees on."""
 
 ERROR: Final = "error"
 NOT_REACHED: Final = "not reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Imagined:
+    """What is made up of the world around the policy."""
+
+    offline: bool = False
+    """No internal endpoint is there."""
+    event: bytes | None = None
+    """The data of a message, if the upstream answers with an event stream."""
+    body: bytes = b""
+    """Of the request."""
+
+
+NOTHING: Final = Imagined()
+"""Internal endpoints are there, and nothing is sent."""
 
 
 @dataclass(slots=True)
@@ -31,6 +62,8 @@ class RuleTrial:
 
     path: str
     name: str
+    guards: bool = False
+    """An error in its expressions refuses the visitor; elsewhere it is no match."""
     result: str = NOT_REACHED
     detail: str = ""
     """The expression that was not true, or the error."""
@@ -87,35 +120,41 @@ def attempt(
     random: Chance,
     geo: "GeoLookup | None" = None,
     secrets: "Secrets | None" = None,
+    imagined: Imagined = NOTHING,
 ) -> Trial:
     """Try a policy on ``times`` equal requests; return what came of the last."""
     state: dict[str, object] = {}
+
+    def begin(phase: Phase, known: Facts) -> Run:
+        return policy.begin(
+            phase, known, state, now=now, monotonic=now, random=random, geo=geo, secrets=secrets, trace=True
+        )
+
     for _ in range(max(1, times) - 1):
-        _once(policy, facts(), response, state, now, random, geo, secrets)
-    return _once(policy, facts(), response, state, now, random, geo, secrets)
+        _once(policy, facts(), response, begin, imagined)
+    return _once(policy, facts(), response, begin, imagined)
 
 
 def _once(
     policy: Policy,
     facts: Facts,
     response: Callable[[], Response],
-    state: dict[str, object],
-    now: float,
-    random: Chance,
-    geo: "GeoLookup | None",
-    secrets: "Secrets | None",
+    begin: Callable[[Phase, Facts], Run],
+    imagined: Imagined,
 ) -> Trial:
     phases: list[PhaseTrial] = []
     phases_now = ORDER if facts.request is not None else ORDER[:1]
     for phase in phases_now:
+        if phase is Phase.HTTP_REQUEST and facts.endpoint.protocol == "https":
+            _shake_hands(facts)
         if phase is Phase.HTTP_RESPONSE and facts.response is None:
             facts.response = response()
+        if phase is Phase.EVENT_STREAM_MESSAGE and not _has_message(facts, imagined):
+            break
         if not policy.has(phase):
             continue
-        run = policy.begin(
-            phase, facts, state, now=now, monotonic=now, random=random, geo=geo, secrets=secrets, trace=True
-        )
-        phases.append(_phase(policy, phase, run, run.step()))
+        run = begin(phase, facts)
+        phases.append(_phase(policy, phase, run, _settled(run, run.step(), imagined)))
         decided = phases[-1].verdict
         if isinstance(decided, Respond) and not decided.final and phase is Phase.HTTP_REQUEST:
             facts.response = Response(decided.status, list(decided.headers))
@@ -124,8 +163,42 @@ def _once(
     return Trial(phases, facts)
 
 
+def _settled(run: Run, verdict: Verdict, imagined: Imagined) -> Verdict:
+    """Return what a phase comes to when everything that can be imagined has been."""
+    result: object
+    while True:
+        if isinstance(verdict, Fetch) and verdict.what == HANDSHAKE:
+            _shake_hands(run.facts, str(verdict.arguments["max_version"]))
+            result = None
+        elif isinstance(verdict, Fetch) and verdict.what == "body" and run.phase is Phase.HTTP_REQUEST:
+            result = imagined.body
+        elif isinstance(verdict, Forward) and imagined.offline:
+            result = Failed(OFFLINE, f"The endpoint {verdict.url} is not online.", 404)
+        else:
+            return verdict
+        run.diagnostics.pop()  # that the action ran, which is told again when it is resumed
+        verdict = run.resume(result)
+
+
+def _shake_hands(facts: Facts, version: str = "1.3") -> None:
+    """Imagine that the TLS handshake has succeeded, unless it has before."""
+    tls = facts.connection.tls or Tls(facts.endpoint.host)
+    if not tls.version:
+        facts.connection.tls = replace(tls, version=version, cipher_suite=CIPHERS[version])
+
+
+def _has_message(facts: Facts, imagined: Imagined) -> bool:
+    """Imagine a message of the event stream, if the answer is one."""
+    response = facts.response
+    kinds = [] if response is None else response.get(b"content-type")
+    if imagined.event is None or not any(b"text/event-stream" in kind for kind in kinds):
+        return False
+    facts.event = Message([], imagined.event)
+    return True
+
+
 def _phase(policy: Policy, phase: Phase, run: Run, verdict: Verdict) -> PhaseTrial:
-    rules = [RuleTrial(rule.path, rule.name) for rule in policy.rules(phase)]
+    rules = [RuleTrial(rule.path, rule.name, rule.guards) for rule in policy.rules(phase)]
     by_name = {str(rule): trial for rule, trial in zip(policy.rules(phase), rules, strict=True)}
     problems: list[Diagnostic] = []
     for each in run.diagnostics:
@@ -162,7 +235,7 @@ def told(verdict: Verdict) -> str:
         case Forward():
             return f"is forwarded to {verdict.url}"
         case Fetch():
-            return f"waits for {verdict.what}"
+            return f"waits for {_WAITED.get(verdict.what, verdict.what)}, and nobody is asked here"
 
 
 def as_json(trial: Trial) -> dict[str, object]:
@@ -176,8 +249,16 @@ def as_json(trial: Trial) -> dict[str, object]:
         "request": None
         if request is None
         else {"method": request.method, "url": request.url, "headers": _headers(request.fields)},
+        "event": event_of(trial),
         "results": dict(trial.facts.results),
     }
+
+
+def event_of(trial: Trial) -> str | None:
+    """Return the data of the message that was imagined, as the rules have left it; None if there was none."""
+    message = trial.facts.event
+    data = message.data if isinstance(message, Message) else None
+    return None if data is None else data.decode("utf-8", "replace")
 
 
 def _answer(trial: Trial) -> dict[str, object] | None:

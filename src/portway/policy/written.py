@@ -41,7 +41,7 @@ def moment(value: datetime) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Return compact JSON, keys in order. Raises ValueError if it is too long, or has what JSON cannot say."""
+    """Return compact JSON, keys in order. Raises ValueError if it is too long or JSON has no word for it."""
     try:
         return _bounded(_SORTING, value)
     except TypeError:  # keys of several types have no order

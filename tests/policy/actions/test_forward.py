@@ -33,11 +33,8 @@ def test_a_url_that_is_computed_wrongly_is_an_error() -> None:
 def test_what_cannot_be_computed_is_told_to_who_goes_on() -> None:
     run = begin(policy(action("forward-internal", 'url: "https://${vars.x}.internal"\non_error: continue')))
     assert run.step() == CONTINUE
-    error = run.facts.results["forward_internal"]["error"]
-    assert error == {
-        "code": "ERR_NGROK_2238",
-        "message": 'A value could not be computed: there is no key "x"',
-    }
+    error = {"code": "ERR_NGROK_2238", "message": 'A value could not be computed: there is no key "x"'}
+    assert run.facts.results["forward_internal"] == {"url": "", "error": error}
 
 
 def test_what_failed_is_what_was_tried() -> None:
@@ -49,7 +46,8 @@ def test_what_failed_is_what_was_tried() -> None:
     asked = run.step()
     assert isinstance(asked, Forward)
     run.resume(Failed(3200, "offline", 404))
-    assert run.facts.results["forward_internal"]["url"] == f"{asked.url}:443"
+    error = {"code": "ERR_NGROK_3200", "message": "offline"}
+    assert run.facts.results["forward_internal"] == {"url": f"{asked.url}:443", "error": error}
 
 
 @pytest.mark.row("P-49")
