@@ -11,7 +11,7 @@ from tests.kit.ssh import running_ssh
 
 from portway.edge.ports import Limits
 from portway.errors import Error
-from portway.model.event import AgentSessionStopped, EndpointOnline
+from portway.model.event import AgentSessionStarted, AgentSessionStopped, EndpointOnline
 from portway.wire.messages import ProxyHeader
 
 HEADER = ProxyHeader("ep_1", "192.0.2.7:4711", "tcp", "0", False)
@@ -40,7 +40,12 @@ async def test_the_service_ends_and_names_wait(tmp_path: Path) -> None:
             status, said = await client.ended()
             assert (status, "shutting down" in said) == (1, True)
         assert service.control.names[url].held_until is not None
-        assert len(service.events.of(AgentSessionStopped)) == 1
+        (started,), (stopped,) = (
+            service.events.of(AgentSessionStarted),
+            service.events.of(AgentSessionStopped),
+        )
+        assert started.ingress_hostname == stopped.ingress_hostname == "127.0.0.1"
+        assert started.session_id == stopped.session_id
 
 
 async def test_a_client_that_never_lets_go_is_cut_after_the_drain(tmp_path: Path) -> None:

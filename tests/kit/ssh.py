@@ -11,7 +11,7 @@ import asyncssh
 
 from portway.edge.ports import CertificatePem, Limits
 from portway.edge.ssh_gateway import SshGateway
-from portway.edge.ssh_limits import SshLimits
+from portway.edge.ssh_limits import SshLimits, SshSetup
 from portway.edge.ssh_pipe import Scratch, SshPipe
 from portway.edge.ssh_session import SshSession
 from portway.edge.view import View
@@ -21,7 +21,7 @@ from portway.model.view import SshKeyItem
 from portway.pipe import Sink
 from portway.server.parsers import Address
 from portway.server.ssh_host_key import HostKey, load_or_make
-from portway.server.worker import SshSetup, Worker
+from portway.server.worker import Worker
 from tests.kit.service import SECRET, Events, FakeControl, Running, service_certs, settings
 
 GRANT = Grant("ac_good", "Good Account", "free", "sshcr_good")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from portway.edge import command
 from portway.edge.permits import Owner
+from portway.edge.session_record import SessionRecord
 from portway.errors import Error, MessageError, PortwayError, RefusedSession, SessionClosed
 from portway.model.agent_version import NO_DAY, Judgement, judge
 from portway.model.event import AgentSessionStarted, AgentSessionStopped, Deprecated
@@ -75,9 +76,7 @@ class AgentSession:
         self.gateway = gateway
         self.session: Session | None = None
         self.key: LegKey | None = None
-        self.id = ""
-        self._address = ""
-        self._server = ""
+        self._record = SessionRecord(gateway.config)
         self._place: Place | None = None
         self._grant: Grant | None = None
         self._owner: Owner | None = None
@@ -85,17 +84,23 @@ class AgentSession:
         self._bounds: dict[str, Bound] = {}
         self._tunnels: dict[str, Tunnel] = {}
         self._binding = 0
-        self._started_at = 0.0
         self._dismissed = ""
         self._age = Judgement()
 
     def __repr__(self) -> str:
         """Show who it is and what it serves."""
-        return f"<AgentSession {self.id or 'stranger'} from {self._address} endpoints={len(self._bounds)}>"
+        who = f"{self.id or 'stranger'} from {self._record.address}"
+        return f"<AgentSession {who} endpoints={len(self._bounds)}>"
+
+    @property
+    def id(self) -> str:
+        """Its identifier; "" until the agent is admitted."""
+        return self._record.session_id
 
     def enter(self, session: Session, address: str, server: str) -> bool:
         """Take the connection, from this IP address, unless there are too many strangers."""
-        self.session, self._address, self._server = session, address, split_address(server)[0]
+        self.session = session
+        self._record.address, self._record.server = address, split_address(server)[0]
         self.gateway.remember(self)
         if not self.gateway.closing:
             self._place = self.gateway.admission.admit(address, self._make_room)
@@ -141,18 +146,11 @@ class AgentSession:
         extra = self._auth.extra
         self.gateway.events.emit(
             AgentSessionStopped(
-                session_id=self.id,
-                account_id=self._grant.account_id,
-                credential_id=self._grant.credential_id,
-                agent_ip=self._address,
-                ingress_server_ip=self._server,
-                ingress_hostname=self.gateway.config.ingress_hostname,
-                region=self.gateway.config.region,
+                **self._record.facts(self._grant),
                 user_agent=extra.user_agent,
                 metadata=extra.metadata,
                 os=extra.os,
                 arch=extra.arch,
-                started_at=self._started_at,
                 stopped_at=self.gateway.wall(),
                 error="" if goodbye and not self._dismissed else reason,
             )
@@ -229,22 +227,22 @@ class AgentSession:
     async def _authenticate(self, session: Session, body: bytes) -> AuthResp:
         """Admit the agent, or raise Error: its code says whether trying again can help."""
         gateway = self.gateway
-        self._started_at = gateway.wall()
+        self._record.started_at = gateway.wall()
         loop = asyncio.get_running_loop()
         try:
             auth = self._auth = _read_auth(body, gateway.config.limits)
-            await asyncio.sleep(gateway.admission.delay(self._address, loop.time()))
+            await asyncio.sleep(gateway.admission.delay(self._record.address, loop.time()))
             grant = await self._ask_control(session, auth.extra.authtoken)
             self._check_version(grant)
             client_id = self._client_id(auth, grant.account_id)
             self._check_number(grant, client_id)
         except Error as error:
             if error.code in _WRONG_TOKEN:
-                gateway.admission.wrong_token(self._address, loop.time())
+                gateway.admission.wrong_token(self._record.address, loop.time())
             self._tell_started(error)
             raise
         self._grant = grant
-        self.id = new_id("ts", gateway.random.octets, gateway.wall())
+        self._record.session_id = new_id("ts", gateway.random.octets, gateway.wall())
         self._owner = Owner(
             grant.account_id,
             client_id,
@@ -273,7 +271,7 @@ class AgentSession:
         give_up = loop.time() + self.gateway.config.limits.control_patience
         while True:
             try:
-                return await self.gateway.control.authenticate(token, self._address)
+                return await self.gateway.control.authenticate(token, self._record.address)
             except Error as error:
                 if error.code != _AWAY or loop.time() >= give_up:
                     raise
@@ -284,7 +282,7 @@ class AgentSession:
     def _check_version(self, grant: "Grant") -> None:
         """Refuse an agent that is too old, and note of what one is to be warned. Raises Error 119, 121."""
         demands = self.gateway.config.min_agent_version
-        age = self._age = judge(demands, self._auth.extra.user_agent, self._started_at)
+        age = self._age = judge(demands, self._auth.extra.user_agent, self._record.started_at)
         if age.refused is not None:
             raise RefusedSession(
                 age.text, 121 if age.readable else 119, grant.account_id, grant.credential_id
@@ -333,23 +331,15 @@ class AgentSession:
 
     def _tell_started(self, error: Error | None = None) -> None:
         extra = self._auth.extra
-        grant = error if isinstance(error, RefusedSession) else self._grant
         self.gateway.events.emit(
             AgentSessionStarted(
-                session_id=self.id,
-                account_id=grant.account_id if grant else "",
-                credential_id=grant.credential_id if grant else "",
-                agent_ip=self._address,
-                ingress_server_ip=self._server,
-                ingress_hostname=self.gateway.config.ingress_hostname,
-                region=self.gateway.config.region,
+                **self._record.facts(error or self._grant),
                 user_agent=extra.user_agent,
                 agent_version=extra.version,
                 metadata=extra.metadata,
                 description=extra.description,
                 os=extra.os,
                 arch=extra.arch,
-                started_at=self._started_at,
                 deprecated=_deprecated(self._age),
                 error=error.message if error is not None else "",
                 error_code=error.code if error is not None else "",

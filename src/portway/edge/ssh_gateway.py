@@ -11,18 +11,14 @@ from asyncssh import import_private_key, load_keypairs
 
 from portway.edge.command import lost_contact
 from portway.edge.ssh_connection import options_of
-from portway.edge.ssh_limits import SshLimits
 from portway.edge.ssh_session import SshSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from asyncssh import SSHServerConnectionOptions
 
-    from portway.edge.admission import Admission
-    from portway.edge.endpoints import Endpoints, Randomness
-    from portway.edge.ports import Control, EventSink, Revoked
-    from portway.edge.ssh_login import Keys
+    from portway.edge.gateway import Gateway
+    from portway.edge.ports import Revoked
+    from portway.edge.ssh_limits import SshSetup
     from portway.edge.ssh_policy import Web
     from portway.edge.ssh_wire import SshWire
     from portway.net.tasks import Tasks
@@ -32,34 +28,22 @@ class SshGateway:
     """All SSH sessions of one process."""
 
     def __init__(
-        self,
-        endpoints: "Endpoints",
-        control: "Control",
-        keys: "Keys",
-        admission: "Admission",
-        events: "EventSink",
-        tasks: "Tasks",
-        host_key: bytes,
-        *,
-        wall: "Callable[[], float]",
-        random: "Randomness",
-        limits: SshLimits | None = None,
-        web: "Web | None" = None,
+        self, agents: "Gateway", setup: "SshSetup", tasks: "Tasks", web: "Web | None" = None
     ) -> None:
-        """Join the parts. ``host_key`` is a private key in OpenSSH's form; ``admission`` is the agents'.
+        """Stand beside the agents' gateway: names, strangers and events are the same.
 
         ``web`` fetches what clients name by URL; without it they are refused.
         """
-        self.endpoints = endpoints
-        self.config = endpoints.config
-        self.view = control.view
-        self.keys = keys
-        self.admission = admission
-        self.events = events
+        self.endpoints = agents.endpoints
+        self.config = agents.config
+        self.view = agents.control.view
+        self.admission = agents.admission
+        self.events = agents.events
+        self.wall = agents.wall
+        self.random = agents.random
+        self.keys = setup.keys
+        self.limits = setup.limits
         self.tasks = tasks
-        self.wall = wall
-        self.random = random
-        self.limits = limits or SshLimits()
         self.web = web
         self.sessions: dict[str, SshSession] = {}
         """Those that are in, by identifier."""
@@ -69,13 +53,13 @@ class SshGateway:
         self._arriving: SshSession | None = None
         logging.getLogger("asyncssh").setLevel(logging.WARNING)
         self._options = options_of(
-            load_keypairs([import_private_key(host_key)])[0],
+            load_keypairs([import_private_key(setup.host_key)])[0],
             self._owner,
             login=self.config.limits.auth_deadline,
             interval=self.limits.alive_interval,
             misses=self.limits.alive_misses,
         )
-        control.on_revoked(self._revoked)
+        agents.control.on_revoked(self._revoked)
 
     def __repr__(self) -> str:
         """Show how many sessions there are."""

@@ -1,9 +1,13 @@
-"""Every limit of the SSH gateway: unit, default, and what zero means. Listed in ``docs/limits.md``.
+"""What the SSH gateway is given, and its limits: unit, default, and what zero means (``docs/limits.md``).
 
 The deadline for authenticating and the numbers of strangers are those of agents (``edge/ports.py``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portway.edge.ssh_login import Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +24,17 @@ class SshLimits:
     """Seconds of silence after which a client is asked whether it lives. 0: never."""
     alive_misses: int = 2
     """Questions that it may leave unanswered. 0 is not allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SshSetup:
+    """What the gateway needs besides what agents' has: who knows whose key it is, the host's private key."""
+
+    keys: "Keys"
+    host_key: bytes
+    """In OpenSSH's form."""
+    limits: SshLimits = field(default_factory=SshLimits)
+
+    def __repr__(self) -> str:
+        """Leave the key out: reprs end up in logs."""
+        return f"SshSetup({self.limits})"

@@ -14,7 +14,6 @@ frees it; for one that was lost it waits, unless it was drawn: nobody could ask 
 """
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from asyncssh import ChannelOpenError, SSHListener, SSHServer
@@ -26,6 +25,7 @@ from asyncssh.constants import (
 
 from portway.edge.command import lost_contact
 from portway.edge.permits import Owner
+from portway.edge.session_record import SessionRecord
 from portway.edge.ssh_command import (
     Asked,
     late_command,
@@ -36,13 +36,13 @@ from portway.edge.ssh_command import (
 )
 from portway.edge.ssh_connection import Connection, SessionChannel
 from portway.edge.ssh_login import Login
-from portway.edge.ssh_pipe import Scratch, SshPipe
 from portway.edge.ssh_policy import request_of
 from portway.edge.ssh_request import Forward
 from portway.edge.ssh_shell import Shell
 from portway.edge.ssh_terminal import Channel, Terminal
+from portway.edge.ssh_visitors import Visitors
 from portway.edge.ssh_wire import SshWire
-from portway.errors import Error, RefusedSession, SessionClosed, StreamLimit
+from portway.errors import Error, SessionClosed
 from portway.model.event import AgentSessionStarted, AgentSessionStopped
 from portway.model.ids import new_id
 from portway.net.address import split_address, written
@@ -63,14 +63,6 @@ TRANSPORT: Final = "ssh"
 LINGER: Final = 1.0
 """Seconds in which a client may end by itself after its session was ended."""
 
-WINDOW: Final = 1 << 20
-"""Bytes that a client may send ahead of who takes them, on each of the first ``WIDE`` channels."""
-
-NARROW: Final = 262_144
-"""The same on all further ones."""
-
-WIDE: Final = 64
-
 
 class SshSession(SSHServer):
     """One client's connection. It is asyncssh's owner of it, and the carrier of its endpoint's visitors."""
@@ -79,11 +71,9 @@ class SshSession(SSHServer):
         """Wait for the connection."""
         self.gateway = gateway
         self.wire = SshWire(self._arrived)
-        self.id = ""
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
-        self._address = ""
-        self._server = ""
+        self._record = SessionRecord(gateway.config)
         self._place: Place | None = None
         self._login: Login | None = None
         self._proved = ""
@@ -99,19 +89,20 @@ class SshSession(SSHServer):
         self._told = asyncio.Event()
         """The command is known, or there will be none."""
         self._deadline: asyncio.TimerHandle | None = None
-        self._scratch = Scratch()
-        self._pipes: set[SshPipe] = set()
-        self._calm = asyncio.Event()
-        self._calm.set()
+        self._visitors = Visitors(self.wire, gateway.limits.channels, gateway.tasks, self._show)
         self._has_session = False
-        self._draining = False
         self._ended = False
-        self._started_at = 0.0
 
     def __repr__(self) -> str:
         """Show who it is and what it serves."""
         what = self._bound.url if self._bound is not None else "nothing"
-        return f"<SshSession {self.id or 'stranger'} from {self._address} {what} pipes={len(self._pipes)}>"
+        who = f"{self.id or 'stranger'} from {self._record.address}"
+        return f"<SshSession {who} {what} pipes={len(self._visitors)}>"
+
+    @property
+    def id(self) -> str:
+        """Its identifier; "" until the client is in."""
+        return self._record.session_id
 
     # -- what members ask of a session
 
@@ -124,38 +115,8 @@ class SshSession(SSHServer):
         """Open a channel for a visitor. Raises StreamLimit or SessionClosed."""
         if self.closed or self._connection is None or self._forward is None:
             raise SessionClosed("the SSH client is gone")
-        if self._draining or len(self._pipes) >= self.gateway.limits.channels:
-            raise StreamLimit(f"{self.id} serves {len(self._pipes)} visitors already, or drains")
-        pipe = SshPipe(self.wire, self._scratch, sink, lambda: self._freed(pipe))
-        if first:
-            pipe.send(first)
-        self._pipes.add(pipe)
-        self._calm.clear()
-        self.gateway.tasks.start(
-            self._open(self._connection, self._forward, pipe, header.client_addr), name="SSH channel"
-        )
-        self._show()
-        return pipe
-
-    async def _open(self, connection: Connection, forward: Forward, pipe: SshPipe, visitor: str) -> None:
-        host, port = split_address(visitor)
-        try:
-            await connection.create_connection(
-                lambda: pipe,
-                forward.host,
-                self.port,
-                host,
-                port,
-                window=WINDOW if len(self._pipes) <= WIDE else NARROW,
-            )
-        except ChannelOpenError:
-            pipe.refused()
-
-    def _freed(self, pipe: SshPipe) -> None:
-        self._pipes.discard(pipe)
-        if not self._pipes:
-            self._calm.set()
-        self._show()
+        door = self._forward.host, self.port
+        return self._visitors.open(self._connection, door, header.client_addr, sink, first)
 
     def _show(self) -> None:
         if self._terminal is not None:
@@ -183,10 +144,7 @@ class SshSession(SSHServer):
 
     async def drain(self, timeout: float) -> None:
         """Serve nobody new and let what is under way finish, at most so many seconds."""
-        self._draining = True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._calm.wait()
+        await self._visitors.drain(timeout)
 
     def close(self, reason: str) -> None:
         """Say goodbye. The name waits: who is in charge of all sessions says so."""
@@ -199,16 +157,18 @@ class SshSession(SSHServer):
 
     def _arrived(self, wire: SshWire) -> asyncio.Protocol | None:
         gateway = self.gateway
-        self._address = split_address(written(wire.get_extra_info("peername")))[0]
-        self._server = split_address(written(wire.get_extra_info("sockname")))[0]
+        record = self._record
+        record.address = split_address(written(wire.get_extra_info("peername")))[0]
+        record.server = split_address(written(wire.get_extra_info("sockname")))[0]
+        record.started_at = gateway.wall()
         if gateway.closing:
             return None
-        self._place = gateway.admission.admit(self._address, wire.abort)
+        self._place = gateway.admission.admit(record.address, wire.abort)
         if self._place is None:
             return None
         gateway.remember(self)
         limits = gateway.config.limits
-        self._login = Login(gateway.keys, gateway.admission, limits, gateway.limits, self._address)
+        self._login = Login(gateway.keys, gateway.admission, limits, gateway.limits, record.address)
         self._connection = Connection(self._loop, gateway.options(self), self._forward_asked, self._proves)
         return self._connection
 
@@ -246,7 +206,7 @@ class SshSession(SSHServer):
         gateway = self.gateway
         self.wire.trusted = True
         self._no_stranger()
-        self._started_at = gateway.wall()
+        self._record.started_at = gateway.wall()
         self._deadline = self._loop.call_later(gateway.limits.request, self._late)
         judged = self._login.judgement(self._proved)
         if isinstance(judged, Error):
@@ -259,7 +219,7 @@ class SshSession(SSHServer):
             return
         self._grant = judged
         self._fault = self._login.error
-        self.id = new_id("ts", gateway.random.octets, self._started_at)
+        self._record.session_id = new_id("ts", gateway.random.octets, self._record.started_at)
         self._owner = Owner(
             judged.account_id, self.id, self.id, judged.credential_id, judged.acl, stop=self._stop
         )
@@ -440,37 +400,25 @@ class SshSession(SSHServer):
             self.gateway.endpoints.unbind(bound, reason, keep=keep and not bound.drawn)
 
     def _tell_started(self, error: Error | None = None, known: "Grant | None" = None) -> None:
-        grant = error if isinstance(error, RefusedSession) else known or self._grant
+        """Tell that the client is in or refused; ``known``: of this account, whatever the error says."""
         self.gateway.events.emit(
             AgentSessionStarted(
-                session_id=self.id,
-                account_id=grant.account_id if grant else "",
-                credential_id=grant.credential_id if grant else "",
-                agent_ip=self._address,
-                ingress_server_ip=self._server,
-                region=self.gateway.config.region,
+                **self._record.facts(known or error or self._grant),
                 user_agent=self._program,
                 transport=TRANSPORT,
-                started_at=self._started_at or self.gateway.wall(),
                 error=error.message if error is not None else "",
                 error_code=error.code if error is not None else "",
             )
         )
 
     def _tell_stopped(self, error: str) -> None:
-        if (grant := self._grant) is None:
+        if self._grant is None:
             return
         self.gateway.events.emit(
             AgentSessionStopped(
-                session_id=self.id,
-                account_id=grant.account_id,
-                credential_id=grant.credential_id,
-                agent_ip=self._address,
-                ingress_server_ip=self._server,
-                region=self.gateway.config.region,
+                **self._record.facts(self._grant),
                 user_agent=self._program,
                 transport=TRANSPORT,
-                started_at=self._started_at,
                 stopped_at=self.gateway.wall(),
                 error=str(self._fault.message) if self._fault is not None else error,
             )

@@ -13,12 +13,14 @@ import logging
 import signal
 import sys
 import time
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+from msgspec.structs import replace
+
 from portway.edge.ports import CertificatePem
+from portway.edge.ssh_limits import SshSetup
 from portway.errors import Error
 from portway.net.local import LocalSocket
 from portway.net.loop import run
@@ -31,7 +33,7 @@ from portway.server.facts import facts_of
 from portway.server.identity_link import IdentityLink
 from portway.server.link import ControllerLink, Secrets
 from portway.server.watching import Watching
-from portway.server.worker import SshSetup, Worker
+from portway.server.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,6 @@ import asyncio
 import logging
 import secrets
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -49,7 +48,6 @@ from portway.edge.proxied import arrivals
 from portway.edge.registry import Endpoint, Registry
 from portway.edge.seal import Seal
 from portway.edge.secrets import Secrets
-from portway.edge.ssh_limits import SshLimits
 from portway.edge.static_member import makers
 from portway.edge.tcp import TcpPorts
 from portway.edge.tls import TlsArrival
@@ -73,7 +71,7 @@ if TYPE_CHECKING:
     from portway.edge.identity_sessions import IdentityStore
     from portway.edge.ports import CertificatePem, Control, EventSink
     from portway.edge.ssh_gateway import SshGateway
-    from portway.edge.ssh_login import Keys
+    from portway.edge.ssh_limits import SshSetup
     from portway.edge.tls_facts import TlsFacts
     from portway.edge.waf import Firewall
     from portway.model.guard import Guard
@@ -93,19 +91,6 @@ RANDOM: Final = Randomness(secrets.token_bytes, secrets.randbelow)
 
 
 SSH_GATEWAY: Final = "portway.edge.ssh_gateway"
-
-
-@dataclass(frozen=True, slots=True)
-class SshSetup:
-    """What the SSH gateway needs: who knows whose key it is, and the host's private key."""
-
-    keys: "Keys"
-    host_key: bytes
-    limits: SshLimits = field(default_factory=SshLimits)
-
-    def __repr__(self) -> str:
-        """Leave the key out: reprs end up in logs."""
-        return f"SshSetup({self.limits})"
 
 
 class Worker:
@@ -247,7 +232,7 @@ class Worker:
         self.tasks.start(claims.run(), name="journal of names")
         self.tasks.start(edge.idle.run(), name="idle visitors")
         if self.settings.listen_ssh is not None and ssh is not None:
-            self._loading = self.tasks.start(self._load_ssh(ssh, gateway, control, life), name="SSH gateway")
+            self._loading = self.tasks.start(self._load_ssh(ssh, gateway), name="SSH gateway")
 
     def _open_doors(self, edge: Edge, gateway: Gateway, certificates: Certificates) -> None:
         """Let in who comes, and who has come since the listeners opened; SSH clients later."""
@@ -287,26 +272,12 @@ class Worker:
             limits=self.config.policy_limits,
         )
 
-    async def _load_ssh(
-        self, ssh: "SshSetup", agents: Gateway, control: "Control", life: "EventSink"
-    ) -> None:
+    async def _load_ssh(self, ssh: "SshSetup", agents: Gateway) -> None:
         """Serve SSH clients. Its library takes half a second to load: meanwhile agents are served."""
         await asyncio.to_thread(import_module, SSH_GATEWAY)
         from portway.edge.ssh_gateway import SshGateway
 
-        self.ssh = SshGateway(
-            agents.endpoints,
-            control,
-            ssh.keys,
-            agents.admission,
-            life,
-            self.tasks,
-            ssh.host_key,
-            wall=time.time,
-            random=RANDOM,
-            limits=ssh.limits,
-            web=self.strict_web,
-        )
+        self.ssh = SshGateway(agents, ssh, self.tasks, self.strict_web)
         self._doors[-1].open(self.ssh.accept)
 
     async def ssh_ready(self) -> None:
