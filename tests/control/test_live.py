@@ -1,9 +1,9 @@
 """The list of what is online: by account, newest first, and large."""
 
-from dataclasses import replace
 from itertools import islice
 
 import pytest
+from msgspec.structs import replace
 
 from portway.control.live import LiveDirectory, LiveList
 from portway.model.live import LiveEndpoint, LiveNote, LiveSession

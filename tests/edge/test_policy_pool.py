@@ -1,8 +1,7 @@
 """Whose policy rules over a pool."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.kit.http_edge import HandAgent
 from tests.kit.pipes import Bell
 from tests.kit.policies import Ruled, ruled

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import asyncssh
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 from tests.kit.fault_proxy import fault_proxy
 from tests.kit.pipes import Bell, Recorder
 from tests.kit.ssh import GRANT, Client, SshService, running_ssh

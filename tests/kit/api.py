@@ -15,11 +15,13 @@ import socket
 from collections.abc import AsyncGenerator, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from msgspec.structs import replace
 
 from portway.control.api.app import make_app
 from portway.control.api.auth import Doorkeeper

@@ -2,10 +2,10 @@
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from portway.control.certificates.seal import KEY_FILE, Seal
 from portway.control.service import accounts

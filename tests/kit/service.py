@@ -43,7 +43,7 @@ class FakeControl:
 
     def __init__(self) -> None:
         """Know the tokens "good" and "other"."""
-        self.grants = {"good": GRANT, "good2": replace(GRANT, credential_id="cr_good2"), "other": OTHER}
+        self.grants = {"good": GRANT, "good2": msgspec.structs.replace(GRANT, credential_id="cr_good2"), "other": OTHER}
         self.names: dict[str, Reservation] = {}
         self.asked: list[str] = []
         self.issued: list[str] = []
@@ -74,7 +74,7 @@ class FakeControl:
 
     async def hold(self, url: str, until: float) -> None:
         """Remember until when."""
-        self.names[url] = replace(self.names[url], held_until=until)
+        self.names[url] = msgspec.structs.replace(self.names[url], held_until=until)
 
     async def release(self, url: str) -> None:
         """Forget."""
@@ -117,7 +117,7 @@ class FakeControl:
 
     def allow(self, *rules: str, token: str = "good") -> None:
         """Let a token bind no more than these rules allow; tell the edge."""
-        grant = self.grants[token] = replace(self.grants[token], acl=rules)
+        grant = self.grants[token] = msgspec.structs.replace(self.grants[token], acl=rules)
         self.view.apply([CredentialItem(grant.credential_id, grant.account_id, rules)])
 
     def delete(self, item: ViewItem) -> None:

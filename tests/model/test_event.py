@@ -1,6 +1,5 @@
 """The event values."""
 
-import dataclasses
 import typing
 
 import msgspec
@@ -14,9 +13,7 @@ def kinds() -> tuple[type[event.Event], ...]:
 
 
 def names(kind: type[event.Event]) -> set[str]:
-    if issubclass(kind, msgspec.Struct):
-        return set(kind.__struct_fields__)
-    return {field.name for field in dataclasses.fields(kind)}
+    return set(kind.__struct_fields__)
 
 
 def test_every_event_is_frozen_slotted_and_has_a_line() -> None:
@@ -24,13 +21,13 @@ def test_every_event_is_frozen_slotted_and_has_a_line() -> None:
     lines = {kind.line for kind in kinds()}
     assert len(lines) == 7
     for kind in kinds():
-        assert "__slots__" in vars(kind) or issubclass(kind, msgspec.Struct)
+        assert issubclass(kind, msgspec.Struct)
         assert "line" not in names(kind)
 
 
 def test_an_event_cannot_be_changed() -> None:
     offline = event.EndpointOffline(endpoint_id="ep_1", url="tcp://localhost:20000", offline_at=1.0)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         offline.reason = "other"  # pyright: ignore[reportAttributeAccessIssue]
     closed = event.TcpConnectionClosed(client_ip="", start_ts=1.0, end_ts=2.0)
     with pytest.raises(AttributeError):

@@ -1,12 +1,12 @@
 """The JSON of exported events."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from portway.model import event_payload
 from portway.model.event import (

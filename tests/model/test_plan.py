@@ -1,6 +1,6 @@
 """Limits of plans."""
 
-from dataclasses import fields
+from msgspec.structs import fields
 
 from portway.model.plan import Plan
 

@@ -1,11 +1,11 @@
 """What the courier sends with, joined to this process."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.kit.store import opened
 
 from portway.control.certificates.seal import Seal

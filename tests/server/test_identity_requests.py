@@ -1,10 +1,10 @@
 """What the controller answers of sessions, as the data plane asks it."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 from tests.kit.store import opened
 from tests.server.test_identity_link import OPENING
 

@@ -1,7 +1,8 @@
 """What the control plane asks of the data plane. ``server`` joins it to the channel, tests to a fake."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from portway.errors import Error
 
@@ -30,8 +31,7 @@ class NoAgents:
         raise Error("No agent can be reached from here.", 810)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True):
     """How a destination fares, since the service started. ``waiting`` events are still to be sent."""
 
     delivered: int = 0

@@ -17,8 +17,9 @@ not matter; labels are compared exactly. A labelled tunnel may be bound when eac
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from portway.errors import Error
 from portway.model.url import Url, normal_host
@@ -32,16 +33,15 @@ _PREFIX: Final = "bind:"
 _ANY: Final = "*"
 
 
-@dataclass(slots=True)
-class Acl:
+class Acl(msgspec.Struct):
     """Parsed rules. Make it with :meth:`parse`; they do not change afterwards."""
 
     everything: bool = False
-    hosts: set[str] = field(default_factory=set)
-    parents: set[str] = field(default_factory=set)
+    hosts: set[str] = msgspec.field(default_factory=set)
+    parents: set[str] = msgspec.field(default_factory=set)
     """``example.com`` for ``*.example.com``."""
-    addresses: set[tuple[str, int]] = field(default_factory=set)
-    labels: set[tuple[str, str]] = field(default_factory=set)
+    addresses: set[tuple[str, int]] = msgspec.field(default_factory=set)
+    labels: set[tuple[str, str]] = msgspec.field(default_factory=set)
 
     @classmethod
     def parse(cls, rules: Sequence[str]) -> "Acl":

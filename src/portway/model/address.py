@@ -6,8 +6,9 @@ had the most time to notice.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.errors import Error
 from portway.model.ids import RandomBytes
@@ -48,8 +49,7 @@ def split_hostport(text: str) -> tuple[str, int]:
     return host, int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0
 
 
-@dataclass(frozen=True, slots=True)
-class ReservedAddr:
+class ReservedAddr(msgspec.Struct, frozen=True):
     """An address that an account keeps. ``created_at`` is Unix seconds."""
 
     id: str

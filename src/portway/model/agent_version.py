@@ -12,9 +12,10 @@ than three are taken too, and ``0.2.0.dev1`` or ``0.2.0rc1`` for something befor
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
+
+import msgspec
 
 OWN: Final = "portway"
 """The product that is meant where none is named."""
@@ -36,8 +37,7 @@ _COMMENT: Final = re.compile(r"\([^()]*\)")
 Key = tuple[tuple[int, ...], tuple[object, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True):
     """A least version of a product. ``begins``: seconds since 1970; 0: always; NEVER: only warn."""
 
     product: str
@@ -52,8 +52,7 @@ class Demand:
         return datetime.fromtimestamp(self.begins, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """What becomes of an agent: ``refused`` by a demand, or warned of one that is ``coming``.
 
     ``version`` is the agent's, of that product; where it is no version at all, ``readable`` is False.

@@ -1,7 +1,8 @@
 """Who issues the certificates of a domain by itself, and for which kind of key."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.errors import Error
 
@@ -13,8 +14,7 @@ KEY_TYPES: Final = {INTERNAL: ("ecdsa",), LETSENCRYPT: ("ecdsa", "rsa")}
 """The kinds of key for which each authority issues, its default first."""
 
 
-@dataclass(frozen=True, slots=True)
-class CertificatePolicy:
+class CertificatePolicy(msgspec.Struct, frozen=True):
     """An authority and a kind of key."""
 
     authority: str = INTERNAL

@@ -5,8 +5,9 @@ beside those of the agents' endpoints (:mod:`portway.model.url`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, cast
+
+import msgspec
 
 from portway.errors import Error
 from portway.model.url import SCHEMES, Binding, Url, parse_endpoint_url
@@ -23,8 +24,7 @@ _CODES: Final = {
 """The code of an endpoint's URL to that of a cloud endpoint's; all others are 18001."""
 
 
-@dataclass(frozen=True, slots=True)
-class CloudEndpoint:
+class CloudEndpoint(msgspec.Struct, frozen=True):
     """One of them. Times are Unix seconds.
 
     ``domain_id`` or ``tcp_addr_id`` is what the account has reserved for it; an internal one needs none.

@@ -12,8 +12,9 @@ A wildcard ``*.example.com`` stands for every name below ``example.com``, at any
 codes of the refusals differ.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.errors import Error
 from portway.model.url import normal_host
@@ -42,8 +43,7 @@ _CODES: Final = {
 """The code of an endpoint's host to that of a reserved name; 402 and 403 are the same for both."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceNames:
+class ServiceNames(msgspec.Struct, frozen=True):
     """What the service itself is called: its base domain, and the hosts of what it does besides."""
 
     base: str
@@ -122,8 +122,7 @@ def cname_target(domain_id: str, name: str, names: ServiceNames) -> str | None:
     return f"{domain_id.partition('_')[2].lower()}.cname.{names.base}"
 
 
-@dataclass(frozen=True, slots=True)
-class ReservedDomain:
+class ReservedDomain(msgspec.Struct, frozen=True):
     """A name that an account keeps. ``created_at`` is Unix seconds.
 
     ``certificate_id`` is an uploaded certificate; ``authority`` issues automatically, keys of

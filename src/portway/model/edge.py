@@ -6,10 +6,11 @@ serves them. Each hostport is an endpoint. An https edge has its modules on rout
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from posixpath import normpath
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from portway.errors import Error
 from portway.model.url import Url, normal_host
@@ -44,8 +45,7 @@ Modules = Mapping[str, Mapping[str, Any]]
 """Modules by name, each as it was written: ``{"backend": {"enabled": true, "backend_id": "…"}}``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """An edge. ``hostports`` are as they were given, in order."""
 
     id: str
@@ -58,8 +58,7 @@ class Edge:
     hostports: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeEndpoint:
+class EdgeEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One address of an edge, which is an endpoint: what is reserved for it is named."""
 
     id: str
@@ -91,8 +90,7 @@ class EdgeEndpoint:
         return self.created_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeRoute:
+class EdgeRoute(msgspec.Struct, frozen=True, kw_only=True):
     """A route of an https edge."""
 
     id: str
@@ -106,8 +104,7 @@ class EdgeRoute:
     modules: Modules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backend:
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """A backend; ``spec`` are its kind's own fields."""
 
     id: str

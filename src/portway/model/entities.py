@@ -4,14 +4,14 @@ A secret is never part of these values: the store knows only hashes, and a fresh
 out once, beside the value it belongs to (:class:`Issued`).
 """
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """Who owns credentials, names and endpoints. ``created_at`` is Unix seconds."""
 
     id: str
@@ -20,8 +20,7 @@ class Account:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True):
     """An authtoken without its secret. ``revoked_at`` is None while it is good.
 
     ``acl`` are the rules of what its sessions may bind (``model/acl.py``), ``owner_id`` is its user.
@@ -37,8 +36,7 @@ class Credential:
     acl: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(msgspec.Struct, frozen=True):
     """A key of the API without its secret. ``revoked_at`` is None while it is good."""
 
     id: str
@@ -50,8 +48,7 @@ class ApiKey:
     owner_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SshCredential:
+class SshCredential(msgspec.Struct, frozen=True):
     """A public key with which OpenSSH may connect: one line of an authorized_keys file."""
 
     id: str
@@ -64,8 +61,7 @@ class SshCredential:
     acl: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Issued(Generic[T]):
+class Issued(msgspec.Struct, Generic[T], frozen=True):
     """A fresh key and its secret, which is shown once and stored nowhere."""
 
     value: T
@@ -76,8 +72,7 @@ class Issued(Generic[T]):
         return f"Issued({self.value!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """What a good authtoken gives: whom the session belongs to, and what it may bind."""
 
     account_id: str
@@ -87,8 +82,7 @@ class Grant:
     acl: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(msgspec.Struct, frozen=True):
     """A name or a port that a session holds.
 
     ``held_until`` is None while its session is online, else the Unix second up to which nobody

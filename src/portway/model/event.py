@@ -9,7 +9,6 @@ Those of traffic, of which there are thousands a second, are structs of msgspec:
 the controller, in a tenth of a dataclass' time.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import msgspec
@@ -146,8 +145,7 @@ class TcpConnectionClosed(
     traffic_policy_diagnostics: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deprecated:
+class Deprecated(msgspec.Struct, frozen=True, kw_only=True):
     """The agent will be too old: for the version ``upcoming``, from ``day`` on (RFC 3339, "" unknown)."""
 
     upcoming: str
@@ -155,8 +153,7 @@ class Deprecated:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSessionStarted:
+class AgentSessionStarted(msgspec.Struct, frozen=True, kw_only=True):
     """An agent has authenticated, or was refused: then ``error`` says why."""
 
     line: ClassVar[str] = "agent session started"
@@ -183,8 +180,7 @@ class AgentSessionStarted:
     """ERR_NGROK_n, if it was refused."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentSessionStopped:
+class AgentSessionStopped(msgspec.Struct, frozen=True, kw_only=True):
     """A session is over. ``error`` is the reason, empty when the agent closed it in order."""
 
     line: ClassVar[str] = "agent session stopped"
@@ -206,8 +202,7 @@ class AgentSessionStopped:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointOnline:
+class EndpointOnline(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint can be reached from now on. ``session_id`` serves it.
 
     ``domain_id`` or ``tcp_addr_id`` is the reservation that it stands on, if any.
@@ -236,8 +231,7 @@ class EndpointOnline:
     online_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointUpdated:
+class EndpointUpdated(msgspec.Struct, frozen=True, kw_only=True):
     """An agent has changed an endpoint that is online. All that can change is said, changed or not.
 
     ``traffic_policy`` None: as it was.
@@ -257,8 +251,7 @@ class EndpointUpdated:
     updated_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointOffline:
+class EndpointOffline(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint is gone. ``reason`` is a few words: closed, stopped, session lost…"""
 
     line: ClassVar[str] = "endpoint offline"

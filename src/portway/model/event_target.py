@@ -8,9 +8,10 @@ means *as it was*.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
+
+import msgspec
 
 from portway.errors import Error
 
@@ -37,13 +38,12 @@ _OURS: Final = frozenset({"content-length", "host", "transfer-encoding", "connec
 Settings = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A target, checked. ``secrets`` are texts, or maps of texts, by the key that they stand under."""
 
     kind: str
-    settings: Settings = field(default_factory=dict[str, Any])
-    secrets: Settings = field(default_factory=dict[str, Any])
+    settings: Settings = msgspec.field(default_factory=dict[str, Any])
+    secrets: Settings = msgspec.field(default_factory=dict[str, Any])
 
     def __repr__(self) -> str:
         """Leave the secrets out: reprs end up in logs."""

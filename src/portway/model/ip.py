@@ -1,7 +1,8 @@
 """IP policies, their rules, and IP restrictions; and how the network of a rule is written."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.errors import Error
 from portway.model.cidr import parse_network, write_network
@@ -13,8 +14,7 @@ ACTIONS: Final = ("allow", "deny")
 _MAPPED: Final = 0xFFFF << 32
 
 
-@dataclass(frozen=True, slots=True)
-class IpPolicy:
+class IpPolicy(msgspec.Struct, frozen=True):
     """A set of rules. ``created_at`` is Unix seconds, as it is in all of them."""
 
     id: str
@@ -24,8 +24,7 @@ class IpPolicy:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class IpPolicyRule:
+class IpPolicyRule(msgspec.Struct, frozen=True):
     """One network that a policy allows or denies."""
 
     id: str
@@ -38,8 +37,7 @@ class IpPolicyRule:
     action: str
 
 
-@dataclass(frozen=True, slots=True)
-class IpRestriction:
+class IpRestriction(msgspec.Struct, frozen=True):
     """Who may use something of an account: its dashboard, its API, agents or its endpoints.
 
     Without ``enforced`` others are let in, and warned of.

@@ -5,11 +5,10 @@ identifier alone. A :class:`LiveNote` carries some of both. They travel as plain
 the fields as they stand here. Times are Unix seconds; an empty text means *not said*.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveSession:
+class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
     """An agent that is connected. ``ip`` is where it connected from.
 
     ``agent_version`` is the version of its outermost program, ``transport`` how it speaks.
@@ -30,8 +29,7 @@ class LiveSession:
     started_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveEndpoint:
+class LiveEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint that an agent has online. ``session_id`` is the session that serves it now.
 
     ``forwards_to`` and ``upstream_protocol`` are what the agent said of its upstream. ``labels`` are those of
@@ -56,8 +54,7 @@ class LiveEndpoint:
     updated_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveNote:
+class LiveNote(msgspec.Struct, frozen=True, kw_only=True):
     """One message: what is new or changed, and the identifiers of what is gone.
 
     ``reset``: forget everything first. ``complete``: nothing is left to tell; it is False while a

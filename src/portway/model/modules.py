@@ -6,8 +6,9 @@ there; a backend that is switched off serves nobody, which is what switching it 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
+
+import msgspec
 
 EDGE_MODULES: Final[Mapping[str, tuple[str, ...]]] = {
     "tcp": ("backend", "ip_restriction", "traffic_policy"),
@@ -39,12 +40,11 @@ LOGINS: Final = ("oauth", "oidc", "saml")
 _RULES: Final = frozenset(ROUTE_MODULES) - {"backend"}
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """Modules that are switched on."""
 
     form: str
-    ruled: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    ruled: Mapping[str, Mapping[str, Any]] = msgspec.field(default_factory=dict[str, Mapping[str, Any]])
     """Those that are rules of a policy."""
     backend_id: str = ""
     ends_tls: bool = False

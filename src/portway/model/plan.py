@@ -1,10 +1,9 @@
 """What accounts of a plan may have."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Limits of one plan. None: as many as they like, which is how every plan begins. 0: none at all."""
 
     domains: int | None = None

@@ -14,8 +14,9 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.errors import Error
 
@@ -39,8 +40,7 @@ _POINT: Final = {"nistp256": 65, "nistp384": 97, "nistp521": 133}
 """Bytes of an uncompressed point on each curve."""
 
 
-@dataclass(frozen=True, slots=True)
-class SshKey:
+class SshKey(msgspec.Struct, frozen=True):
     """A public key. ``line`` is its one written form; ``fingerprint`` is OpenSSH's, "SHA256:…"."""
 
     type: str

@@ -19,8 +19,9 @@ Every refusal is an :class:`portway.errors.Error` with the code of its cause.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from portway.errors import Error
 
@@ -40,8 +41,7 @@ _LABEL_CHARACTERS: Final = re.compile(r"[a-z0-9-]*", re.ASCII)
 _DOTS: Final = str.maketrans("。．｡", "...")
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(msgspec.Struct, frozen=True):
     """Where an endpoint is reached. ``host`` is "" while it is still to be chosen at random.
 
     ``port`` is always a number: the scheme's default where none was named, 0 for a random tcp one.

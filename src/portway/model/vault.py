@@ -1,8 +1,9 @@
 """Vaults and their secrets: texts that policies use and nobody reads back."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 NAME: Final = 255
 """Characters of the name of a vault or a secret."""
@@ -16,8 +17,7 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Vault:
+class Vault(msgspec.Struct, frozen=True):
     """A set of secrets. Times are Unix seconds; ``created_by`` and ``updated_by`` are users or keys."""
 
     id: str
@@ -31,8 +31,7 @@ class Vault:
     updated_by: str
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(msgspec.Struct, frozen=True):
     """What is told of a secret: all but its value."""
 
     id: str

@@ -13,10 +13,11 @@ the last: a ping, which a channel answers in its order, says so.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from portway.errors import Error
 from portway.model import event as events

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Final
+
+from msgspec.structs import fields
 
 from portway.model.plan import Plan
 from portway.server import parsers

@@ -1,11 +1,11 @@
 """Audit events: written with the change itself, for those who subscribe, once."""
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.kit.events import journal, journal_everything
 from tests.kit.store import opened
 

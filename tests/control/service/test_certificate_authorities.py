@@ -1,9 +1,9 @@
 """Uploaded authorities through their whole life."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.kit.names import configured, noted, refused, two_accounts
 from tests.kit.store import Clock, opened
 from tests.kit.x509 import make

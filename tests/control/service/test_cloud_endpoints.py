@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.kit.live import live_endpoint, tell
 from tests.kit.names import DOMAIN, configured, noted, refused, two_accounts
 from tests.kit.store import Clock, opened

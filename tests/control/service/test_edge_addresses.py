@@ -1,8 +1,8 @@
 """Addresses of edges: whose they may be, and that they are in one region."""
 
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from tests.kit.edge_store import address, with_account
 from tests.kit.live import live_endpoint, tell
 from tests.kit.names import DOMAIN, noted, refused

@@ -1,8 +1,8 @@
 """Secrets of routes: sealed in the store, shown to their account, and found by who starts a newer version."""
 
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from sqlalchemy import select, update
 from tests.kit.edge_store import with_account
 from tests.kit.names import noted, refused

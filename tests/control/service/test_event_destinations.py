@@ -1,9 +1,9 @@
 """Event destinations: what the routes' tests do not see."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from tests.kit.events import TARGETS
 from tests.kit.names import refused
 from tests.kit.store import opened

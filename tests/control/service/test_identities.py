@@ -1,10 +1,10 @@
 """People who sign in, and their sessions: as the data plane makes them, as accounts see and end them."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.kit.store import Clock, everything, opened
 
 from portway.control.certificates.seal import Seal

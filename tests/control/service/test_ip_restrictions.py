@@ -1,10 +1,10 @@
 """IP restrictions: what they say of an address, and whom they never keep out."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.kit.names import configured, refused, two_accounts
 from tests.kit.store import Clock, opened
 

@@ -1,9 +1,9 @@
 """A control plane that does not know yet what is online says so."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.kit.names import refused
 from tests.kit.store import opened
 

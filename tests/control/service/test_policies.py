@@ -1,9 +1,9 @@
 """Policies as the API takes them: what they may name, and how large they may be."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.kit import mutual
 from tests.kit.names import configured, refused, two_accounts
 from tests.kit.store import Clock, opened

@@ -1,9 +1,9 @@
 """SSH public keys of accounts."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.kit.store import opened
 
 from portway.control.service import accounts, ssh_credentials

@@ -1,10 +1,10 @@
 """Uploaded certificates through their whole life."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select, update
 from tests.kit.names import configured, noted, refused, two_accounts
 from tests.kit.store import Clock, opened

@@ -1,9 +1,9 @@
 """The agents that are connected, and what they are told."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.kit.live import FakeAgents, an_id, live_session, tell
 from tests.kit.names import refused
 from tests.kit.store import opened

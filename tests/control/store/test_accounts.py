@@ -1,9 +1,9 @@
 """Queries on accounts."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy.exc import IntegrityError
 from tests.kit.store import opened
 

@@ -1,8 +1,8 @@
 """Queries on cloud endpoints, and on what endpoints refer to."""
 
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import replace
 from tests.kit.names import configured, two_accounts
 from tests.kit.store import opened
 

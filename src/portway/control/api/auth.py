@@ -8,11 +8,12 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Annotated, Final, cast
 
+import msgspec
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from msgspec.structs import replace
 
 from portway.control.api.errors import STATUS, Refusal
 from portway.control.api.failures import WAITING_LIMIT, Failures
@@ -25,8 +26,7 @@ STATE: Final = "portway.caller"
 """Where the gate leaves the caller in the request's scope."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Whose key opened the API. ``owner_id`` is the user that the key belongs to, "" for none."""
 
     account_id: str

@@ -7,9 +7,9 @@ documented is refused, as is a body where none is.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, get_origin
 
+import msgspec
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
@@ -18,8 +18,7 @@ from portway.control.api.openapi import operation_id
 VERBS: Final = ("get", "post", "patch", "put", "delete")
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """One verb of one path. ``query`` tells for each parameter whether it may be repeated."""
 
     name: str

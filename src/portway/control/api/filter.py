@@ -22,10 +22,11 @@ most what its nodes and the item's texts cost; how many items one request looks 
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import ge, gt, le, lt
 from typing import Any, Final, TypeGuard, cast
+
+import msgspec
 
 from portway.errors import Error
 
@@ -65,8 +66,7 @@ _TEXT_TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(msgspec.Struct, frozen=True):
     """A part of the expression: what kind of value it has ("any" for a field), and how to get it."""
 
     kind: str

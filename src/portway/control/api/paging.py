@@ -12,10 +12,10 @@ a next page.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode
 
+import msgspec
 from fastapi import Path, Query, Request
 from pydantic import BaseModel
 
@@ -51,8 +51,7 @@ Facts = Callable[[T], Mapping[str, Any]]
 Keep = Callable[[Mapping[str, Any]], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True):
     """What one request wants of a list."""
 
     uri: str

@@ -8,10 +8,10 @@ about to replace it. A key is never part of an error's text.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeVar
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -62,8 +62,7 @@ Extension = TypeVar("Extension", bound=x509.ExtensionType)
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What stands in one certificate. Times are Unix seconds; what is not there is "" or empty."""
 
     subject_common_name: str
@@ -85,8 +84,7 @@ class Facts:
     """"rsa", "ecdsa", "ed25519", or "" for any other."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPair:
+class KeyPair(msgspec.Struct, frozen=True):
     """A chain, leaf first, with its key, both PEM, and what stands in the leaf."""
 
     chain: str

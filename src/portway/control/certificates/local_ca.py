@@ -9,10 +9,10 @@ extensions mean; RFC 6125 that names stand in the SAN.
 import datetime as dt
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,8 +31,7 @@ BACKDATE: Final = dt.timedelta(hours=1)
 _COMMON_NAME_LIMIT: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedPem:
+class IssuedPem(msgspec.Struct, frozen=True):
     """A certificate and its key as PEM. ``not_after`` is Unix seconds."""
 
     chain: bytes

@@ -5,8 +5,9 @@ The text is scanned once from left to right, so a hostile one costs its length a
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 _BEGIN: Final = "-----BEGIN "
 _END: Final = "-----END "
@@ -14,8 +15,7 @@ _DASHES: Final = "-----"
 _LABEL_LIMIT: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """One block. ``headers``: it has lines such as ``Proc-Type``, which RFC 7468 knows no more."""
 
     label: str

@@ -9,8 +9,9 @@ the receiver refuses for good is given up and counted.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from portway.control.events.outbox import Item, Outbox
 from portway.control.events.sending import Sender, Undelivered
@@ -38,16 +39,14 @@ class Journal(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Shelf:
+class Shelf(msgspec.Struct):
     """A place on disk where events for the destination stand."""
 
     journal: Journal
     sent_up_to: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(msgspec.Struct, frozen=True):
     """A clock that tests can turn: Unix seconds, a pause, and chance in [0, 1)."""
 
     now: Callable[[], float]

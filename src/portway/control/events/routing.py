@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.errors import Error
 from portway.model.event_payload import TYPE_OF, Payload, Traffic, traffic
@@ -15,8 +16,7 @@ from portway.policy.expression import Condition, EvaluationError
 _SHARE: Final = 1 << 64
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """One source of one subscription that goes to one destination."""
 
     destination_id: str

@@ -1,8 +1,9 @@
 """The way of sending that each kind of target has."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from portway.control.events.datadog import Datadog
 from portway.control.events.files import File
@@ -14,8 +15,7 @@ from portway.control.events.webhook import Webhook
 from portway.model.event_target import Target, undeliverable
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(msgspec.Struct, frozen=True):
     """What senders send with. ``folder`` holds the files of all accounts; ``now`` returns Unix seconds."""
 
     poster: Poster

@@ -16,7 +16,6 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -47,8 +46,7 @@ class _Line(msgspec.Struct):
     body: msgspec.Raw
 
 
-@dataclass(slots=True)
-class _Segment:
+class _Segment(msgspec.Struct):
     """The events ``first`` to ``first + count - 1``."""
 
     path: Path

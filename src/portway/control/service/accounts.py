@@ -1,8 +1,8 @@
 """Accounts: who owns keys, names and endpoints."""
 
-from dataclasses import replace
 from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy.exc import IntegrityError
 
 from portway.control.service.context import Context

@@ -5,8 +5,9 @@ one names no weighted one, and a failover names neither.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final, cast
+
+from msgspec.structs import replace
 
 from portway.control.service import online, texts
 from portway.control.service.context import Context

@@ -1,7 +1,8 @@
 """Certificate authorities that accounts upload: who may vouch for visitors that show a certificate."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.control.certificates import inspect
 from portway.control.certificates.inspect import Facts
@@ -18,8 +19,7 @@ _TEXTS: Final = (1914, 1915)
 _GATE: Final = plans.Gate("authorities", "certificate authorities", certificate_authorities, 1918, 1954, 1954)
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateAuthority:
+class CertificateAuthority(msgspec.Struct, frozen=True):
     """An authority's certificate. ``created_at`` is Unix seconds."""
 
     id: str

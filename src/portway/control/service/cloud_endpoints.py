@@ -6,8 +6,10 @@ word then and serves whoever came first.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final, cast
+
+import msgspec
+from msgspec.structs import replace
 
 from portway.control.service import plans, policies, texts
 from portway.control.service.context import Context
@@ -31,8 +33,7 @@ _SAME_DOOR: Final = {"https": "tls", "tls": "https"}
 """Schemes whose endpoints share a listener and are told apart by name alone: a name has one of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What may be said of a cloud endpoint; None: not said. ``type`` is for create, and "cloud" or ""."""
 
     url: str | None = None

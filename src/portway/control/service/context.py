@@ -3,7 +3,8 @@
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from portway.control.certificates.seal import Seal
 from portway.control.feed import Feed
@@ -16,19 +17,18 @@ from portway.control.store.database import Database
 from portway.model.ids import RandomBytes
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """Handed to each use case; tests pass their own clock. ``now`` returns Unix seconds."""
 
     database: Database
     now: Callable[[], float] = time.time
     random: RandomBytes = secrets.token_bytes
-    settings: Settings = field(default_factory=Settings)
-    live: LiveDirectory = field(default_factory=LiveDirectory)
-    seal: Seal = field(default_factory=Seal)
-    agents: Agents = field(default_factory=NoAgents)
-    deliveries: Deliveries = field(default_factory=NoDeliveries)
-    measures: ApiMeasures = field(default_factory=ApiMeasures)
+    settings: Settings = msgspec.field(default_factory=Settings)
+    live: LiveDirectory = msgspec.field(default_factory=LiveDirectory)
+    seal: Seal = msgspec.field(default_factory=Seal)
+    agents: Agents = msgspec.field(default_factory=NoAgents)
+    deliveries: Deliveries = msgspec.field(default_factory=NoDeliveries)
+    measures: ApiMeasures = msgspec.field(default_factory=ApiMeasures)
     """What is counted of the API."""
     principal: Principal = SYSTEM
     """Who makes the changes of this use case; for audit events."""

@@ -6,8 +6,9 @@ them, then lets an edge wait until the agent has gone.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from portway.control.service.cloud_endpoints import domain_of, public_ports
 from portway.control.service.context import Context

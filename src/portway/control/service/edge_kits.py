@@ -7,8 +7,9 @@ deleted by itself.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from portway.control.service import (
     backends,

@@ -1,8 +1,10 @@
 """Routes of https edges: paths with modules of their own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from portway.control.service import edge_modules, edge_secrets, edges, texts
 from portway.control.service.context import Context
@@ -19,8 +21,7 @@ from portway.model.modules import LOGINS
 _HTTPS = "https"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What may be said of a route; "" and None: not said."""
 
     match_type: str = ""

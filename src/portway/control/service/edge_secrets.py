@@ -6,9 +6,9 @@ Rows that an older version has written hold them as they are. They can be read a
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import or_, select
 
 from portway.control.service.context import Context

@@ -5,8 +5,10 @@ is changed: what is stored can be carried out, or was until something that it na
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from portway.control.service import edge_addresses, edge_modules, edge_secrets, texts
 from portway.control.service.context import Context
@@ -25,8 +27,7 @@ Given = Mapping[str, Mapping[str, Any] | None]
 """Modules by name, as they were written; None leaves one as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeView:
+class EdgeView(msgspec.Struct, frozen=True):
     """An edge with its routes."""
 
     edge: Edge

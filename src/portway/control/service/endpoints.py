@@ -5,11 +5,12 @@ from the newest identifier, so a page is the merge of walks of its own length.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
 from typing import Final
+
+import msgspec
 
 from portway.control.live import LiveDirectory
 from portway.control.service import online
@@ -35,16 +36,14 @@ Either = LiveEndpoint | CloudEndpoint | EdgeEndpoint
 """An endpoint of any kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """Which endpoints; () for all. With both, an endpoint must have one of each."""
 
     ids: Sequence[str] = ()
     urls: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointView:
+class EndpointView(msgspec.Struct, frozen=True):
     """An endpoint and what it refers to; "" where it refers to nothing.
 
     ``principal_id`` is whose it is: the user of the authtoken that the agent came with, else the account.
@@ -56,7 +55,7 @@ class EndpointView:
     domain_id: str
     tcp_addr_id: str
     principal_id: str
-    pool: Sequence[str] = field(default=())
+    pool: Sequence[str] = ()
 
     @property
     def id(self) -> str:

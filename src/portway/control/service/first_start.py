@@ -1,7 +1,8 @@
 """What a first start makes: one account, its authtoken, its API key."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.control.service import accounts, api_keys, credentials
 from portway.control.service.context import Context
@@ -11,8 +12,7 @@ from portway.errors import Error
 ACCOUNT: Final = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
+class Secrets(msgspec.Struct, frozen=True):
     """The two secrets that ``bootstrap.json`` hands to agents and scripts of the same user.
 
     None: the store holds only a hash, so nobody can tell any more.

@@ -4,7 +4,6 @@ The data plane makes and uses sessions; an account's owner can look at them and 
 deleted, alone or with its person, is told to the data plane as a change and lets nobody in from then on.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -24,8 +23,7 @@ SESSIONS_OF_USER: Final = 100
 """Sessions of one person; the oldest ends when there is one more."""
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(msgspec.Struct, frozen=True):
     """A person, as an account sees them. Times are Unix seconds."""
 
     id: str
@@ -40,8 +38,7 @@ class User:
     last_login: float
 
 
-@dataclass(frozen=True, slots=True)
-class UserSession:
+class UserSession(msgspec.Struct, frozen=True):
     """A session, as an account sees it."""
 
     id: str

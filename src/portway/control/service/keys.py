@@ -9,9 +9,9 @@ There are no users yet to own a key: a key belongs to whom the key that made it 
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
 from sqlalchemy import Table
 
 from portway.control.service import accounts, audit, plans, texts
@@ -35,8 +35,7 @@ _NOBODY: Final = bytes(32)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(msgspec.Struct, frozen=True):
     """What a key is given or changed to; None: left as it is."""
 
     description: str | None = None
@@ -67,8 +66,7 @@ def check_owner(asked: str, own: str) -> str:
     return own
 
 
-@dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
+class Kind(msgspec.Struct, Generic[T], frozen=True):
     """One kind of key, and what tenants and the operator do with it."""
 
     table: Table

@@ -11,9 +11,9 @@ audit events.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
 from sqlalchemy import Table
 
 from portway.control.service import audit
@@ -42,8 +42,7 @@ class Owned(Protocol):
 T = TypeVar("T", bound=Owned)
 
 
-@dataclass(frozen=True, slots=True)
-class Noun(Generic[T]):
+class Noun(msgspec.Struct, Generic[T], frozen=True):
     """One kind of thing that accounts own."""
 
     table: Table

@@ -4,8 +4,7 @@
 everything, and nothing is counted. A plan that is not named there has no limits.
 """
 
-from dataclasses import dataclass
-
+import msgspec
 from sqlalchemy import ColumnElement, Table
 
 from portway.control.service.context import Context
@@ -15,8 +14,7 @@ from portway.errors import Error
 from portway.model.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(msgspec.Struct, frozen=True):
     """One limit: its field in Plan, what it counts, and its codes.
 
     ``forbidden`` is for a limit of 0, ``full`` for one that is reached, ``upgrade`` for one that is

@@ -1,9 +1,10 @@
 """Traffic policies as the API takes them: judged by the same compiler that the data plane uses."""
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from portway.control.store import ip_tables, nouns
 from portway.control.store.tables import certificate_authorities
@@ -60,8 +61,7 @@ async def check_document(
     return await _turns.run(account_id, compiled)
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
+class _Named(msgspec.Struct, frozen=True):
     """What a document names, as far as the account has it. ``text`` is what somebody has written."""
 
     text: str

@@ -1,11 +1,11 @@
 """Who makes a change: the caller of the API, the operator's command, or the service itself."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+
+class Principal(msgspec.Struct, frozen=True):
     """As audit events tell it.
 
     ``source`` is API, CLI (``portway admin``), Agent or System; ``id`` and ``subject`` are of the user, if

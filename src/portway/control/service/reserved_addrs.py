@@ -4,8 +4,9 @@ Neither is chosen: the port is drawn at random, and an address that was given ba
 of all, so nobody can ask for a certain one.
 """
 
-from dataclasses import asdict
 from typing import Final
+
+from msgspec.structs import asdict
 
 from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context

@@ -11,8 +11,10 @@ moved to another domain gives every account one there.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context
@@ -46,8 +48,7 @@ get = NOUN.get
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What may be said of a domain when it is reserved or changed.
 
     None, and "" or () but for the texts, mean that it is not said.

@@ -1,15 +1,15 @@
 """What use cases must know of how this service is set up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from portway.model.agent_version import Demand
 from portway.model.plan import Plan
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """Facts of the configuration, as the controller was told them. The defaults are those of a laptop.
 
     ``tcp_ports`` are the ports that tcp:// endpoints are given; the public ports are those that
@@ -30,7 +30,7 @@ class Settings:
     api_parallel: int = 0
     wrong_keys: int = 10
     wrong_key_delay: float = 5.0
-    plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
+    plans: Mapping[str, Plan] = msgspec.field(default_factory=dict[str, Plan])
     min_agent_version: tuple[Demand, ...] = ()
     """Agents that are older are refused, or warned."""
     admin_cidrs: tuple[str, ...] = ()

@@ -5,8 +5,9 @@ answer and no log has it.
 """
 
 import logging
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.control.certificates import inspect
 from portway.control.certificates.inspect import Facts
@@ -26,8 +27,7 @@ _TEXTS: Final = (1916, 1917)
 _GATE: Final = plans.Gate("certificates", "uploaded certificates", tls_certificates, 1904, 5000, 5000)
 
 
-@dataclass(frozen=True, slots=True)
-class TlsCertificate:
+class TlsCertificate(msgspec.Struct, frozen=True):
     """A certificate without its key. Times are Unix seconds; ``issued_at`` is None if it was uploaded."""
 
     id: str

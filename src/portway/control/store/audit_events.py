@@ -1,9 +1,9 @@
 """Queries on the journal of audit events: writing one down, reading what has not arrived, forgetting."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import delete, exists, func, insert, select
 
 from portway.control.store.core import AsyncConnection
@@ -13,8 +13,7 @@ JOURNALLED: Final = "portway_journalled"
 """Stands in the ``info`` of a connection whose transaction has written an event down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """An event of the journal. ``body`` is the whole event, JSON; ``at`` Unix seconds."""
 
     seq: int

@@ -6,9 +6,9 @@ twice or several in one, and the last word is always right.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from sqlalchemy import delete, func, insert, select
 
 from portway.control.store.core import AsyncConnection
@@ -43,8 +43,7 @@ NOTED: Final = "portway_noted"
 """Stands in the ``info`` of a connection whose transaction has noted a change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One entry. ``subject_id`` is the row's identifier."""
 
     seq: int

@@ -5,9 +5,9 @@ A key that was revoked stays, so that what it did can be told; for the API it is
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Select, Table, insert, literal, select, update
 from sqlalchemy.engine import Row
 
@@ -28,8 +28,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRow:
+class KeyRow(msgspec.Struct, frozen=True):
     """A stored key. ``token_hash`` is the SHA-256 of its token; API keys have no ``acl``."""
 
     id: str
@@ -43,8 +42,7 @@ class KeyRow:
     acl: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """The account of a key, as far as a check needs it."""
 
     account_id: str

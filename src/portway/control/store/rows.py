@@ -4,9 +4,9 @@ Every table of a noun has an index on (account, identifier), and identifiers sor
 were made. So a page is a walk along that index from a known place, however many rows there are.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Select, Table, literal, select, tuple_
 from sqlalchemy.engine import Row
 
@@ -20,8 +20,7 @@ AnyRow = Row[*tuple[Any, ...]]
 """A row of any table; its columns are attributes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """Which rows: at most ``limit`` (1 to 100), those older than ``before_id`` ("": from the newest)."""
 
     limit: int = PAGE_LIMIT

@@ -7,9 +7,9 @@ columns are read, and how they make an item.
 import json
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Column, ColumnElement, Select, Table, false, select
 
 from portway.control.store import (
@@ -27,8 +27,7 @@ from portway.model import view
 from portway.model.view import ViewItem
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """Where the items of one kind come from. ``batch``: rows read at once, fewer where texts are long."""
 
     table: Table

@@ -1,10 +1,10 @@
 """/tunnels: what agents have online, as older clients ask for it. Deprecated for /endpoints."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
+from msgspec.structs import replace
 
 from portway.control.api.auth import Ctx, Who
 from portway.control.api.modules import backend_ref
