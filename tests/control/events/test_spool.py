@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.kit.receivers import item
 
+from portway.control.events import spool as spool_module
 from portway.control.events.outbox import Item
 from portway.control.events.spool import DONE, SPOOL_AGE, Spool
 
@@ -105,6 +106,9 @@ async def test_a_full_disk_takes_none_of_a_batch(tmp_path: Path, monkeypatch: py
     await spool.keep([item(3)])
     assert _ids(await spool.waiting(0, 10)) == ["ev_1", "ev_3"]
     assert _ids(await Spool(tmp_path, _now).waiting(0, 10)) == ["ev_1", "ev_3"]
+    monkeypatch.setattr(spool_module, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(OSError, match="No space"):
+        await spool.keep([item(4)])
 
 
 async def test_a_destination_that_is_gone_leaves_nothing(tmp_path: Path) -> None:

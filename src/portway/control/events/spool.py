@@ -13,6 +13,7 @@ in threads, one at a time.
 """
 
 import asyncio
+import errno
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ SPOOL_BYTES: Final = 64 << 20
 """Bytes for one destination; beyond them the oldest events are given up."""
 SEGMENT_BYTES: Final = 4 << 20
 """Size at which another segment is begun."""
+SPARE_BYTES: Final = 16 << 20
+"""Bytes of the disk that are left for others: the store is on it too."""
 SPOOL_AGE: Final = 86_400.0
 """Seconds after which an event that could not be sent is given up."""
 
@@ -143,6 +146,7 @@ class Spool:
         lines = b"".join(_written(item) for item in items)
         segment = self._with_room(len(lines))
         try:
+            _check_disk(self._folder, len(lines))
             _add(segment.path, lines)
         except OSError:
             if segment.count:
@@ -211,6 +215,13 @@ class Spool:
             os.pwrite(descriptor, b"%0*d\n" % (_DIGITS, number), 0)
         finally:
             os.close(descriptor)
+
+
+def _check_disk(folder: Path, more: int) -> None:
+    """Leave some of the disk to others. Raises OSError."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < SPARE_BYTES + more:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _add(path: Path, data: bytes) -> None:
