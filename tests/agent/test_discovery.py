@@ -157,6 +157,15 @@ def test_http_proxy_is_for_the_world(host: str) -> None:
 
 
 @pytest.mark.row("A18", "G-063")
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_http_proxy_is_not_for_whom_no_proxy_names(name: str) -> None:
+    environ = {"http_proxy": "http://theirs.test:3128", name: "corp.test,10.0.0.0/8"}
+    assert find_proxy(AgentOptions(), environ, "portway.corp.test") is None
+    assert find_proxy(AgentOptions(), environ, "10.1.1.1") is None
+    assert find_proxy(AgentOptions(), environ, "a.test") == THEIRS
+    assert find_proxy(AgentOptions(), BOTH | environ, "10.1.1.1") == OURS, "what is ours is for all"
+
+
 @pytest.mark.parametrize("name", ["http_proxy", "PORTWAY_PROXY_URL"])
 @pytest.mark.parametrize("value", ["theirs.test:3128", "ann:secret@theirs.test", "gopher://ann:secret@x"])
 def test_a_wrong_variable_is_named(name: str, value: str) -> None:

@@ -7,8 +7,8 @@ leaves in its data folder. Everything is read at the time of connecting; an empt
 unset. portway contacts no host that is not named in one of these places.
 
 The way there may lead through a proxy: the option, ``PORTWAY_PROXY_URL``, or ``http_proxy`` as other programs
-read it. That last one is for the world: a service on this machine is not looked for through it. As an
-option, "" means no proxy, whatever the environment says.
+read it. That last one is for the world: a service on this machine, or one that ``no_proxy`` names, is not
+looked for through it. As an option, "" means no proxy, whatever the environment says.
 
 What `bootstrap.json` says of the authtoken and the authorities belongs to the service that wrote it:
 they are used only when the address is that service's, so that they never reach another host.
@@ -25,6 +25,7 @@ from typing import cast
 from portway.agent.options import AgentOptions
 from portway.agent.url import join_host_port, split_host_port
 from portway.errors import ConfigError
+from portway.net.no_proxy import bypasses
 from portway.net.proxy_url import Proxy, parse_proxy_url
 
 CONNECT_PORT = 443
@@ -108,8 +109,9 @@ def find_proxy(options: AgentOptions, environ: Mapping[str, str], host: str) -> 
 
 
 def world_proxy(environ: Mapping[str, str], host: str) -> str:
-    """Return what ``http_proxy`` says, "" where nothing, or where `host` is this machine."""
-    return "" if _is_loopback(host) else environ.get("http_proxy", "")
+    """Return what ``http_proxy`` says; "" where nothing, or `host` is this machine or in ``no_proxy``."""
+    own = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return "" if _is_loopback(host) or bypasses(own, host) else environ.get("http_proxy", "")
 
 
 def _is_loopback(host: str) -> bool:
@@ -127,6 +129,8 @@ def token_from_env(environ: Mapping[str, str]) -> str:
 
 
 def _split(address: str) -> tuple[str, int]:
+    if "://" in address:
+        raise ConfigError(f"the connect URL: {address.strip()!r} must be host:port, without a scheme")
     host, port = split_host_port(address.strip(), "the connect URL")
     return host, port or CONNECT_PORT
 
