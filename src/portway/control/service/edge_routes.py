@@ -1,6 +1,6 @@
 """Routes of https edges: paths with modules of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from portway.control.service import edge_modules, edge_secrets, edges, texts
 from portway.control.service.context import Context
+from portway.control.service.edge_modules import Modules
 from portway.control.service.edges import TEXTS, Given, given
 from portway.control.store import changes, nouns
 from portway.control.store import edges as store
@@ -73,7 +74,18 @@ async def get(context: Context, account_id: str, edge_id: str, route_id: str) ->
 
 
 async def update(context: Context, account_id: str, edge_id: str, route_id: str, wish: Wish) -> EdgeRoute:
-    """Change a route; what is not said stays. Raises as ``create`` and ``get`` do."""
+    """Change a route; what is not said stays, but for another login module than the one that is said.
+
+    So nobody comes in unasked while a route changes from one way of signing in to another. Raises as
+    ``create`` and ``get`` do.
+    """
+    return await _change(context, account_id, edge_id, route_id, wish, LOGINS)
+
+
+async def _change(
+    context: Context, account_id: str, edge_id: str, route_id: str, wish: Wish, one_of: Collection[str]
+) -> EdgeRoute:
+    """Change a route. A module that is said takes the place of another of these."""
     texts.check(wish.description, wish.metadata, TEXTS)
     modules = given(wish.modules)
     if modules:
@@ -88,7 +100,7 @@ async def update(context: Context, account_id: str, edge_id: str, route_id: str,
             metadata=wish.metadata or before.metadata,
             match_type=wish.match_type or before.match_type,
             match=wish.match or before.match,
-            modules={**before.modules, **modules},
+            modules={**_left(before.modules, modules, one_of), **modules},
         )
         check_match(changed.match_type, changed.match)
         await _save(context, connection, changed)
@@ -118,8 +130,8 @@ async def module(
 async def put_module(
     context: Context, account_id: str, edge_id: str, route_id: str, name: str, value: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Write a module whole. Raises NotFound, Error."""
-    await update(context, account_id, edge_id, route_id, Wish(modules={name: value}))
+    """Write a module whole. Raises NotFound; Error as ``create`` does, also 7079 beside another login."""
+    await _change(context, account_id, edge_id, route_id, Wish(modules={name: value}), ())
     return value
 
 
@@ -131,6 +143,12 @@ async def delete_module(context: Context, account_id: str, edge_id: str, route_i
             raise NotFound
         left = {other: value for other, value in before.modules.items() if other != name}
         await _save(context, connection, replace(before, modules=left))
+
+
+def _left(before: Modules, said: Modules, one_of: Collection[str]) -> Modules:
+    if not any(name in one_of for name in said):
+        return before
+    return {name: module for name, module in before.items() if name not in one_of}
 
 
 async def _find(connection: AsyncConnection, account_id: str, edge_id: str, route_id: str) -> EdgeRoute:

@@ -83,6 +83,20 @@ async def test_refusals_have_their_codes(ann: Api) -> None:
     assert (await ann.get(f"{other}/routes/{first['id']}")).code == 7110
 
 
+async def test_one_request_changes_how_visitors_of_a_route_sign_in(ann: Api) -> None:
+    edge = await edge_of(ann)
+    route = await ann.post(f"{edge}/routes", ROUTE | {"oidc": OIDC, "compression": {}})
+    place = f"{edge}/routes/{route['id']}"
+    oauth = {"provider": {"github": {"client_id": "c", "client_secret": "s"}}}
+    assert (await ann.send("PUT", f"{place}/oauth", oauth)).code == 7079, "nobody may pass unasked in between"
+    assert (await ann.send("PATCH", place, {"oauth": oauth, "oidc": OIDC})).code == 7079
+    changed = await ann.send("PATCH", place, {"oauth": oauth, "oidc": None})
+    assert changed.status == 200, changed.json
+    assert (changed["oauth"]["enabled"], changed["oidc"]) == (True, None)
+    assert changed["compression"] == {"enabled": True}
+    assert (await ann.get(f"{place}/oidc")).status == 404
+
+
 async def test_a_route_is_its_accounts_alone(apis: tuple[Api, Api]) -> None:
     ann, ben = apis
     edge, foreign = await edge_of(ann), await edge_of(ben)
