@@ -1,6 +1,7 @@
 """portway.errors: the tree in its docstring is the tree in the code; texts travel whole."""
 
 import inspect
+import pickle
 import re
 
 import pytest
@@ -27,6 +28,16 @@ def test_the_tree_is_drawn_as_it_is() -> None:
 def test_every_error_is_of_portway() -> None:
     assert all(issubclass(value, PortwayError) for value in CLASSES.values())
     assert len(CLASSES) <= 20
+
+
+@pytest.mark.parametrize("kind", CLASSES.values())
+def test_every_error_goes_from_process_to_process(kind: type[PortwayError]) -> None:
+    made = {"code": 107, "status": 400, "line": 2, "column": 3}
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    needed = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD][1:]
+    error = kind(*([made.get(name, name) for name in needed] or ["text"]))
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
 
 
 @pytest.mark.row("S27", "G-076", "G-077")

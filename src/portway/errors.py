@@ -34,6 +34,14 @@ _CODE = re.compile(r"ERR_NGROK_\d+")
 class PortwayError(Exception):
     """Base of all errors of portway; never raised itself."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle what it says, not what it was made of: errors go from process to process."""
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(kind: type[PortwayError], args: tuple[object, ...]) -> PortwayError:
+    return kind.__new__(kind, *args)
+
 
 class Error(PortwayError):
     """The service refused a request.

@@ -36,6 +36,7 @@ def bound_of(**answer: object) -> Bound:
         request=options.bind("app://x"),
         answer=BindResp(**(given | answer)),  # pyright: ignore[reportArgumentType]
         session_id="ts_1",
+        with_portway=True,
         unbind=_unbind,
         patch=_patch,
         start=asyncio.ensure_future,

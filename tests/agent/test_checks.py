@@ -1,12 +1,25 @@
 """A wrong option is refused where it is given, by its name."""
 
+import math
+import ssl
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from portway import Agent, ClientInfo, ConfigError, Error, Upstream
+from portway import Agent, ClientInfo, ConfigError, Error, Event, TLSTermination, Upstream
+from portway.agent.checks import limit
 from portway.agent.options import endpoint_options
+
+
+async def _waits(event: Event) -> None:
+    """A coroutine function: as an event handler nobody would await it."""
+
+
+class _Waits:
+    async def __call__(self, event: Event) -> None: ...
+
 
 AGENT = (
     ("authtoken", 5),
@@ -28,6 +41,19 @@ AGENT = (
     ("dialer", lambda: None),
     ("tls_config", 5),
     ("multi_leg", "yes"),
+    ("auto_connect", None),
+    ("multi_leg", None),
+    ("metadata", None),
+    ("description", "half \ud83d"),
+    ("authtoken", "\ud83d"),
+    ("client_info", 5),
+    ("event_handlers", print),
+    ("event_handlers", [None]),
+    ("event_handlers", [_waits]),
+    ("event_handlers", [_Waits()]),
+    ("rpc_unsupported", 5),
+    ("rpc_unsupported", {"Stop": "not me"}),
+    ("rpc_unsupported", {"StopAgent": 5}),
 )
 ENDPOINT: tuple[tuple[str, Any], ...] = (
     ("url", 5),
@@ -38,6 +64,14 @@ ENDPOINT: tuple[tuple[str, Any], ...] = (
     ("pooling_enabled", 1),
     ("traffic_policy", {"on_http_request": []}),
     ("proto", 5),
+    ("bindings", 5),
+    ("bindings", None),
+    ("labels", 5),
+    ("modules", 5),
+    ("modules", {"Unheard": {}}),
+    ("modules", {"Compression": object()}),
+    ("traffic_policy", "\ud83d"),
+    ("name", "\ud83d"),
 )
 UPSTREAM = (
     ("addr", 5.5),
@@ -47,6 +81,13 @@ UPSTREAM = (
     ("verify", "no"),
     ("dialer", 5),
     ("proxy_protocol", 3),
+    ("verify", None),
+    ("verify_cas", 5),
+    ("tls_context", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)),
+    ("addr", -80),
+    ("addr", 65536),
+    ("addr", "local\nhost:80"),
+    ("addr", "\ud83d"),
 )
 
 
@@ -67,9 +108,33 @@ def test_of_an_endpoint(option: str, value: Any) -> None:
 @pytest.mark.parametrize(("option", "value"), UPSTREAM)
 def test_of_an_upstream(option: str, value: Any) -> None:
     options: dict[str, Any] = {"addr": 80} | {option: value}
-    named = {"addr": "address", "proxy_protocol": "PROXY protocol"}.get(option, option)
+    named = {"addr": "address|upstream", "proxy_protocol": "PROXY protocol"}.get(option, option)
     with pytest.raises(ConfigError, match=named):
         Upstream(**options)
+
+
+@pytest.mark.parametrize("pem", [5, "no\0file"])
+def test_of_a_termination(pem: Any) -> None:
+    with pytest.raises(ConfigError, match=r"certificate or key|cannot read"):
+        TLSTermination(pem, b"").context()
+
+
+@pytest.mark.parametrize("wrong", ["5", [5], True, math.nan])
+async def test_of_a_limit(wrong: Any) -> None:
+    agent = Agent()
+    for call in (agent.connect(wrong), agent.diagnose(timeout=wrong)):
+        with pytest.raises(ConfigError, match="timeout"):
+            await call
+    with pytest.raises(ConfigError, match="drain"):
+        await agent.disconnect(drain=wrong)
+    with pytest.raises(ConfigError, match="addr"):
+        await agent.diagnose(5)  # pyright: ignore[reportArgumentType]
+
+
+def test_limits_are_seconds_or_timedeltas() -> None:
+    assert limit(timedelta(minutes=1)) == 60
+    assert limit(-1) == -1
+    assert (limit(None), limit(math.inf)) == (None, None)
 
 
 def test_of_client_info() -> None:

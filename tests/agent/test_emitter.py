@@ -1,5 +1,6 @@
 """Where happenings become events."""
 
+import asyncio
 import logging
 
 import pytest
@@ -24,12 +25,15 @@ def test_all_are_called_in_order_whatever_one_does(caplog: pytest.LogCaptureFixt
         called.append("fail")
         raise KeyError("x")
 
+    def cancel(event: Event) -> None:
+        raise asyncio.CancelledError  # as the result of a cancelled future is
+
     def note(event: Event) -> None:
         assert isinstance(event, AgentDisconnected)
         called.append(f"note {event.error}")
 
     agent = Agent()
-    emitter = Emitter(agent, [fail, note], logging.getLogger("test"))
+    emitter = Emitter(agent, [fail, cancel, note], logging.getLogger("test"))
     emitter.disconnected(None, None)
     emitter.disconnected(None, ValueError("why"))
     assert called == ["fail", "note None", "fail", "note why"]

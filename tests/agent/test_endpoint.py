@@ -7,7 +7,7 @@ import pytest
 from tests.kit.fake_service import VISITOR, Arrived, FakeService, agent_of
 from tests.kit.pipes import Recorder, spin_until
 
-from portway import Agent, ConfigError, Error, ListenerClosed, ProxyProtocol
+from portway import Agent, ConfigError, Error, ListenerClosed, NotConnected, ProxyProtocol
 from portway.agent.endpoint import BACKLOG
 from portway.errors import StreamLimit
 from portway.wire.messages import PatchResp
@@ -330,3 +330,16 @@ async def test_an_update_ends_with_the_agent(service: FakeService) -> None:
 async def until_reconnecting(agent: Agent) -> None:
     """Wait until the agent has noticed the loss."""
     await spin_until(lambda: not agent.connected)
+
+
+async def test_an_endpoint_belongs_to_its_loop(service: FakeService) -> None:
+    async def elsewhere() -> None:
+        for call in (listener.accept(), listener.close(), listener.update(name="other"), listener.wait()):
+            with pytest.raises(NotConnected, match="another event loop"):
+                await call
+
+    async with agent_of(service) as agent:
+        listener = await agent.listen()
+        await asyncio.to_thread(lambda: asyncio.run(elsewhere()))
+        assert agent.endpoints == [listener]
+        assert not service.last.unbinds

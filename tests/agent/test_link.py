@@ -15,8 +15,17 @@ from tests.kit.certs import Certs, make_certs
 from tests.kit.fake_service import Arrived, FakeService, agent_of
 from tests.kit.pipes import End, Recorder
 from tests.kit.proxies import Login, little_proxy
+from tests.kit.traffic import server
 
-from portway import AgentDisconnected, ConfigError, ConnectError, EndpointListener, Event, SessionClosed
+from portway import (
+    Agent,
+    AgentDisconnected,
+    ConfigError,
+    ConnectError,
+    EndpointListener,
+    Event,
+    SessionClosed,
+)
 from portway.agent.link import Link
 from portway.agent.options import AgentKeywords
 from portway.errors import MessageError
@@ -73,6 +82,27 @@ async def test_a_service_that_hangs_up_during_auth(service: FakeService) -> None
     with pytest.raises(ConnectError) as caught:
         await agent_of(service).connect()
     assert caught.value.step == "muxado"
+
+
+async def test_another_port_of_the_service_is_not_for_agents(certs: Certs) -> None:
+    """The words name the address, and what is mostly the reason."""
+
+    async def banner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-here\r\n")
+        await reader.read()
+        writer.close()
+
+    async with server(banner) as port:
+        agent = Agent(authtoken="x", connect_url=f"localhost:{port}", connect_cas=certs.ca)
+        with pytest.raises(ConnectError, match=rf"^localhost:{port}: TLS failed: .* for agents") as caught:
+            await agent.connect()
+    assert caught.value.step == "tls"
+    assert isinstance(caught.value.__cause__, ssl.SSLError)
+
+
+async def test_who_is_trusted_can_be_said(service: FakeService) -> None:
+    with pytest.raises(ConnectError, match=r"unable to get local issuer.*connect_cas.*PORTWAY_CONNECT_CAS"):
+        await agent_of(service, connect_cas="host").connect()
 
 
 @pytest.mark.row("A12")
@@ -330,6 +360,12 @@ async def test_tls_settings_that_cannot_be_made(service: FakeService) -> None:
     def wrong(context: ssl.SSLContext) -> Any:
         return 5
 
-    with pytest.raises(ConfigError, match="what tls_config returns"):
-        await agent_of(service, tls_config=wrong).connect()
+    async def waits(context: ssl.SSLContext) -> None: ...
+
+    def other_side(context: ssl.SSLContext) -> ssl.SSLContext:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    for changed in (wrong, waits, other_side):
+        with pytest.raises(ConfigError, match="what tls_config returns"):
+            await agent_of(service, tls_config=changed).connect()  # pyright: ignore[reportArgumentType]
     assert service.arrived == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from portway import (
     ListenerClosed,
     NotConnected,
     SessionClosed,
+    Upstream,
 )
 from portway.agent.reconnect import FINAL, is_final
 from portway.errors import ConnectError
@@ -128,6 +130,9 @@ async def test_a_refusal_that_cannot_heal_ends_everything(service: FakeService, 
         assert last.error.code == f"ERR_NGROK_{code}"
         assert agent.endpoints == []
         assert not agent.connected
+        with pytest.raises(NotConnected):
+            _ = agent.session
+        assert repr(agent) == "<Agent not connected>"
         assert len(service.arrived) == 2
         service.on_auth = service.accept
         await agent.listen()
@@ -367,6 +372,25 @@ async def test_a_disconnect_may_let_running_connections_finish(service: FakeServ
         await service.until(lambda: service.last.closed)
         assert service.last.unbinds == [endpoint]
         assert isinstance(service.last.cause, SessionClosed)
+
+
+@pytest.mark.row("G-126")
+async def test_who_comes_while_it_ends_hears_of_a_dead_upstream(service: FakeService) -> None:
+    class Dead:
+        async def dial(self, network: str, address: str) -> socket.socket:
+            raise ConnectionRefusedError("nobody")
+
+    async with agent_of(service) as agent:
+        endpoint = (await agent.forward(Upstream(80, dialer=Dead()))).id
+        late = Recorder(service.bell)
+
+        async def visited_meanwhile(arrived: Arrived) -> None:
+            arrived.visit(endpoint, late, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").end()
+            await service.until(lambda: bool(late.ends or late.resets))
+
+        service.on_unbind = visited_meanwhile
+        await agent.disconnect(drain=20)
+        assert late.ends == 1
 
 
 @pytest.mark.parametrize("cut", ["limit", "cancelled"])

@@ -22,7 +22,7 @@ COMMANDS = [
 class Desk:
     """A handler that writes down what is asked, and raises what a test wants."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: BaseException | None = None) -> None:
         self.asked: list[tuple[str, RPCRequest]] = []
         self.error = error
 
@@ -104,10 +104,15 @@ async def test_who_agrees_to_an_update_goes_on(service: FakeService) -> None:
 @pytest.mark.row("G-175")
 @pytest.mark.parametrize(("kind", "_method"), COMMANDS)
 @pytest.mark.parametrize(
-    ("error", "text"), [(ValueError("not today"), "not today"), (KeyError(), "KeyError")]
+    ("error", "text"),
+    [
+        (ValueError("not today"), "not today"),
+        (KeyError(), "KeyError"),
+        (asyncio.CancelledError(), "the handler was cancelled"),
+    ],
 )
 async def test_a_handler_that_raises_refuses_and_the_session_stays(
-    service: FakeService, kind: StreamType, _method: str, error: Exception, text: str
+    service: FakeService, kind: StreamType, _method: str, error: BaseException, text: str
 ) -> None:
     async with agent_of(service, rpc_handler=Desk(error)) as agent:
         await agent.connect()

@@ -1,6 +1,7 @@
 """The SDK without await, against a service on a loop of its own thread."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from tests.kit.threads import ServiceThread
 
 from portway import Error, ListenerClosed, NotConnected, SyncAgent, SyncConnection
 from portway.agent import sync
-from portway.agent.sync import LoopThread, farewell
+from portway.agent.sync import LOOP, LoopThread, farewell
 
 
 @pytest.fixture
@@ -203,3 +204,44 @@ def test_a_program_that_ends_says_goodbye(edge: ServiceThread, tmp_path: Path, c
     url = done.stdout.strip()
     assert url.startswith("tcp://localhost:")
     assert edge.names() == []
+
+
+FORKING = """
+import asyncio, os, sys
+import portway
+from portway.agent.sync import LOOP
+
+agent = portway.SyncAgent(authtoken="x", connect_url="localhost:1")
+LOOP.run(asyncio.sleep(0))
+child = os.fork()
+if not child:
+    try:
+        agent.connect()
+    except portway.ConnectError:
+        print("refused", flush=True)
+    sys.exit(0)  # the child says goodbye to nobody
+print(os.waitpid(child, 0)[1], LOOP.run(asyncio.sleep(0, "runs")))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_process_that_was_forked_begins_afresh(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING],
+        env={"PATH": "", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["refused", "0 runs"]
+
+
+@pytest.mark.usefixtures("goodbye")
+def test_a_callback_that_exits_does_not_take_the_loop_along(caplog: pytest.LogCaptureFixture) -> None:
+    async def leave() -> None:
+        asyncio.get_running_loop().call_soon(sys.exit)
+
+    LOOP.run(leave())
+    assert LOOP.run(asyncio.sleep(0, "runs")) == "runs"
+    assert "only the main thread" in caplog.text

@@ -7,28 +7,26 @@
 
 Nothing happens on the network before the first `connect`, `listen` or `forward`. An agent belongs to
 the event loop on which it connected; when that loop ends, so does its session, and the agent may be
-used afresh on another.
+used afresh on another. A process that was forked has none of its parent's sessions either.
 """
 
 import asyncio
 import logging
-import math
 import os
 import random
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from portway.agent.checks import expect, expect_call
+from portway.agent.checks import Duration, expect, expect_mapping, expect_text, limit, listed
 from portway.agent.diagnose import DiagnoseResult, diagnose
 from portway.agent.dialer import Dialer
 from portway.agent.discovery import discover
 from portway.agent.emitter import Emitter
 from portway.agent.endpoint import Endpoint, EndpointListener
-from portway.agent.events import EventHandler
+from portway.agent.events import EventHandler, expect_handler
 from portway.agent.forwarder import EndpointForwarder, tls_context
 from portway.agent.info import AgentSession
 from portway.agent.labels import Labels
@@ -65,9 +63,9 @@ class Agent:
         proxy_url: str | None = None,
         metadata: str = "",
         description: str = "",
-        heartbeat_interval: float | timedelta = HEARTBEAT_INTERVAL,
-        heartbeat_tolerance: float | timedelta = HEARTBEAT_TOLERANCE,
-        connect_timeout: float | timedelta = 0,
+        heartbeat_interval: Duration = HEARTBEAT_INTERVAL,
+        heartbeat_tolerance: Duration = HEARTBEAT_TOLERANCE,
+        connect_timeout: Duration = 0,
         auto_connect: bool = True,
         client_info: ClientInfo | Sequence[ClientInfo] = (),
         event_handlers: Iterable[EventHandler] = (),
@@ -110,8 +108,10 @@ class Agent:
 
         Raises `ConfigError` for a value that no service could accept or that is of a wrong type.
         """
-        for handler in (handlers := list(event_handlers)):
-            expect_call(handler, "event_handlers")
+        handlers = listed(event_handlers, object, "event_handlers")
+        for handler in handlers:
+            expect_handler(handler)
+        expect_mapping(rpc_unsupported, "rpc_unsupported")
         expect(logger, logging.Logger | logging.LoggerAdapter, "logger")
         self.options = AgentOptions(
             authtoken=authtoken,
@@ -124,7 +124,11 @@ class Agent:
             heartbeat_tolerance=seconds(heartbeat_tolerance, HEARTBEAT_TOLERANCE, "heartbeat_tolerance"),
             connect_timeout=seconds(connect_timeout, 0.0, "connect_timeout") or None,
             auto_connect=auto_connect,
-            client_info=(client_info,) if isinstance(client_info, ClientInfo) else tuple(client_info),
+            client_info=listed(
+                (client_info,) if isinstance(client_info, ClientInfo) else client_info,
+                ClientInfo,
+                "client_info",
+            ),
             rpc_handler=rpc_handler,
             rpc_unsupported=dict(rpc_unsupported or {}),
             resume=resume,
@@ -134,12 +138,12 @@ class Agent:
             region=region,
         )
         self.logger = logger or logging.getLogger("portway.agent")
-        self._emitter = Emitter(self, handlers, self.logger)
+        self._emitter = Emitter(self, list(handlers), self.logger)
         self._keeper: Keeper | None = None
 
     def __repr__(self) -> str:
         """Show the session and the number of endpoints."""
-        keeper = self._keeper
+        keeper = self._life
         if keeper is None or keeper.session is None:
             return "<Agent not connected>"
         state = "" if keeper.connected else " reconnecting"
@@ -147,11 +151,11 @@ class Agent:
 
     # -- session
 
-    async def connect(self, timeout: float | None = None) -> None:
+    async def connect(self, timeout: Duration | None = None) -> None:
         """Connect to the service and authenticate.
 
-        Without a timeout one attempt is made. With one, in seconds, failures to reach the service are
-        repeated, backing off, until it has passed; ``math.inf`` repeats for ever. A refusal that
+        Without a timeout one attempt is made. With one, in seconds or as a timedelta, failures to reach the
+        service are repeated, backing off, until it has passed; ``math.inf`` repeats for ever. A refusal that
         cannot heal is raised at once in any case.
 
         Raises `Error` when the service refuses, `ConnectError` when it cannot be reached,
@@ -164,9 +168,9 @@ class Agent:
         if timeout is None:
             await self._connect()
         else:
-            await self._connect_until(timeout)
+            await self._connect_until(limit(timeout))
 
-    async def disconnect(self, *, drain: float = 0.0) -> None:
+    async def disconnect(self, *, drain: Duration = 0.0) -> None:
         """End the session; all its endpoints end first. Idempotent.
 
         With ``drain``, no more visitors are taken and running connections may finish within so many
@@ -174,13 +178,14 @@ class Agent:
 
         Raises `NotConnected` on another event loop than that of the session.
         """
+        within = seconds(drain, 0.0, "drain")
         keeper = self._keeper
-        if keeper is not None and not keeper.loop.is_closed():
+        if keeper is not None and keeper.ours:
             _same_loop(keeper)
             self._keeper = None
             try:
-                if drain > 0:
-                    await keeper.drain(drain)
+                if within > 0:
+                    await keeper.drain(within)
             finally:
                 await keeper.close()
 
@@ -190,7 +195,7 @@ class Agent:
 
         Raises `NotConnected` before the first connect and after the end.
         """
-        keeper = self._keeper
+        keeper = self._life
         if keeper is None or keeper.session is None:
             raise NotConnected("the agent is not connected")
         return keeper.session
@@ -198,7 +203,7 @@ class Agent:
     @property
     def connected(self) -> bool:
         """Whether a session stands right now."""
-        return self._keeper is not None and self._keeper.connected
+        return self._life is not None and self._life.connected
 
     def resumption(self) -> Resumption | None:
         """Return what another process needs to come back as this agent; None without a session.
@@ -216,7 +221,7 @@ class Agent:
         except ConfigError:
             return ""
 
-    async def diagnose(self, addr: str = "", timeout: float | None = None) -> DiagnoseResult:
+    async def diagnose(self, addr: str = "", timeout: Duration | None = None) -> DiagnoseResult:
         """Test the way to the service step by step; see `portway.agent.diagnose`.
 
         ``addr`` is the ``host:port`` to test, "" the configured one. ``timeout`` is in seconds, for all of
@@ -224,8 +229,10 @@ class Agent:
         stands is left alone. Raises `DiagnoseFailure`, whose ``step`` says what failed, and `ConfigError`
         when no service is known. When cancelled, nothing stays open.
         """
+        expect_text(addr, "addr")
+        within = limit(timeout)
         service = discover(self.options, os.environ, bootstrap_file(default_data_dir()), at=addr)
-        return await diagnose(service, self.options, timeout)
+        return await diagnose(service, self.options, within)
 
     async def __aenter__(self) -> Self:
         """Return itself; the connection is made by the first call that needs it."""
@@ -242,7 +249,7 @@ class Agent:
     @property
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints that stand, oldest first; a copy."""
-        return [] if self._keeper is None else [bound.endpoint for bound in self._keeper.table]
+        return [] if self._life is None else [bound.endpoint for bound in self._life.table]
 
     async def listen(
         self,
@@ -339,17 +346,22 @@ class Agent:
         return await keeper.bind(lambda bound: EndpointForwarder(bound, target, context), options, request)
 
     def add_event_handler(self, handler: EventHandler) -> None:
-        """Call this handler too, from the next event on."""
+        """Call this handler too, from the next event on. Raises `ConfigError` for what is no handler."""
+        expect_handler(handler)
         self._emitter.handlers.append(handler)
 
     # -- inside
 
+    @property
+    def _life(self) -> Keeper | None:
+        """Return the life that stands or begins; None when it is over, or another process's."""
+        keeper = self._keeper
+        return keeper if keeper is not None and keeper.ours and not keeper.over else None
+
     def _established(self) -> Keeper | None:
         """Return the life that stands, on this loop. Raises `NotConnected` if it is another loop's."""
-        keeper = self._keeper
-        if keeper is None or keeper.over or not keeper.established:
-            return None
-        if keeper.loop.is_closed():
+        keeper = self._life
+        if keeper is None or not keeper.established:
             return None
         _same_loop(keeper)
         return keeper
@@ -373,13 +385,13 @@ class Agent:
             keeper = self._keeper = Keeper(self, self.options, self._emitter)
         await keeper.connect()
 
-    async def _connect_until(self, timeout: float) -> None:
+    async def _connect_until(self, timeout: float | None) -> None:
         """Repeat attempts that may heal, until one succeeds or the time has passed."""
         loop = asyncio.get_running_loop()
         backoff = Backoff()
-        last: PortwayError = ConnectError("tcp", f"the service does not answer within {timeout:g} s")
+        last: PortwayError = ConnectError("tcp", f"the service does not answer within {timeout or 0:g} s")
         try:
-            async with asyncio.timeout(timeout if timeout < math.inf else None):
+            async with asyncio.timeout(timeout):
                 while True:
                     try:
                         return await self._connect()

@@ -9,7 +9,7 @@ import msgspec
 from portway.agent.emitter import Emitter
 from portway.agent.options import EndpointOptions
 from portway.agent.termination import terminate
-from portway.errors import ConfigError, ConnectError
+from portway.errors import ConfigError, ConnectError, NotConnected
 from portway.pipe import Pipe, Sink
 from portway.wire.messages import Bind, BindLabels, BindResp, Patch, ProxyHeader
 
@@ -35,6 +35,7 @@ class Bound:
         request: Bind | BindLabels,
         answer: BindResp,
         session_id: str,
+        with_portway: bool,
         unbind: Callable[["Bound"], Awaitable[None]],
         patch: Callable[["Bound", Patch], Awaitable[None]],
         start: Callable[[Coroutine[object, object, None]], object],
@@ -46,10 +47,13 @@ class Bound:
         self.request = request
         self.answer = answer
         self.session_id = session_id
+        self.with_portway = with_portway
+        """Whether the service is one of ours, which answers for a dead upstream."""
         self.unbind = unbind
         self.patch = patch
         self.start = start
         self.over = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self.error: Exception | None = None
         self._take: Taker | None = None
         self._on_over: Callable[[], None] | None = None
@@ -64,6 +68,14 @@ class Bound:
         """Return the URL, or the labels where there is none."""
         labels = " ".join(f"{key}={value}" for key, value in self.options.labels.items())
         return self.answer.url or f"the endpoint with labels {labels}"
+
+    def check_loop(self) -> None:
+        """Refuse another event loop than the agent's. Raises `NotConnected`.
+
+        There a call would wait for what never comes, or come between what runs here.
+        """
+        if asyncio.get_running_loop() is not self._loop and not self.over.is_set():
+            raise NotConnected(f"{self.where} belongs to another event loop, or to another process")
 
     def serve(self, take: Taker, on_over: Callable[[], None] | None = None) -> None:
         """Say who takes visitors' connections (None refuses one), and who is told of the end."""

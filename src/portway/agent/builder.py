@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from portway.agent.agent import Agent
+from portway.agent.checks import Duration
 from portway.agent.default import said_token
 from portway.agent.dual import Forwarding, Listening
 from portway.agent.edge_tls import EdgeTLS
@@ -53,9 +54,9 @@ class SessionBuilder:
         self._options["connect_url"] = address
         return self
 
-    def ca_cert(self, pem: bytes | str | Path) -> Self:
+    def ca_cert(self, pem: bytes | bytearray | str | Path) -> Self:
         """Trust these authorities for the service: PEM bytes or a file."""
-        self._options["connect_cas"] = pem
+        self._options["connect_cas"] = bytes(pem) if isinstance(pem, bytearray) else pem
         return self
 
     def region(self, region: str) -> Self:
@@ -98,7 +99,7 @@ class SessionBuilder:
         self._options["rpc_handler"] = handler
         return self
 
-    def connect(self, timeout: float | None = None) -> "Session":
+    def connect(self, timeout: Duration | None = None) -> "Session":
         """Connect: to be awaited inside a running event loop, done when it returns in a plain script.
 
         Raises what `Agent.connect` raises, and `ConfigError` for an option that makes no sense.
@@ -115,7 +116,7 @@ class SessionBuilder:
 class Session:
     """A connected agent in the builder style. Inside a loop, `await` it first: that connects."""
 
-    def __init__(self, agent: Agent, sync: SyncAgent | None, timeout: float | None) -> None:
+    def __init__(self, agent: Agent, sync: SyncAgent | None, timeout: Duration | None) -> None:
         """Made by `SessionBuilder.connect` only."""
         self.agent = agent
         self._sync = sync

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol, cast, runtime_checkable
 
+from portway.agent.checks import Duration
 from portway.agent.discovery import Service
 from portway.agent.link import AUTH_TIMEOUT, reach_service, secured
 from portway.agent.options import AgentOptions
@@ -58,7 +59,7 @@ class DiagnoseFailure(ConnectError):
 class Diagnoser(Protocol):
     """Whatever can diagnose its way to the service: an `Agent` can."""
 
-    async def diagnose(self, addr: str = "", timeout: float | None = None) -> DiagnoseResult:
+    async def diagnose(self, addr: str = "", timeout: Duration | None = None) -> DiagnoseResult:
         """Test the way to the service."""
         ...
 

@@ -8,6 +8,7 @@ with them. Outside they are made when the work is done, and are the endpoint, fo
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
+from portway.agent.checks import Duration
 from portway.agent.endpoint import Endpoint, EndpointListener
 from portway.agent.forwarder import EndpointForwarder
 from portway.agent.serve import App, Interface
@@ -58,11 +59,11 @@ class Dual(Generic[E, S]):
         """Return whether it has ended."""
         return self._online.done()
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, timeout: Duration | None = None) -> bool:
         """Wait until it has ended, at most ``timeout`` seconds; return whether it has."""
         return self._online.wait(timeout)
 
-    def close(self, timeout: float | None = None) -> None:
+    def close(self, timeout: Duration | None = None) -> None:
         """Take it offline."""
         self._online.close(timeout)
 
@@ -80,7 +81,7 @@ class Forwarding(Dual[EndpointForwarder, SyncForwarder]):
 class Listening(Dual[EndpointListener, SyncListener]):
     """What ``listen`` returns. In a plain script: `accept`, or `serve` an application."""
 
-    def accept(self, timeout: float | None = None) -> SyncConnection:
+    def accept(self, timeout: Duration | None = None) -> SyncConnection:
         """Return the next visitor's connection; see `SyncListener.accept`."""
         return self._online.accept(timeout)
 

@@ -1,5 +1,6 @@
 """Where an agent's happenings become events, for whoever listens."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -98,5 +99,5 @@ class Emitter:
         for handler in self.handlers:
             try:
                 handler(event)
-            except Exception:
+            except (Exception, asyncio.CancelledError):  # inline, so nobody has cancelled us
                 self.logger.exception("event handler failed on %s", event.event_type)

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from portway.agent.bound import Bound
-from portway.agent.checks import expect
+from portway.agent.checks import Duration, expect, expect_text, limit
 from portway.agent.connection import Connection, open_connection
 from portway.agent.labels import LABELED
 from portway.agent.upstream import ProxyProtocol
@@ -148,7 +148,7 @@ class Endpoint:
         metadata: str | None = None,
         traffic_policy: str | None = None,
         pooling_enabled: bool | None = None,
-        timeout: float | None = None,
+        timeout: Duration | None = None,
     ) -> None:
         """Change it in place: connections go on, the URL stays. What is None stays as it is.
 
@@ -156,7 +156,8 @@ class Endpoint:
         long as it takes). Raises `Error` when the service refuses, `ListenerClosed` when the endpoint has
         ended, `SessionClosed` when the session was lost on the way, TimeoutError. In these cases the
         endpoint keeps what it had: whatever the service understood, the next rebind says so again.
-        `ConfigError` for an endpoint with labels: its edge has all this.
+        `ConfigError` for an endpoint with labels: its edge has all this. `NotConnected` on another event
+        loop than its agent's.
         """
         given = {
             "name": name,
@@ -165,13 +166,16 @@ class Endpoint:
             "traffic_policy": traffic_policy,
         }
         for what, text in given.items():
-            expect(text, str, what)
+            if text is not None:
+                expect_text(text, what)
+        within = limit(timeout)
+        self._bound.check_loop()
         expect(pooling_enabled, bool, "pooling_enabled")
         changes: dict[str, Any] = {what: text for what, text in given.items() if text is not None}
         if pooling_enabled is not None:
             changes["pooling_enabled"] = pooling_enabled
         if changes:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await self._bound.change(replace(self._bound.options, **changes), Patch(**changes))
             self._updated_at = max(datetime.now(UTC), self._updated_at)
 
@@ -187,21 +191,28 @@ class Endpoint:
         return self._bound.over.is_set()
 
     async def wait(self) -> None:
-        """Wait until it has ended, for whatever reason. Cancelling leaves it as it is."""
+        """Wait until it has ended, for whatever reason. Cancelling leaves it as it is.
+
+        Raises `NotConnected` on another event loop than its agent's.
+        """
+        self._bound.check_loop()
         await self._bound.over.wait()
 
-    async def close(self, timeout: float | None = None) -> None:
+    async def close(self, timeout: Duration | None = None) -> None:
         """Take it offline. Idempotent.
 
         It ends at once on our side: nothing more is accepted, running connections go on. Then the
         call waits for the service's answer, at most ``timeout`` seconds (None: until the session
         ends). Raises TimeoutError, or `Error` if the service objects; it has ended all the same, and
-        so it has when the call is cancelled.
+        so it has when the call is cancelled. Raises `NotConnected` on another event loop than its agent's,
+        and then nothing has changed.
         """
+        within = limit(timeout)
         if self.done():
             return
+        self._bound.check_loop()
         self._bound.finish(None)
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             await self._bound.unbind(self._bound)
 
     async def aclose(self) -> None:
@@ -250,8 +261,10 @@ class EndpointListener(Endpoint):
         """Return the next visitor's connection. Several tasks may accept at the same time.
 
         Raises `ListenerClosed` once the endpoint was closed here, and the service's `Error` when the
-        service ended it. Cancelling loses no connection.
+        service ended it, `NotConnected` on another event loop than its agent's. Cancelling loses no
+        connection.
         """
+        self._bound.check_loop()
         while not self._ready:
             if self.done():
                 raise self._reason()
@@ -264,7 +277,7 @@ class EndpointListener(Endpoint):
         *,
         interface: "Interface" = "auto",
         threads: int = 16,
-        grace: float = GRACE,
+        grace: Duration = GRACE,
     ) -> None:
         """Serve an application to the visitors until the endpoint ends (`portway.agent.serve`).
 
@@ -279,7 +292,7 @@ class EndpointListener(Endpoint):
         """
         from portway.agent.serve import serve_listener  # only who serves needs it
 
-        await serve_listener(self, app, interface, threads, grace)
+        await serve_listener(self, app, interface, threads, limit(grace, "grace"))
 
     def __aiter__(self) -> Self:
         """Iterate over the visitors' connections until the endpoint is closed."""

@@ -189,7 +189,7 @@ class Hop:
         if self._http:
             if self._observer is not None:
                 self._observer.unanswered(502)
-            if not self._endpoint.agent.session.with_portway and not self._target.http2:
+            if not self._bound.with_portway and not self._target.http2:
                 page = unreachable(str(self._target.url), str(error))
         self._paged = len(page)
         self._leg.refuse(page)

@@ -8,7 +8,7 @@ policy: these are the edge's.
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from portway.agent.checks import expect_text
+from portway.agent.checks import expect_text, listed
 from portway.errors import ConfigError, Error
 
 LABELED: Final = "labeled"
@@ -28,12 +28,11 @@ def read_labels(given: Labels | None) -> dict[str, str]:
             expect_text(value, "labels")
         return dict(given)
     texts = [given] if isinstance(given, str) else given
-    return dict(_pair(text) for text in texts)
+    return dict(_pair(text) for text in listed(texts, str, "labels"))
 
 
 def _pair(text: str) -> tuple[str, str]:
     """Split at the first colon or equals sign."""
-    expect_text(text, "labels")
     ends = [text.index(sign) for sign in ":=" if sign in text]
     key, value = (text[: min(ends)], text[min(ends) + 1 :]) if ends else ("", "")
     if not (key and value):

@@ -5,6 +5,7 @@ the service starts on its own goes to the link's owner.
 """
 
 import asyncio
+import inspect
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -45,6 +46,9 @@ DIAL_TIMEOUT = 10.0
 AUTH_TIMEOUT = 15.0
 """Seconds that TLS and the answer to Auth may take together."""
 
+UNTRUSTED = (18, 19, 20, 21)
+"""What OpenSSL says of a certificate whose authority is not among those that are trusted."""
+
 RESTARTING = "the agent restarts"
 """What the service is told at the end of a session that another process of the agent will resume."""
 
@@ -72,14 +76,31 @@ class Owner(Protocol):
 def secured(service: Service, options: AgentOptions) -> ssl.SSLContext:
     """Return the context for TLS with the service, as the application wants it. Raises ConfigError."""
     context = service.cas if isinstance(service.cas, ssl.SSLContext) else agent_context(service.cas)
-    if options.tls_config is None:
-        return context
-    try:
-        changed = options.tls_config(context)
-    except Exception as error:
-        raise ConfigError(f"tls_config failed: {error}") from error
-    expect(changed, ssl.SSLContext, "what tls_config returns")
-    return context if changed is None else changed
+    said = "connect_cas"
+    if options.tls_config is not None:
+        said = "what tls_config returns"
+        try:
+            changed = options.tls_config(context)
+        except Exception as error:
+            raise ConfigError(f"tls_config failed: {error}") from error
+        if inspect.iscoroutine(changed):
+            changed.close()
+        expect(changed, ssl.SSLContext, said)
+        context = context if changed is None else changed
+    if context.protocol is ssl.PROTOCOL_TLS_SERVER:
+        raise ConfigError(f"{said} must be a client's context, ssl.PROTOCOL_TLS_CLIENT")
+    return context
+
+
+def explained(service: Service, error: ConnectError) -> ConnectError:
+    """Say of which service it is, and what is mostly the reason."""
+    cause, hint = error.__cause__, ""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        if cause.verify_code in UNTRUSTED:
+            hint = "; whom to trust say connect_cas, --connect-cas or PORTWAY_CONNECT_CAS"
+    elif error.step == "tls":
+        hint = "; is this the address for agents? Visitors have others"
+    return ConnectError(error.step, f"{service}: {error}{hint}")
 
 
 async def reach_service(
@@ -142,6 +163,9 @@ class Link:
             raise ConnectError(
                 "muxado", f"{service} closed the connection: {session.cause or error}"
             ) from error
+        except ConnectError as error:
+            session.abort(SessionClosed("the connection was given up"))
+            raise explained(service, error) from error.__cause__ or error
         except BaseException:
             session.abort(SessionClosed("the connection was given up"))
             raise

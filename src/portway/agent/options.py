@@ -16,16 +16,27 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias, TypedDict
 
-from portway.agent.checks import expect, expect_call, expect_text, wrong
+import msgspec
+
+from portway.agent.checks import (
+    Duration,
+    expect,
+    expect_call,
+    expect_mapping,
+    expect_text,
+    limit,
+    listed,
+    require,
+)
 from portway.agent.dialer import Dialer
 from portway.agent.events import EventHandler
 from portway.agent.labels import LABELED, Labels, read_labels, refuse_beside_labels
 from portway.agent.resume import Resumption
-from portway.agent.rpc import RPCHandler, RPCMethod
+from portway.agent.rpc import METHODS, RPCHandler, RPCMethod
 from portway.agent.termination import TLSTermination, read_termination
 from portway.agent.upstream import ProxyProtocol
 from portway.agent.version import PRODUCT, own_version
-from portway.errors import ConfigError, Error
+from portway.errors import ConfigError, Error, LocalProtocolError
 from portway.wire.messages import NO_CALLBACK, SECOND, Auth, AuthExtra, Bind, BindExtra, BindLabels, new_opts
 
 HEARTBEAT_INTERVAL = 10.0
@@ -70,6 +81,10 @@ class ClientInfo:
         self.version = version
         self.comments = comments
 
+    def __repr__(self) -> str:
+        """Show the parts."""
+        return f"ClientInfo({', '.join(map(repr, (self.type, self.version, *self.comments)))})"
+
     def __str__(self) -> str:
         """Return ``type/version (comment; comment)``."""
         product = _token(self.type)
@@ -82,13 +97,14 @@ def _token(text: str) -> str:
     return _NOT_TOKEN.sub("#", text.replace("/", "-"))
 
 
-def seconds(value: float | timedelta, default: float, what: str) -> float:
+def seconds(value: Duration, default: float, what: str) -> float:
     """Return a duration in seconds; 0 means the default. Raises `ConfigError`, naming ``what``."""
-    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise wrong(what, value, "it must be seconds or a timedelta")
-    number = value.total_seconds() if isinstance(value, timedelta) else float(value)
-    if not 0 <= number <= 86_400:
-        raise ConfigError(f"{what} is {number:g} s: it must lie between 0 and a day")
+    require(value, int | float | timedelta, what)
+    number = limit(value, what)
+    if number is None or not 0 <= number <= 86_400:
+        raise ConfigError(
+            f"{what} is {'endless' if number is None else f'{number:g} s'}: it must lie between 0 and a day"
+        )
     return number or default
 
 
@@ -122,13 +138,18 @@ class AgentOptions:
 
     def __post_init__(self) -> None:
         """Check what has a wrong type. Raises `ConfigError`, naming it."""
-        for name in ("authtoken", "connect_url", "proxy_url", "metadata", "description", "region"):
-            expect(getattr(self, name), str, name)
+        for name in ("authtoken", "connect_url", "proxy_url"):
+            if getattr(self, name) is not None:
+                expect_text(getattr(self, name), name)
+        for name in ("metadata", "description", "region"):
+            expect_text(getattr(self, name), name)
         expect(self.connect_cas, str | bytes | Path | ssl.SSLContext, "connect_cas")
         for name in ("auto_connect", "multi_leg"):
-            expect(getattr(self, name), bool, name)
-        for info in self.client_info:
-            expect(info, ClientInfo, "client_info")
+            require(getattr(self, name), bool, name)
+        for method, why in self.rpc_unsupported.items():
+            if method not in METHODS.values():
+                raise ConfigError(f"rpc_unsupported: {method!r} is not one of {', '.join(METHODS.values())}")
+            expect_text(why, "rpc_unsupported")
         expect(self.resume, Resumption, "resume")
         expect(self.dialer, Dialer, "dialer")
         expect_call(self.rpc_handler, "rpc_handler")
@@ -240,11 +261,10 @@ def endpoint_options(
     given = (("url", url), ("name", name), ("description", description))
     for what, value in (*given, ("metadata", metadata), ("traffic_policy", traffic_policy)):
         expect_text(value, what)
-    if not isinstance(pooling_enabled, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise wrong("pooling_enabled", pooling_enabled, "it must be True or False")
+    require(pooling_enabled, bool, "pooling_enabled")
     expect(proto, str, "proto")
-    for binding in (bindings,) if isinstance(bindings, str) else bindings:
-        expect_text(binding, "bindings")
+    expect_mapping(modules, "modules")
+    bindings = listed((bindings,) if isinstance(bindings, str) else bindings, str, "bindings")
     spec, labelled = str(url).strip(), read_labels(labels)
     if labelled or proto == LABELED:
         others = {"name": name, "description": description, "bindings": bindings, "modules": modules}
@@ -257,6 +277,7 @@ def endpoint_options(
     scheme = spec.partition("://")[0].lower() if "://" in spec else (proto or "https").lower()
     if scheme not in PROTOS:
         raise Error(f"unsupported endpoint URL scheme: {scheme}", 9036)
+    _check_modules(scheme, modules or {})
     if proto and "://" not in spec:
         spec = f"{scheme}://{spec}"
     elif proto and scheme != proto.lower():
@@ -267,13 +288,21 @@ def endpoint_options(
         name=name,
         description=description,
         metadata=metadata,
-        bindings=(bindings,) if isinstance(bindings, str) else tuple(bindings),
+        bindings=bindings,
         pooling_enabled=pooling_enabled,
         traffic_policy=traffic_policy,
         proxy_protocol=proxy_protocol,
         agent_tls_termination=read_termination(agent_tls_termination, scheme),
         modules=dict(modules or {}),
     )
+
+
+def _check_modules(scheme: str, modules: Mapping[str, object]) -> None:
+    """Refuse what cannot be said. Raises `ConfigError`."""
+    try:
+        msgspec.json.encode(new_opts(scheme, modules))
+    except (LocalProtocolError, TypeError, ValueError) as error:
+        raise ConfigError(f"modules: {error}") from error
 
 
 class EndpointKeywords(TypedDict, total=False):
@@ -316,7 +345,7 @@ class UpdateKeywords(TypedDict, total=False):
     metadata: str | None
     traffic_policy: str | None
     pooling_enabled: bool | None
-    timeout: float | None
+    timeout: Duration | None
 
 
 class AgentKeywords(TypedDict, total=False):
@@ -328,9 +357,9 @@ class AgentKeywords(TypedDict, total=False):
     proxy_url: str | None
     metadata: str
     description: str
-    heartbeat_interval: float | timedelta
-    heartbeat_tolerance: float | timedelta
-    connect_timeout: float | timedelta
+    heartbeat_interval: Duration
+    heartbeat_tolerance: Duration
+    connect_timeout: Duration
     auto_connect: bool
     client_info: ClientInfo | Sequence[ClientInfo]
     event_handlers: Iterable[EventHandler]

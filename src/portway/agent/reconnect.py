@@ -97,6 +97,7 @@ class Keeper:
         self._options = options
         self._emitter = emitter
         self.loop = asyncio.get_running_loop()
+        self._process = os.getpid()
         self.table = Table()
         self.session: AgentSession | None = None
         self.over = False
@@ -114,6 +115,11 @@ class Keeper:
         self._rebinder = Rebinder(self.table, self._tasks, lambda: self.backoff(), self._log)
         self._addresses: tuple[ConnectAddress, ...] = ()
         self._further: list[Further] = []
+
+    @property
+    def ours(self) -> bool:
+        """Whether its loop can still run: it is open, and this process was not forked from the loop's."""
+        return not self.loop.is_closed() and self._process == os.getpid()
 
     @property
     def connected(self) -> bool:
@@ -392,6 +398,7 @@ class Keeper:
                 request=request,
                 answer=answer,
                 session_id=session.id,
+                with_portway=session.with_portway,
                 unbind=self._unbind,
                 patch=self._patch,
                 start=self._start,

@@ -15,6 +15,7 @@ then ends for good, its endpoints too, and what follows is the application's to 
 the service keeps the endpoints' names for a while, as it does for any agent that may come back.
 """
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -67,10 +68,22 @@ async def obey(
     request = RPCRequest(METHODS[kind], update.version, update.permit_major_version)
     logger.info("the service asks for %s", request.method)
     try:
-        outcome = handler(session, request)
-        if inspect.isawaitable(outcome):
-            await outcome
+        await _call(handler, session, request)
     except Exception as error:  # noqa: BLE001 - whatever the application raises is its answer
         logger.warning("%s was refused: %s", request.method, error)
         return CommandResp(error=str(error) or type(error).__name__)
     return CommandResp()
+
+
+async def _call(handler: RPCHandler, session: "AgentSession", request: RPCRequest) -> None:
+    """Call the handler. What it cancelled itself is a failure of its own: we were not told to end."""
+    this = asyncio.current_task()
+    assert this is not None
+    try:
+        outcome = handler(session, request)
+        if inspect.isawaitable(outcome):
+            await outcome
+    except asyncio.CancelledError as error:
+        if this.cancelling():
+            raise
+        raise RuntimeError("the handler was cancelled") from error

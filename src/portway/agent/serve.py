@@ -104,7 +104,7 @@ async def _serve(
 
 
 async def serve_listener(
-    listener: "EndpointListener", app: App, interface: Interface, threads: int, grace: float
+    listener: "EndpointListener", app: App, interface: Interface, threads: int, grace: float | None
 ) -> None:
     """Serve an application on a listener until that is closed; see `EndpointListener.serve`."""
     kind = kind_of(app, interface)
@@ -138,7 +138,9 @@ class Served:
         self.stop = stop
 
 
-async def _run(listener: "EndpointListener", begin: "Callable[[Connection], Served]", grace: float) -> None:
+async def _run(
+    listener: "EndpointListener", begin: "Callable[[Connection], Served]", grace: float | None
+) -> None:
     """Accept and serve until the listener ends, then let what runs finish."""
     running: dict[asyncio.Task[None], Served] = {}
     async with Tasks() as tasks:

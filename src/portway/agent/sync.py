@@ -8,12 +8,15 @@
 All synchronous agents share one event loop in a daemon thread. It is started by the first call and
 stopped when the program ends, after every agent has said goodbye, so that addresses are free at once.
 The calls may come from any thread, except from a callback that runs on that loop: event handlers do,
-and so must not call back.
+and so must not call back. A process that was forked begins afresh: its agents have no session, and the
+endpoints that its parent made are the parent's alone.
 """
 
 import asyncio
 import atexit
 import io
+import logging
+import os
 import socket
 import threading
 from collections.abc import Coroutine
@@ -21,6 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar, Unpack
 
 from portway.agent.agent import Agent
+from portway.agent.checks import Duration, limit
 from portway.agent.connection import Connection, peername
 from portway.agent.diagnose import DiagnoseResult
 from portway.agent.endpoint import Endpoint, EndpointListener
@@ -85,6 +89,11 @@ class LoopThread:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(FAREWELL + WIND_UP)
 
+    def forget(self) -> None:
+        """Leave what runs to the process that this one was forked from: its thread has not come along."""
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
+
     def _start(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
@@ -99,11 +108,22 @@ class LoopThread:
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
-        loop.run_forever()
+        while not _ran(loop):
+            pass
     finally:
         loop.run_until_complete(_wind_up())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+def _ran(loop: asyncio.AbstractEventLoop) -> bool:
+    """Run it; return False if a callback wanted to exit, which from a thread ends no program."""
+    try:
+        loop.run_forever()
+    except SystemExit:
+        _log.exception("a callback wants to exit: only the main thread can do that")
+        return False
+    return True
 
 
 async def _wind_up() -> None:
@@ -124,6 +144,7 @@ LOOP = LoopThread()
 """The one that all synchronous agents share."""
 
 _agents: set["SyncAgent"] = set()
+_log = logging.getLogger("portway.agent")
 
 
 class SyncAgent:
@@ -137,12 +158,12 @@ class SyncAgent:
         """Show the agent."""
         return f"<Sync{repr(self.agent)[1:]}"
 
-    def connect(self, timeout: float | None = None) -> None:
+    def connect(self, timeout: Duration | None = None) -> None:
         """Connect; see `Agent.connect`."""
         _agents.add(self)
         LOOP.run(self.agent.connect(timeout))
 
-    def disconnect(self, *, drain: float = 0.0) -> None:
+    def disconnect(self, *, drain: Duration = 0.0) -> None:
         """End the session and its endpoints; see `Agent.disconnect`."""
         _agents.discard(self)
         if LOOP.started:
@@ -163,7 +184,7 @@ class SyncAgent:
         """Return the endpoints that stand; see `Agent.endpoints`."""
         return self.agent.endpoints
 
-    def diagnose(self, addr: str = "", timeout: float | None = None) -> DiagnoseResult:
+    def diagnose(self, addr: str = "", timeout: Duration | None = None) -> DiagnoseResult:
         """Test the way to the service; see `Agent.diagnose`."""
         return LOOP.run(self.agent.diagnose(addr, timeout))
 
@@ -223,10 +244,11 @@ class SyncEndpoint(Generic[E]):
         """Return whether it has ended."""
         return self.endpoint.done()
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, timeout: Duration | None = None) -> bool:
         """Wait until it has ended, at most ``timeout`` seconds; return whether it has."""
+        within = limit(timeout)
         try:
-            LOOP.run(asyncio.wait_for(self.endpoint.wait(), timeout))
+            LOOP.run(asyncio.wait_for(self.endpoint.wait(), within))
         except TimeoutError:
             return False
         return True
@@ -235,7 +257,7 @@ class SyncEndpoint(Generic[E]):
         """Change it in place; see `Endpoint.update`."""
         LOOP.run(self.endpoint.update(**changes))
 
-    def close(self, timeout: float | None = None) -> None:
+    def close(self, timeout: Duration | None = None) -> None:
         """Take it offline; see `Endpoint.close`."""
         LOOP.run(self.endpoint.close(timeout))
 
@@ -262,12 +284,12 @@ class SyncForwarder(SyncEndpoint[EndpointForwarder]):
 class SyncListener(SyncEndpoint[EndpointListener]):
     """An endpoint whose connections the application takes one by one."""
 
-    def accept(self, timeout: float | None = None) -> "SyncConnection":
+    def accept(self, timeout: Duration | None = None) -> "SyncConnection":
         """Return the next visitor's connection.
 
         Raises TimeoutError after so many seconds, and what `EndpointListener.accept` raises.
         """
-        return SyncConnection(LOOP.run(asyncio.wait_for(self.endpoint.accept(), timeout)))
+        return SyncConnection(LOOP.run(asyncio.wait_for(self.endpoint.accept(), limit(timeout))))
 
     def serve(self, app: "App", *, interface: "Interface" = "auto", threads: int = 16) -> None:
         """Serve an application until the endpoint ends; see `EndpointListener.serve`."""
@@ -291,9 +313,9 @@ class SyncConnection:
         """Return the visitor's address and port."""
         return peername(self.connection.remote_addr)
 
-    def settimeout(self, seconds: float | None) -> None:
+    def settimeout(self, seconds: Duration | None) -> None:
         """Let `recv`, `send` and `sendall` raise TimeoutError after so many seconds; None: never."""
-        self._timeout = seconds
+        self._timeout = limit(seconds)
 
     def gettimeout(self) -> float | None:
         """Return what `settimeout` was told."""
@@ -387,6 +409,15 @@ def farewell() -> None:
         pass  # the service will notice by itself
     _agents.clear()
     LOOP.stop()
+
+
+def _forked() -> None:
+    _agents.clear()
+    LOOP.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 async def _disconnect_all() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from portway.agent.checks import require
 from portway.agent.labels import LABELED
 from portway.agent.preface import Preface
 from portway.errors import ConfigError, ConnectError
@@ -58,6 +59,7 @@ class TLSTermination:
 
 def read_pem(source: Pem) -> bytes:
     """Return PEM text, from a file where it is a path. Raises `ConfigError`."""
+    require(source, str | bytes | Path, "a certificate or key")
     if isinstance(source, bytes):
         return source
     if isinstance(source, str) and "-----BEGIN" in source:
@@ -66,6 +68,8 @@ def read_pem(source: Pem) -> bytes:
         return Path(source).read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read {source}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"cannot read {source!r}: {error}") from error
 
 
 def read_termination(value: ssl.SSLContext | TLSTermination | None, scheme: str) -> ssl.SSLContext | None:

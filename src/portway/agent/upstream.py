@@ -27,7 +27,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from portway.agent.checks import expect
+from portway.agent.checks import expect, expect_text, require
 from portway.agent.dialer import Dialer
 from portway.agent.labels import LABELED
 from portway.agent.url import DEFAULT_PORTS, URL, join_host_port, parse_port, split_host_port
@@ -109,10 +109,12 @@ class Upstream:
         """
         if isinstance(addr, bool) or not isinstance(addr, str | int):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"the upstream's address is {addr!r}: it must be a text or a port")
-        if not str(addr).strip():
-            raise ConfigError("the upstream's address is empty")
+        _check_address(str(addr))
         expect(tls_context, ssl.SSLContext, "tls_context")
-        expect(verify, bool, "verify")
+        if tls_context is not None and tls_context.protocol is ssl.PROTOCOL_TLS_SERVER:
+            raise ConfigError("tls_context must be a client's context, ssl.PROTOCOL_TLS_CLIENT")
+        require(verify, bool, "verify")
+        expect(verify_cas, str | bytes | Path, "verify_cas")
         expect(dialer, Dialer, "dialer")
         self._spec = Spec(
             str(addr).strip(),
@@ -184,6 +186,17 @@ def resolve(upstream: Upstream, endpoint_scheme: str) -> Target:
         return Target("http" if http else "tcp", "localhost", 0, spec, _path(spec.addr))
     scheme, host, port = _url(spec.addr, http) if "://" in spec.addr else _bare(spec.addr, http)
     return Target(scheme, host, port, spec)
+
+
+def _check_address(addr: str) -> None:
+    """Refuse what stands for no upstream on any endpoint. Raises ConfigError."""
+    expect_text(addr, "the upstream's address")
+    if not addr.strip():
+        raise ConfigError("the upstream's address is empty")
+    if not addr.strip().isprintable():
+        raise _wrong(addr, "it holds a control character")
+    if addr.removeprefix("-").isdigit():
+        parse_port(addr, "upstream")
 
 
 def _folder(spec: Spec, http: bool) -> Path:
