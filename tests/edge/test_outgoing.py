@@ -71,8 +71,9 @@ on_http_response:
         assert web.asked == []
 
 
-async def test_only_the_accounts_own_endpoints_are_asked() -> None:
-    async with asking("url: 'http://api.internal/'") as (on, web):
+@pytest.mark.parametrize("host", ["api.internal", "API.internal.", "api.internal.:80"])
+async def test_only_the_accounts_own_endpoints_are_asked(host: str) -> None:
+    async with asking(f"url: 'http://{host}/'") as (on, web):
         await on.internal("http://api.internal", serve=ok(), account="ac_2")
         assert (await outcome(on)).startswith("ERR_NGROK_3200|")
         assert web.asked == []

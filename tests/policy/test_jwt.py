@@ -26,6 +26,13 @@ def test_every_algorithm_verifies(alg: str) -> None:
         verify(read_token(token({"a": 1}, alg)), keys, [each for each in ALGORITHMS if each != alg])
 
 
+@pytest.mark.parametrize(("alg", "said"), [("EdDSA", "Ed25519"), ("Ed25519", "EdDSA")])
+def test_keys_of_ed25519_go_by_either_name(alg: str, said: str) -> None:
+    key = jwk(KINDS[alg], "k1")
+    verify(read_token(token({}, alg)), read_keys(jwks(key | {"alg": said})), [alg])
+    assert refused(token({}, alg), jwks(key | {"alg": "ES256"}), (alg,)).code == 3401
+
+
 def test_claims_are_what_expressions_can_hold() -> None:
     """One that they cannot hold would take every result of the request with it."""
     read = read_token(token({"id": 2**64, "name": "\ud800x", "sub": "ada"})).payload

@@ -146,7 +146,7 @@ class Outgoing:
             raise FetchFailed(FAILED, f"The request failed: {error.message}.") from error
 
     async def _ask(self, asked: "Asked", request: WebRequest) -> Found:
-        host = urlsplit(request.url).hostname or ""
+        host = (urlsplit(request.url).hostname or "").rstrip(".")  # no such name is anybody's outside
         if host.endswith(INTERNAL):
             return await self._inside(asked, request)
         answer = await self._client.request(request)

@@ -30,7 +30,7 @@ LOCAL: Final = CidrSet((
 PRIVATE: Final = CidrSet((
     "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24",
     "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "192.88.99.0/24",
-    "fc00::/7", "fec0::/10", "2001:db8::/32", "100::/64", "3fff::/20",
+    "64:ff9b:1::/48", "fc00::/7", "fec0::/10", "2001:db8::/32", "100::/64", "3fff::/20",
 ))  # fmt: skip
 """What is not of the public internet, beyond LOCAL."""
 
@@ -95,6 +95,8 @@ def _inner(address: tuple[int, int]) -> Iterator[tuple[int, int]]:
     if bits == 32:
         return
     if number >> 32 == 0 and number > 0xFFFF:  # ::192.0.2.1
+        yield 32, number & _V4
+    if number >> 32 == 0xFFFF_0000:  # ::ffff:0:192.0.2.1, SIIT (RFC 2765)
         yield 32, number & _V4
     if number >> 96 == 0x0064_FF9B:  # NAT64, RFC 6052 and RFC 8215
         yield 32, number & _V4

@@ -41,6 +41,10 @@ _CURVES: Final = {
 }  # fmt: skip
 
 
+_EDWARDS: Final = {"EdDSA", "Ed25519"}
+"""Two names of one algorithm for keys of Ed25519 (RFC 9864 §2.2); the curve tells which keys those are."""
+
+
 class TokenError(Exception):
     """A token is not one that may enter."""
 
@@ -101,7 +105,9 @@ class Key:
 
     def fits(self, algorithm: str) -> bool:
         """Tell whether signatures of this algorithm may be verified with it."""
-        if self.type != _TYPE_OF[algorithm[:2]] or (self.algorithm and self.algorithm != algorithm):
+        if self.type != _TYPE_OF[algorithm[:2]]:
+            return False
+        if self.algorithm and self.algorithm != algorithm and {self.algorithm, algorithm} != _EDWARDS:
             return False
         curves = _CURVES.get(algorithm)
         return curves is None or self.curve in curves
