@@ -1,5 +1,6 @@
 """Files that nobody sees half written."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -74,3 +75,24 @@ def test_a_file_is_made_once(tmp_path: Path) -> None:
     assert path.read_bytes() == b"first"
     assert mode(path) == files.PRIVATE
     assert [each.name for each in tmp_path.iterdir()] == ["key"]
+
+
+def test_lines_are_appended_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lines"
+    files.append_lines(path, b"one\n")
+    path.write_bytes(path.read_bytes() + b"torn" * 3000)
+    files.append_lines(path, b"two\nthree\n")
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.append_lines(path, b"four\n")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_bytes(b"no end")
+    files.append_lines(path, b"one\n")
+    assert path.read_bytes() == b"one\n"

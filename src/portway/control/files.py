@@ -7,6 +7,7 @@ from typing import Final
 
 PRIVATE: Final = 0o600
 PUBLIC: Final = 0o644
+_LOOK_BACK: Final = 4096
 
 
 def private_folder(path: Path) -> None:
@@ -46,6 +47,27 @@ def make(path: Path, data: bytes, mode: int = PRIVATE) -> bool:
     return True
 
 
+def append_lines(path: Path, lines: bytes) -> None:
+    """Append whole lines, and sync them; a new file is its owner's alone.
+
+    What a kill or a full disk has left of a line is cut off first. Raises OSError: nothing was appended.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, PRIVATE)
+    try:
+        end = _cut_torn_line(descriptor)
+        try:
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, end)
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def touch_private(path: Path) -> None:
     """Make sure that a file exists and only its owner may read it. Raises OSError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
@@ -53,6 +75,21 @@ def touch_private(path: Path) -> None:
         os.fchmod(descriptor, PRIVATE)
     finally:
         os.close(descriptor)
+
+
+def _cut_torn_line(descriptor: int) -> int:
+    """Cut off what stands behind the last end of a line; return where that is."""
+    size = end = os.fstat(descriptor).st_size
+    while end:
+        start = max(0, end - _LOOK_BACK)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(descriptor, end)
+    return end
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

@@ -5,13 +5,13 @@ account has a folder of its own, which no path leads out of (``model/event_targe
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from portway.control.events.outbox import Item
 from portway.control.events.sending import Undelivered
+from portway.control.files import append_lines
 
 MAX_BYTES: Final = 64 << 20
 KEEP: Final = 5
@@ -43,11 +43,7 @@ class File:
     def _append(self, lines: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._make_room(len(lines))
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
+        append_lines(self._path, lines)
 
     def _make_room(self, more: int) -> None:
         """Begin another file if this one has had its time, or has no room for these bytes."""

@@ -147,11 +147,9 @@ class Spool:
         segment = self._with_room(len(lines))
         try:
             _check_disk(self._folder, len(lines))
-            _add(segment.path, lines)
+            files.append_lines(segment.path, lines)
         except OSError:
-            if segment.count:
-                os.truncate(segment.path, segment.size)
-            else:
+            if not segment.count:
                 self._segments.remove(segment)
                 segment.path.unlink(missing_ok=True)
             raise
@@ -222,14 +220,6 @@ def _check_disk(folder: Path, more: int) -> None:
     disk = os.statvfs(folder)
     if disk.f_bavail * disk.f_frsize < SPARE_BYTES + more:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _add(path: Path, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, files.PRIVATE), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _written(item: Item) -> bytes:
