@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from textwrap import dedent
 
 import pytest
 from tests.kit.certs import Certs
@@ -9,6 +10,7 @@ from tests.kit.http2_client import asked, certs2, visit2, visitor2
 from tests.kit.http_edge import HOST, AgentStream, stand
 from tests.kit.http_policy import HandPolicy
 from tests.kit.pipes import turns
+from tests.kit.policies import ruled
 
 from portway.edge.ports import EdgeConfig, Limits
 
@@ -84,6 +86,27 @@ async def test_a_policy_rules_here_too(certs: Certs) -> None:
         client = await visit2(made)
         answer = await client.answer(client.ask())
         assert (answer.status, answer.body, answer.fields["x-why"]) == (403, b"no", "policy")
+
+
+@pytest.mark.row("P-37")
+async def test_a_policy_closes_the_connection_when_its_other_requests_are_served(certs: Certs) -> None:
+    rule = """
+    on_http_request:
+      - expressions: ["req.url.path == '/bad'"]
+        actions: [{type: close-connection}]
+    """
+    async with ruled(dedent(rule), certs=certs) as on:
+        client = await visit2(on.stand)
+        served = client.ask("/good")
+        agent = await on.stand.agent.stream()
+        await agent.heads()
+        assert (await client.answer(client.ask("/bad"))).reset == 2
+        await client.until(lambda: client.goaway == 0)
+        visitor = visitor2(on.stand)
+        visitor.tick()
+        agent.ok(b"whole")
+        assert (await client.answer(served)).body == b"whole"
+        await on.stand.until(lambda: visitor.closed)
 
 
 # -- back-pressure

@@ -119,6 +119,8 @@ class Http2Stream(Flow):
         """The answer breaks off."""
         self._pay()
         self._visitor.reset_stream(self, http2.INTERNAL_ERROR)
+        if self._passage is not None and self._passage.exchange.last:
+            self._visitor.drain()  # its other requests are not judged by what this one asked
 
     def on_room(self) -> None:
         """The upstream has taken what waited."""

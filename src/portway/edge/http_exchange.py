@@ -71,6 +71,8 @@ class Exchange(msgspec.Struct, eq=False):  # made for each request
     """What its policy has begun before it had a passage, until that one takes it."""
     trace: "Trace | None" = None
     """Its place in a trace, where the service traces."""
+    last: bool = False
+    """A policy wants the visitor's connection closed, not this request alone."""
 
     def asks(self, endpoint: "Endpoint") -> None:
         """The request is for this endpoint, or is forwarded to this one by a policy: count it there."""

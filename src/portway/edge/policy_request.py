@@ -154,6 +154,7 @@ class PolicyHooks:
         elif isinstance(verdict, Respond):
             self._respond(verdict)
         elif isinstance(verdict, Close):
+            passage.exchange.last = True
             passage.cut()
         elif isinstance(verdict, Forward):
             self._forward(verdict)
