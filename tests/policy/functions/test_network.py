@@ -15,6 +15,11 @@ from tests.kit.policy import value
         ("inCidrRange('10.0.0.1', 'nonsense') || inCidrRange('nonsense', '10.0.0.0/8')", False),
         ("inCidrRange('10.0.0.1', '10.0.0.1')", True),
         ("inCidrRanges('10.0.0.1', ['nonsense', '2001:db8::/32', '10.0.0.0/8'])", True),
+        ("inCidrRange('::ffff:10.0.0.1', '10.0.0.0/8')", True),
+        ("inCidrRange('10.0.0.1', '::ffff:10.0.0.0/104')", True),
+        ("inCidrRange('10.0.0.1', '0.0.0.0/0') && inCidrRange('2001:db8::1', '::/0')", True),
+        ("inCidrRange('10.0.0.1', '::/0')", False),
+        ("'::ffff:10.0.0.1'.isPrivateIp()", True),
         ("inCidrRanges(conn.client_ip, [])", False),
         ("'10.1.2.3'.isPrivateIp() && '172.16.0.1'.isPrivateIp() && '192.168.0.1'.isPrivateIp()", True),
         (

@@ -1,31 +1,30 @@
-"""Functions on IP addresses."""
+"""Functions on IP addresses. An IPv4 address that is written as IPv6 is the IPv4 address."""
 
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
+from portway.errors import Error
+from portway.model.cidr import Network, parse_address, parse_network
 from portway.policy.functions import Function
 
-_PRIVATE: Final = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+_PRIVATE: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 
 
 @lru_cache(maxsize=10_000)
-def _network(text: str) -> IPv4Network | IPv6Network | None:
+def _network(text: str) -> Network | None:
     """Return a range, host bits or not; None if it is none."""
     try:
-        return ip_network(text, strict=False)
-    except ValueError:
+        return parse_network(text)
+    except Error:
         return None
 
 
 def _in_range(address: str, cidr: str) -> bool:
-    network = _network(cidr)
-    if network is None:
+    network, known = _network(cidr), parse_address(address)
+    if network is None or known is None or network[0] != known[0]:
         return False
-    try:
-        return ip_address(address) in network
-    except ValueError:
-        return False
+    bits, length, lowest = network
+    return known[1] >> (bits - length) == lowest >> (bits - length)
 
 
 def _in_ranges(address: str, cidrs: list[Any]) -> bool:
@@ -33,11 +32,7 @@ def _in_ranges(address: str, cidrs: list[Any]) -> bool:
 
 
 def _is_private(address: str) -> bool:
-    try:
-        known = ip_address(address)
-    except ValueError:
-        return False
-    return any(known in network for network in _PRIVATE)
+    return any(_in_range(address, network) for network in _PRIVATE)
 
 
 FUNCTIONS: Final = [
