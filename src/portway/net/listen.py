@@ -44,7 +44,10 @@ INHERITS = os.name == "posix"
 # What `socket.accept` is made of. It then asks the listening socket for its family and type by way of
 # their enumerations, which costs as much as the system call.
 accept: Callable[[socket.socket], tuple[int, object]] = methodcaller("_accept")
+# Likewise what `socket.socket` is made of: its type is a number. Both loops make it non-blocking.
+adopted = cast("Callable[[int, int, int, int], socket.socket]", socket.SocketType)
 
+_STREAM = int(socket.SOCK_STREAM)
 _FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _log = logging.getLogger("portway.listen")
@@ -94,7 +97,7 @@ class Listener:
     def finish(self) -> None:
         """Accept those who are connected already, for whom `close` would be a reset, then close."""
         for sock in list(self._sockets):
-            self._ready(sock, sock.family)
+            self._ready(sock, int(sock.family))
         self.close()
 
     def close(self) -> None:
@@ -115,7 +118,7 @@ class Listener:
     def _watch(self) -> None:
         self._retry = None
         for sock in self._sockets:
-            self._loop.add_reader(sock, self._ready, sock, sock.family)
+            self._loop.add_reader(sock, self._ready, sock, int(sock.family))
 
     def _unwatch(self) -> None:
         for sock in self._sockets:
@@ -133,8 +136,7 @@ class Listener:
                 self._failed(error)
                 continue
             self.accepted += 1
-            connection = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
-            connection.setblocking(False)
+            connection = adopted(family, _STREAM, 0, descriptor)
             joining = self._loop.connect_accepted_socket(self._factory, connection)
             _Joining(joining, connection, self.what).step()
 
