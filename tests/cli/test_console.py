@@ -72,6 +72,18 @@ def test_it_fits_the_terminal(width: int, height: int) -> None:
     assert max(map(len, shown)) <= width
 
 
+def test_urls_stay_where_the_terminal_is_low() -> None:
+    shown = lines(example(), 40, 8)
+    assert shown[2].startswith("Session Status online")
+    assert shown[3].startswith("Account")
+    assert shown[4:] == [
+        "Forwarding",
+        "https://1eb2-127-0-0-1.portway.localhost",
+        ":7443",
+        "-> http://localhost:8080",
+    ]
+
+
 def test_a_url_that_does_not_fit_beside_its_label_gets_a_line_of_its_own() -> None:
     shown = lines(example(), 50)
     assert "https://1eb2-127-0-0-1.portway.localhost:7443" in shown

@@ -245,7 +245,7 @@ def test_the_old_and_the_new_flag_of_the_proxy_header(
         (["start"], "say which to start: NAME…, --all, or --none"),
         (["start", "--all", "--none"], "say which to start"),
         (["strat", "a"], "there is no command 'strat'"),
-        (["http", "80", "--pooling-enabled=maybe"], "does not take a value"),
+        (["http", "80", "--pooling-enabled=maybe"], "--pooling-enabled is true or false, not 'maybe'"),
         (["http", "80", "--traffic-policy-file", "/no/such"], "does not exist"),
     ],
 )

@@ -29,7 +29,9 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.row("K-05")
 def test_a_wrong_command_names_the_right_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["htpp", "80"]) == 2
-    assert "there is no command 'htpp'; commands: http, tcp" in capsys.readouterr().err
+    assert "there is no command 'htpp'; did you mean http?" in capsys.readouterr().err
+    assert run(["xyz"]) == 2
+    assert "there is no command 'xyz'; commands: http, tcp" in capsys.readouterr().err
 
 
 def test_a_wrong_option_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

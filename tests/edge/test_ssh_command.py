@@ -1,5 +1,7 @@
 """The command of an SSH client, read."""
 
+import re
+
 import pytest
 
 from portway.edge.ssh_command import FLAGS, PROTOCOLS, read_command, usage
@@ -81,6 +83,18 @@ def test_switches_may_be_said_off() -> None:
 )
 def test_what_is_wrong_has_its_code(line: str, code: str) -> None:
     assert code_of(line) == code
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("http --metdata x", "did you mean --metadata?"),
+        ("tcp --zzz", "tcp --help lists those that there are"),
+    ],
+)
+def test_an_unknown_flag_is_told_what_was_meant(line: str, what: str) -> None:
+    with pytest.raises(Error, match=re.escape(what)):
+        read_command(line)
 
 
 @pytest.mark.row("T-063")

@@ -275,11 +275,18 @@ def test_certificates_from_paths_and_bytes(certs: Certs, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "source", [Path("/absent/ca.pem"), "/absent/ca.pem", b"\0", "-----BEGIN CERTIFICATE"]
+    ("source", "why"),
+    [
+        (Path("/absent/ca.pem"), "/absent/ca.pem: No such file or directory"),
+        ("/absent/ca.pem", "/absent/ca.pem: No such file or directory"),
+        (Path(__file__), "there is no certificate in it"),
+        (b"\0", "there is no certificate in it"),
+        ("-----BEGIN CERTIFICATE", "there is no certificate in it"),
+    ],
 )
-def test_unusable_authorities(source: "Path | str | bytes") -> None:
-    """The user is told which."""
-    with pytest.raises(ConfigError, match="cannot read CA certificates from"):
+def test_unusable_authorities(source: "Path | str | bytes", why: str) -> None:
+    """The user is told which, and why in plain words."""
+    with pytest.raises(ConfigError, match=f"cannot read CA certificates from .*{why}$"):
         agent_context(source)
 
 

@@ -2,8 +2,8 @@
 
 `draw` turns a Status into lines that fit the terminal, from 40 to 200 columns and more: labels in one
 column, values in the next, the newest requests first. Where a screen is too low, what is least needed goes
-first: QR codes, then requests. It redraws only when something has changed. NO_COLOR leaves the shapes and
-takes the colours.
+first: QR codes, then requests, counters, and what is told of the session; URLs stay. It redraws only when
+something has changed. NO_COLOR leaves the shapes and takes the colours.
 """
 
 import io
@@ -38,6 +38,8 @@ _BLACK, _PAINT_BLACK, _RESET = "white on black", "\x1b[40m", "\x1b[m"
 """How things are written on black; the background in which terminals clear, and its end (ECMA-48, SGR)."""
 
 _SESSION_STYLE = {"online": "bold green", "connecting": "yellow", "reconnecting": "bold red"}
+_NEED = ("Session Status", "Account", "Region", "Latency", "Version", "Service")
+"""What is told of the session; the last goes first where there is no room."""
 _BARS = "▁▂▃▄▅▆▇█"
 MESSAGE_LINES = 4
 """Lines of one message of the service."""
@@ -50,8 +52,9 @@ _COUNTERS = ("ttl", "opn", "rt1", "rt5", "p50", "p90")
 def draw(status: Status, width: int, height: int, now: float) -> RenderableType:
     """Draw the whole screen, at most `height` lines of `width` cells."""
     label = 30 if width >= WIDE else 15
-    lines = [_title(width), Text(""), *_session_lines(status, label, width)]
-    lines += _forwarding_lines(status, label, width)
+    forwarding = _forwarding_lines(status, label, width)
+    lines = [_title(width), Text(""), *_session_lines(status, label, width, height - 2 - len(forwarding))]
+    lines += forwarding
     lines += [Text(""), *_counter_lines(status, label, now)]
     if status.qr:
         lines += _code_lines(status, height - len(lines), width)
@@ -73,7 +76,7 @@ def _row(width: int, label: str, value: Text) -> Text:
     return Text.assemble(label.ljust(width), value)
 
 
-def _session_lines(status: Status, width: int, whole: int) -> list[Text]:
+def _session_lines(status: Status, width: int, whole: int, room: int) -> list[Text]:
     state = Text(status.session, style=_SESSION_STYLE.get(status.session, ""))
     if status.problem:
         state.append(f"  {printable(status.problem)}", style="red")
@@ -89,6 +92,8 @@ def _session_lines(status: Status, width: int, whole: int) -> list[Text]:
         ("Latency", latency),
         ("Service", Text(status.connect_url or "-")),
     ]
+    needed = {each[0] for each in sorted(rows, key=lambda row: _NEED.index(row[0]))[: max(room, 1)]}
+    rows = [each for each in rows if each[0] in needed]
     for message in status.messages:
         pieces = textwrap.wrap(printable(message), max(whole - width, 1), max_lines=MESSAGE_LINES)
         rows += [

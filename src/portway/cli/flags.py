@@ -18,7 +18,9 @@ POLICY: Final = "--traffic-policy-file"
 Decorator = Callable[[Callable[..., object]], Callable[..., object]]
 
 _SINGLE_HYPHEN: Final = re.compile(r"-([A-Za-z][\w-]+)(=.*)?", re.DOTALL)
-_BOOLEAN: Final = re.compile(r"(--[\w-]+)=(true|false|1|0)", re.IGNORECASE)
+_BOOLEAN: Final = re.compile(r"(--[\w-]+)=(.*)", re.DOTALL)
+_ON: Final = frozenset({"true", "1"})
+_OFF: Final = frozenset({"false", "0"})
 
 
 class AgentCommand(click.Command):
@@ -36,15 +38,19 @@ class AgentCommand(click.Command):
             raise click.UsageError(f"-{long}: long flags have two hyphens, --{long}", ctx) from error
 
     def _boolean(self, argument: str) -> list[str]:
-        """Write ``--flag=false`` as ``--no-flag``, or as nothing where the flag is off anyway."""
+        """Write ``--flag=false`` as ``--no-flag``, or as nothing where the flag is off anyway.
+
+        Raises UsageError for another value.
+        """
         found = _BOOLEAN.fullmatch(argument)
         if found is None:
             return [argument]
         for option in self.params:
             if isinstance(option, click.Option) and option.is_flag and found[1] in option.opts:
-                if found[2].lower() in ("true", "1"):
-                    return [found[1]]
-                return option.secondary_opts[:1]
+                value = found[2].lower()
+                if value not in _ON | _OFF:
+                    raise click.UsageError(f"{found[1]} is true or false, not {found[2]!r}")
+                return [found[1]] if value in _ON else option.secondary_opts[:1]
         return [argument]
 
     def _single_hyphen(self, args: Sequence[str]) -> str | None:

@@ -4,6 +4,7 @@ Commands are named in a table and imported only when they are called, so that `p
 never loads what only `portway serve` needs, and the other way round.
 """
 
+import difflib
 import importlib
 import os
 import sys
@@ -87,7 +88,9 @@ class LazyGroup(click.Group):
         """Find the command; for a wrong word say which commands there are."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             known = [name for name in COMMANDS if name not in HIDDEN]
-            raise click.UsageError(f"there is no command {args[0]!r}; commands: {', '.join(known)}", ctx)
+            close = difflib.get_close_matches(args[0], known, 1)
+            say = f"did you mean {close[0]}?" if close else f"commands: {', '.join(known)}"
+            raise click.UsageError(f"there is no command {args[0]!r}; {say}", ctx)
         return super().resolve_command(ctx, args)
 
 

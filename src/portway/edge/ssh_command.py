@@ -11,6 +11,7 @@ agent has and an SSH client cannot (files, TLS to the upstream, PROXY headers) i
 word that is no flag at all is a fault of the line. Nothing is ever left out silently.
 """
 
+import difflib
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -134,7 +135,10 @@ def _flag(asked: Asked, word: str, rest: Iterator[str]) -> None:
     name, equals, value = word[2:].partition("=")
     flag = FLAGS.get(name)
     if flag is None and name not in _AGENTS_ONLY:
-        raise Error(f"The flag --{name} is unknown; {asked.proto} --help lists those that there are.", 1110)
+        known = [each for each, made in FLAGS.items() if asked.proto in made.protocols]
+        close = difflib.get_close_matches(name, known, 1)
+        say = f"did you mean --{close[0]}?" if close else f"{asked.proto} --help lists those that there are."
+        raise Error(f"The flag --{name} is unknown; {say}", 1110)
     if flag is None or asked.proto not in flag.protocols:
         raise unsupported(name, "" if flag is None else f" for {asked.proto}")
     if flag.takes and not equals:

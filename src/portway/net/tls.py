@@ -312,7 +312,9 @@ def agent_context(cas: "str | bytes | Path | None" = None) -> ssl.SSLContext:
             context.load_verify_locations(cafile=cas)
     except (OSError, ValueError) as error:  # SSLError is an OSError
         where = "the given PEM text" if isinstance(cas, bytes) or "-----BEGIN" in str(cas) else str(cas)
-        raise ConfigError(f"cannot read CA certificates from {where}: {error}") from error
+        none = isinstance(error, ssl.SSLError | ValueError)
+        why = "there is no certificate in it" if none else error.strerror
+        raise ConfigError(f"cannot read CA certificates from {where}: {why}") from error
     return context
 
 

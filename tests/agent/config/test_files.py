@@ -128,6 +128,8 @@ def test_a_file_that_says_nothing_of_endpoints_leaves_them(tmp_path: Path) -> No
         (["version: 3\nagent: {endpoints: []}\n"], "endpoints stand at the top of the file, not under agent"),
         (["version: 2\nconnect_url: x\n"], "in version 2 it is server_addr"),
         (["version: 2\nhttp_proxy: x\n"], "renamed: say proxy_url"),
+        (["version: 2\ntunnels:\na: {proto: tcp, addr: 1}\n"], ":3:1 a: there is no such key; a tunnel is"),
+        (["version: 3\ntunnels:\na: {proto: tcp, addr: 1}\n"], ":3:1 a: there is no such key; a tunnel is"),
         (["version: 3\ntunnels: {a: {labels: [x], addr: 1}}\n"], "tunnels.a.labels: the label 'x' is not"),
         (["version: 2\ntunnels: [a]\n"], "each tunnel has its name as key"),
         (["version: 3\nendpoints: [{name: a, upstream: {url: 1}}]\ntunnels: {a: {proto: tcp, addr: 1}}\n"],

@@ -72,7 +72,11 @@ def test_tls_ended_at_the_agent() -> None:
     [
         ("  - upstream: {url: 80}", "f.yml:2:5 endpoints[0]: `name` is needed"),
         ("  - name: a", "`upstream.url` is needed"),
-        ("  - name: a\n    upstream: 80", "f.yml:3:15 endpoints[0].upstream: a map is wanted, not a number"),
+        ("  - name: a\n    upstream: 80", "f.yml:3:15 endpoints[0].upstream: an upstream is a map; write"),
+        ("  - name: a\n    upstream: [80]", "f.yml:3:15 endpoints[0].upstream: a map is wanted, not a list"),
+        ("  - name: a\n    upstream:", "f.yml:2:5 endpoints[0]: `upstream.url` is needed"),
+        ("  - name: a\n    upstream: {url: ''}", "f.yml:3:15 endpoints[0].upstream: `upstream.url`"),
+        ("  - name: a\n    upstream: {url: [1]}", "f.yml:3:21 endpoints[0].upstream.url: "),
         ("  - name: a\n    upstream: {url: 1}\n  - name: a\n    upstream: {url: 2}",
          "f.yml:4:11 endpoints[1].name: another endpoint, on line 2, is called 'a'"),
         ("  - name: a\n    url: htps://x\n    upstream: {url: 1}", "'htps' is no scheme of endpoints"),
@@ -95,7 +99,8 @@ def test_what_is_wrong_has_its_place(text: str, what: str) -> None:
     with pytest.raises(ConfigError) as caught:
         endpoints(text)
     assert what in str(caught.value)
-    assert all(line.startswith("f.yml:") for line in str(caught.value).splitlines())
+    assert str(caught.value).startswith("f.yml:")
+    assert "\n" not in str(caught.value), "one mistake, one line"
 
 
 def test_none_are_fine() -> None:

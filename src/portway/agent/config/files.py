@@ -136,7 +136,7 @@ def merge(contents: Sequence[FileContent], paths: tuple[Path, ...] = ()) -> Conf
 
 def _read_2(root: Node, content: FileContent, problems: Problems) -> None:
     known = {**settings.VERSION_2, "version": _skip, "tunnels": _skip}
-    said = fields(root, known, problems, settings.OLD_NAMES_2)
+    said = fields(root, known, problems, settings.OLD_NAMES_2 | _strays(root))
     content.settings = settings.renamed(said)
     _read_tunnels(root, content, problems)
 
@@ -144,13 +144,19 @@ def _read_2(root: Node, content: FileContent, problems: Problems) -> None:
 def _read_3(root: Node, content: FileContent, problems: Problems) -> None:
     known: dict[str, Reader] = dict.fromkeys(_TOP_OF_3, _skip)
     hints = dict.fromkeys(settings.VERSION_3, "in version 3 it stands under agent:")
-    fields(root, known, problems, hints)
+    fields(root, known, problems, hints | _strays(root))
     if "agent" in root.entries:
         agent = root.entries["agent"]
         content.settings = fields(agent, settings.VERSION_3, problems, settings.OLD_NAMES_3)
     if "endpoints" in root.entries:
         content.endpoints = version3.read_endpoints(root.entries["endpoints"], problems)
     _read_tunnels(root, content, problems)
+
+
+def _strays(root: Node) -> dict[str, str]:
+    """Return hints for tunnels that stand where settings do, a level too far to the left."""
+    hint = "a tunnel is indented below tunnels:"
+    return {name: hint for name, node in root.entries.items() if {"addr", "proto"} & node.entries.keys()}
 
 
 def _read_tunnels(root: Node, content: FileContent, problems: Problems) -> None:

@@ -30,7 +30,10 @@ BINDINGS: Final = ("public", "internal", "kubernetes")
 OLD_NAMES: Final = {
     "auth": "renamed: say basic_auth, or run `portway config upgrade`",
     "bind_tls": "renamed: say schemes, or run `portway config upgrade`",
+    "region": "a tunnel has none; take the line out",
 }
+_SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {"http": ("http", "https"), "tcp": ("tcp",), "tls": ("tls",)}
+"""Of whose URLs an endpoint may have one."""
 
 
 def policy(node: Node, problems: Problems) -> str | None:
@@ -231,6 +234,9 @@ def endpoints_of(name: str, proto: str, said: Mapping[str, Any], place: str = ""
 def _addresses(proto: Proto, said: Mapping[str, Any]) -> list[str]:
     """Return the URLs to ask for; "" where the name is said by an option of its own, or random."""
     url = str(said.get("url") or "")
+    scheme = url.partition("://")[0].lower() if "://" in url else ""
+    if scheme not in _SCHEMES[proto] and any(scheme in each for each in _SCHEMES.values()):
+        raise Error(f"the URL {url!r} is not one of {proto}", 9036)
     if url:
         return [url if "://" in url or proto == "http" else f"{proto}://{url}"]
     if proto == "tcp":

@@ -37,6 +37,20 @@ UPSTREAM: Final[dict[str, Reader]] = {
     "tls_verify": boolean,
     "tls_verify_cas": path,
 }
+
+
+def _upstream(node: Node, problems: Problems) -> dict[str, Any] | None:
+    """Read an upstream; what is wrong with it is noted once."""
+    if node.kind == "scalar":
+        problems.add(node, "an upstream is a map; write {url: …} around it")
+        return None
+    said = fields(node, UPSTREAM, problems)
+    url = node.entries.get("url")
+    if node.kind == "map" and (url is None or (url.kind == "scalar" and not url.text)):
+        problems.add(node, _NO_URL)
+    return said
+
+
 TERMINATION: Final[dict[str, Reader]] = {
     "server_certificate": pem,
     "server_private_key": pem,
@@ -45,7 +59,7 @@ TERMINATION: Final[dict[str, Reader]] = {
 ENDPOINT: Final[dict[str, Reader]] = {
     "name": at_most(255, "characters"),
     "url": _url,
-    "upstream": lambda node, problems: fields(node, UPSTREAM, problems),
+    "upstream": _upstream,
     "bindings": some_of(*BINDINGS),
     "metadata": at_most(4096),
     "description": at_most(255, "characters"),
@@ -56,6 +70,7 @@ ENDPOINT: Final[dict[str, Reader]] = {
     "traffic_policy_url": text,
     "agent_tls_termination": lambda node, problems: fields(node, TERMINATION, problems),
 }
+_NO_URL: Final = "`upstream.url` is needed: a port, host:port or a URL"
 OLD_NAMES: Final = {
     "addr": "in version 3 it is upstream: {url: …}",
     "proto": "in version 3 the scheme of url says it",
@@ -101,7 +116,8 @@ def read_endpoint(node: Node, problems: Problems) -> EndpointConfig | None:
         problems.add(node, "`name` is needed: `portway start` calls the endpoint by it")
         return None
     if not upstream.get("url"):
-        problems.add(node, "`upstream.url` is needed: a port, host:port or a URL")
+        if "upstream" not in node.entries or node.entries["upstream"].is_null:
+            problems.add(node, _NO_URL)
         return None
     bindings = tuple(said.get("bindings") or ())
     if len(bindings) > 1:
