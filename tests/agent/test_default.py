@@ -78,6 +78,24 @@ def test_older_addresses(proto: str | None, url: str, remote_addr: str, expected
     assert older_address(proto, url, remote_addr) == (None, expected)
 
 
+@pytest.mark.parametrize(
+    ("proto", "url", "remote_addr"),
+    [("http", "tcp://a:1", ""), ("http", "", "a:1"), ("tls", "https://a", ""), (None, "tcp://a:1", "b:1")],
+)
+def test_older_words_that_contradict_each_other(proto: str | None, url: str, remote_addr: str) -> None:
+    with pytest.raises(portway.ConfigError, match=r"contradicts|remote_addr"):
+        older_address(proto, url, remote_addr)
+
+
+@pytest.mark.parametrize(
+    "word", ["authtoken", "authtoken_from_env", "region", "proto", "remote_addr", "domain"]
+)
+def test_older_words_of_a_wrong_type(word: str) -> None:
+    for call in (portway.forward, portway.listen):
+        with pytest.raises(portway.ConfigError, match=word):
+            call("localhost:1", **{word: 5})  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 LOOK = """
 import sys, portway
 assert not [name for name in sys.modules if name.startswith("portway.")], "import portway is not light"

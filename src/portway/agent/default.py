@@ -12,9 +12,11 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 from portway.agent.agent import Agent
+from portway.agent.checks import expect_text, require
 from portway.agent.discovery import token_from_env
 from portway.agent.labels import LABELED
 from portway.agent.sync import SyncAgent
+from portway.errors import ConfigError
 
 default_agent = Agent()
 """Used by `portway.listen` and `portway.forward`. Reads the environment when it connects."""
@@ -29,8 +31,11 @@ _lock = threading.Lock()
 def said_token(authtoken: str | None, from_env: bool) -> str | None:
     """Return the token that a call brings: its own, or the environment's and then no other.
 
-    None: nothing was said, so that the default agent looks for itself.
+    None: nothing was said, so that the default agent looks for itself. Raises `ConfigError`.
     """
+    if authtoken is not None:
+        expect_text(authtoken, "authtoken")
+    require(from_env, bool, "authtoken_from_env")
     return token_from_env(os.environ) if from_env and authtoken is None else authtoken
 
 
@@ -53,9 +58,17 @@ def sync_agent_for(token: str | None, region: str = "") -> SyncAgent:
 
 
 def older_address(proto: str | None, url: str, remote_addr: str) -> tuple[Literal["labeled"] | None, str]:
-    """Return the URL that the older words mean; nothing is left to ``proto`` then, but "labeled"."""
+    """Return the URL that the older words mean; nothing is left to ``proto`` then, but "labeled".
+
+    Raises `ConfigError` for words that contradict each other.
+    """
     if proto == LABELED:
         return LABELED, url or remote_addr
+    if remote_addr and url:
+        raise ConfigError("remote_addr cannot go with url or domain: each says where the endpoint is")
+    said = "tcp" if remote_addr else url.partition("://")[0].lower() if "://" in url else proto
+    if proto and proto != said and (proto, said) != ("http", "https"):
+        raise ConfigError(f"proto={proto!r} contradicts {remote_addr or url!r}")
     if remote_addr:
         return None, f"tcp://{remote_addr}"
     if proto in (None, "http") or "://" in url:

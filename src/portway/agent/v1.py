@@ -32,6 +32,7 @@ The words of the older SDKs are understood beside those of `Agent.listen` and `A
 from collections.abc import Coroutine
 from typing import Any, Literal, TypedDict, Unpack, cast, overload
 
+from portway.agent.checks import expect, expect_text
 from portway.agent.default import agent_for, older_address, said_token, sync_agent_for
 from portway.agent.dual import Forwarding, Listening
 from portway.agent.edge_tls import EdgeTLS
@@ -47,9 +48,9 @@ class OlderKeywords(TypedDict, total=False):
 
     authtoken: str | None
     authtoken_from_env: bool
-    region: str
-    remote_addr: str
-    domain: str
+    region: str | None
+    remote_addr: str | None
+    domain: str | None
     proxy_proto: ProxyProtocol | str | int | None
     crt: Pem | None
     key: Pem | None
@@ -120,7 +121,8 @@ def listen_and_forward(to: str, **options: Unpack[ForwardKeywords]) -> Forwardin
     The same as `forward` with an address, but that a tcp or tls URL makes an endpoint of that kind unless
     the options say another.
     """
-    scheme = str(to).partition("://")[0]
+    expect_text(to, "the upstream's URL")
+    scheme = to.partition("://")[0].lower()
     if scheme in ("tcp", "tls") and not (options.get("proto") or options.get("url")):
         options["proto"] = cast("Any", scheme)
     return forward(to, **options)
@@ -134,7 +136,7 @@ async def _forward(who: tuple[str | None, str], to: Upstream, options: EndpointK
 def _who(options: OlderKeywords) -> tuple[str | None, str]:
     """Take out which agent is meant: its token, and its region."""
     token = said_token(options.pop("authtoken", None), options.pop("authtoken_from_env", False))
-    return token, options.pop("region", "")
+    return token, _said(options.pop("region", None), "region")
 
 
 def _translate(
@@ -152,8 +154,14 @@ def _translate(
 
 def _address(url: str, options: ForwardKeywords | ListenAnyKeywords) -> str:
     """Take out what says where the endpoint shall be; return it as a URL."""
-    remote_addr, domain = options.pop("remote_addr", ""), options.pop("domain", "")
-    options["proto"], url = older_address(options.get("proto"), url or domain, remote_addr)
+    remote_addr = _said(options.pop("remote_addr", None), "remote_addr")
+    domain = _said(options.pop("domain", None), "domain")
+    expect_text(url, "url")
+    if url and domain:
+        raise ConfigError("domain cannot go with url: each says where the endpoint is")
+    proto = options.get("proto")
+    expect(proto, str, "proto")
+    options["proto"], url = older_address(proto and proto.lower(), url or domain, remote_addr)
     tls = EdgeTLS(
         options.pop("crt", None),
         options.pop("key", None),
@@ -165,3 +173,11 @@ def _address(url: str, options: ForwardKeywords | ListenAnyKeywords) -> str:
         meant["modules"] = {**(options.get("modules") or {}), **meant["modules"]}
     options.update(meant)
     return url
+
+
+def _said(text: str | None, what: str) -> str:
+    """Return a word of the older SDKs, where None says nothing. Raises `ConfigError`, naming it."""
+    if text is None:
+        return ""
+    expect_text(text, what)
+    return text
