@@ -21,6 +21,7 @@ from portway.edge.pool import Pool
 from portway.edge.preparing import Preparing
 from portway.edge.registry import Endpoint
 from portway.edge.standing_ports import StandingPorts
+from portway.edge.waiting import Waiting
 from portway.errors import PortwayError, SessionClosed
 from portway.model.url import parse_endpoint_url
 from portway.model.view import AuthorityItem, CloudEndpointItem, IpPolicyItem
@@ -122,9 +123,8 @@ class CloudEndpoints:
         self._policies = policies
         self._known = view.known
         self._online: dict[str, tuple[CloudMember, Endpoint]] = {}
-        self._waiting: dict[str, CloudEndpointItem] = {}
+        self._waiting = Waiting(self._put_on, claims)
         view.on_change(self._changed)
-        claims.on_freed(lambda _url: self._try_again())
         registry.on_room(self._has_room)
 
     def __repr__(self) -> str:
@@ -139,7 +139,7 @@ class CloudEndpoints:
                     self._start_rule(known, endpoint)  # it was told of after who names it
         if not isinstance(item, CloudEndpointItem):
             return
-        self._waiting.pop(item.id, None)
+        self._waiting.forget(item.id)
         member, endpoint = self._online.get(item.id, (None, None))
         if member is not None and endpoint is not None:
             if not item.gone and (item.url, item.binding) == (member.item.url, member.item.binding):
@@ -158,13 +158,7 @@ class CloudEndpoints:
         A public URL of agents that is offline may be kept for them: when it is not, it is freed.
         """
         if endpoint.url.is_internal or endpoint.edge_id or endpoint.pool.members:
-            self._try_again()
-
-    def _try_again(self) -> None:
-        """A URL may be had: one that waits may have waited for it."""
-        for item in list(self._waiting.values()):
-            del self._waiting[item.id]
-            self._put_on(item)
+            self._waiting.try_again()
 
     def _put_on(self, item: CloudEndpointItem) -> None:
         try:
@@ -182,8 +176,7 @@ class CloudEndpoints:
             member.lead(endpoint)
             self._registry.add(endpoint)
         elif endpoint.url != url or not (item.pooling_enabled and _shared(endpoint)):
-            _log.warning("cloud endpoint %s waits: %s is in use", item.id, item.url)
-            self._waiting[item.id] = item
+            self._waiting.add(item, f"cloud endpoint {item.id}")
             return
         member.counters = self._registry.members.take((url.scheme, item.id))
         endpoint.pool.add(member)

@@ -23,6 +23,7 @@ from portway.edge.policy_pool import check_tls
 from portway.edge.registry import Endpoint
 from portway.edge.standing_ports import StandingPorts
 from portway.edge.tls_settings import TlsSettings, check
+from portway.edge.waiting import Waiting
 from portway.errors import ConfigError, PortwayError
 from portway.model.module_secrets import opened
 from portway.model.modules import Read, read
@@ -121,10 +122,9 @@ class Edges:
         self._edges: dict[str, _Edge] = {}
         self._edge_of: dict[str, str] = {}
         self._online: dict[str, _Online] = {}
-        self._waiting: dict[str, EdgeEndpointItem] = {}
+        self._waiting = Waiting(self._put_on, claims)
         view.on_change(self._changed)
-        claims.on_freed(lambda _url: self._try_again())
-        registry.on_room(lambda _endpoint: self._try_again())
+        registry.on_room(lambda _endpoint: self._waiting.try_again())
 
     def __repr__(self) -> str:
         """Show how many addresses there are."""
@@ -163,7 +163,7 @@ class Edges:
 
     def _address(self, item: EdgeEndpointItem) -> None:
         edge_id = item.edge_id or self._edge_of.get(item.id, "")
-        self._waiting.pop(item.id, None)
+        self._waiting.forget(item.id)
         online = self._online.get(item.id)
         if online is not None:
             if not item.gone and (item.edge_id, item.url) == (online.item.edge_id, online.item.url):
@@ -186,12 +186,6 @@ class Edges:
 
     # -- addresses
 
-    def _try_again(self) -> None:
-        """An address may be had: one that waits may have waited for it."""
-        for item in list(self._waiting.values()):
-            del self._waiting[item.id]
-            self._put_on(item)
-
     def _put_on(self, item: EdgeEndpointItem) -> None:
         try:
             url = parse_endpoint_url(item.url)
@@ -199,8 +193,7 @@ class Edges:
             _log.error("an address of edge %s cannot be read: %s", item.edge_id, error)
             return
         if self._registry.beside(url, item.account_id) is not None:
-            _log.warning("an address of edge %s waits: %s is in use", item.edge_id, item.url)
-            self._waiting[item.id] = item
+            self._waiting.add(item, f"an address of edge {item.edge_id}")
             return
         pool = BackendPool(self._backends, item.account_id, NOBODY)
         endpoint = Endpoint(item.id, url, url.scheme, item.account_id, pool, edge_id=item.edge_id)

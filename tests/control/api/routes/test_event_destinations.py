@@ -40,6 +40,9 @@ async def test_a_destination_from_beginning_to_end(tmp_path: Path) -> None:
         changed = await api.patch(path, {"target": {"webhook": webhook | {"batch_size": 5}}})
         assert changed["target"]["webhook"] == webhook | {"batch_size": 5}
         assert (await api.patch(path, {})).json == changed.json
+        assert (await api.patch(path, {"durable": True}))["durable"] is True
+        assert (await api.patch(path, {"description": "e"}))["durable"] is True, "what is not said stays"
+        assert (made["durable"], (await api.patch(path, {"durable": False}))["durable"]) == (False, False)
         async with api.context.database.read() as connection:
             row = (await connection.execute(select(event_destinations))).one()
         assert "hush" not in str(row)
