@@ -98,3 +98,9 @@ def test_whom_nobody_takes_is_told_why() -> None:
     assert pages.unserved(NoVerdict()) == (500, pages.NO_VERDICT)
     assert pages.unserved(StreamLimit()) == (502, pages.NOT_FORWARDED)
     assert pages.unserved(SessionClosed()) == (404, pages.OFFLINE)
+
+
+@pytest.mark.parametrize("code", [2238, 2253, 2254, 2300])
+def test_who_owns_a_policy_that_failed_is_told_where_the_reason_stands(code: int) -> None:
+    _, body = read(error_page(500, code))
+    assert b"policy_error" in body

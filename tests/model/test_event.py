@@ -52,3 +52,25 @@ def test_a_request_needs_only_what_is_always_known() -> None:
 def test_a_closed_connection_has_the_published_fields_of_part_one() -> None:
     published = "client_ip server_ip server_name server_port start_ts end_ts bytes_in bytes_out"
     assert set(published.split()) <= names(event.TcpConnectionClosed)
+
+
+def test_what_first_went_wrong_in_a_policy_is_told_in_a_line() -> None:
+    said = (
+        event.Diagnostic("on_http_request[0]", "matched", ""),
+        event.Diagnostic(
+            "on_http_request[1] (mine)", "expression error", "vars.x == 1: there is no key", 2254
+        ),
+        event.Diagnostic("on_http_request[1] (mine)", "refused", "a rule that guards", 2254),
+    )
+    request = event.HttpRequestComplete(
+        client_ip="::1", scheme="https", start_ts=1.0, end_ts=2.0, host="a", method="GET", target="/",
+        status=500, traffic_policy_diagnostics=said,
+    )  # fmt: skip
+    assert request.policy_error == "on_http_request[1] (mine): vars.x == 1: there is no key"
+    closed = event.TcpConnectionClosed(client_ip="::1", start_ts=1.0, end_ts=2.0)
+    assert closed.policy_error == ""
+    endless = (event.Diagnostic("r", "failed", "x" * 10_000, 2300),)
+    longest = event.TcpConnectionClosed(
+        client_ip="::1", start_ts=1.0, end_ts=2.0, traffic_policy_diagnostics=endless
+    )
+    assert len(longest.policy_error) == event.ERROR

@@ -77,8 +77,12 @@ def test_a_request_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ODD = st.sampled_from(["", "a", "b c", "A1", 'x"y', "\x1b[2J", "ünï", "\u202e", "ep_1", "GET"])
 NUMBER = st.sampled_from([0, 1, 200, 12_345])
+DIAGNOSTICS = st.lists(
+    st.builds(events.Diagnostic, rule=ODD, what=ODD, detail=ODD, code=NUMBER), max_size=2
+).map(tuple)
 
 COMMON = {
+    "traffic_policy_diagnostics": DIAGNOSTICS,
     "account_id": ODD, "endpoint_id": ODD, "client_ip": ODD, "tls_version": ODD,
     "start_ts": st.just(AT), "end_ts": st.floats(AT, AT + 99),
 }  # fmt: skip

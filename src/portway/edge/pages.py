@@ -35,7 +35,16 @@ class Text:
     owner: str
 
 
+_POLICY: Final = Text(
+    "Not served",
+    "The traffic policy of {host} could not be applied.",
+    "Try again in a moment. If it happens again, tell the owner of this site.",
+    "A rule of the endpoint's traffic policy failed. The service's log says which and why (policy_error), and"
+    " `portway policy test` tries it.",
+)
+
 _BY_CODE: Final = {
+    **dict.fromkeys((2238, 2247, 2249, 2253, 2254, 2300), _POLICY),
     OFFLINE: Text(
         "Endpoint offline",
         "The endpoint {host} is not online.",

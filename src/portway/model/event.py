@@ -9,11 +9,14 @@ Those of traffic, of which there are thousands a second, are structs of msgspec:
 the controller, in a tenth of a dataclass' time.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 
 from portway.model.event_types import HTTP, TCP
+
+ERROR: Final = 500
+"""Characters of what went wrong in a policy, in one line of the log."""
 
 
 class Diagnostic(NamedTuple):
@@ -26,6 +29,12 @@ class Diagnostic(NamedTuple):
     detail: str
     code: int = 0
     """n of ERR_NGROK_n; 0: none."""
+
+
+def _first_error(diagnostics: tuple[Diagnostic, ...]) -> str:
+    """Return the first that has a code, as a text of at most ERROR characters."""
+    first = next((each for each in diagnostics if each.code), None)
+    return "" if first is None else f"{first.rule}: {first.detail}"[:ERROR]
 
 
 class Trace(NamedTuple):
@@ -113,6 +122,11 @@ class HttpRequestComplete(msgspec.Struct, frozen=True, omit_defaults=True, tag_f
     """Fields of the request's head, and below of the answer's: only where somebody wants them."""
     response_headers: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def policy_error(self) -> str:
+        """Return what first went wrong in the policy, with its rule; "" where nothing did."""
+        return _first_error(self.traffic_policy_diagnostics) if self.traffic_policy_diagnostics else ""
+
 
 class TcpConnectionClosed(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag=TCP
@@ -143,6 +157,11 @@ class TcpConnectionClosed(
     traffic_policy_logs: tuple[object, ...] = ()
     ip_policy_decision: str = ""
     traffic_policy_diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def policy_error(self) -> str:
+        """Return what first went wrong in the policy, with its rule; "" where nothing did."""
+        return _first_error(self.traffic_policy_diagnostics) if self.traffic_policy_diagnostics else ""
 
 
 class Deprecated(msgspec.Struct, frozen=True, kw_only=True):

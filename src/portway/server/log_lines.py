@@ -52,11 +52,11 @@ _NAMES: Final[Mapping[type, tuple[str, ...]]] = {
     events.HttpRequestComplete: (
         "method", "scheme", "host", "target", "status", "client_ip", "request_length", "response_length",
         "error_code", "aborted", "user_agent", "version", "tls_version", "connection_reused",
-        "endpoint_id", "account_id",
+        "endpoint_id", "account_id", "policy_error",
     ),
     events.TcpConnectionClosed: (
         "url", "client_ip", "client_port", "server_name", "server_port", "bytes_in", "bytes_out", "error",
-        "tls_version", "endpoint_id", "account_id",
+        "tls_version", "endpoint_id", "account_id", "policy_error",
     ),
     events.AgentSessionStarted: (
         "error", "agent_ip", "user_agent", "os", "arch", "transport", "metadata", "description", "region",
@@ -86,11 +86,13 @@ _GROUPS: Final = {
              "endpoint_id", "account_id"),
             True,
         ),
+        (("policy_error",), False),
     ),
     events.TcpConnectionClosed: (
         (("url", "client_ip"), True),
         (("client_port", "server_name", "server_port", "bytes_in", "bytes_out"), False),
         (("error", "tls_version", "endpoint_id", "account_id"), True),
+        (("policy_error",), False),
     ),
 }  # fmt: skip
 """The same fields in groups, and whether the values of a group were likely written before."""
