@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
+from tests.kit.policies import action as policy_of
 from tests.kit.policy import NOW, begin, expression, facts, policy, verdict
 
 from portway.policy.actions import ActionFailed, ActionType
-from portway.policy.engine import UNWATCHED, Policy, Rule, Run, Step
+from portway.policy.engine import UNAPPLIED, UNWATCHED, Policy, Rule, Run, Step
 from portway.policy.facts import Response
 from portway.policy.limits import PolicyLimits
 from portway.policy.phase import Phase
@@ -207,11 +208,11 @@ def test_no_exception_escapes() -> None:
 
 def test_an_action_that_fails_says_how() -> None:
     def failing(_run: Run) -> None:
-        raise ActionFailed(3900, "It did not work.", 503)
+        raise ActionFailed(3904, "It did not work.", 503)
 
     answered = begin(made(Fake(failing))).step()
     assert isinstance(answered, Respond)
-    assert (answered.status, answered.code, answered.message) == (503, 3900, "It did not work.")
+    assert (answered.status, answered.code, answered.message) == (503, 3904, "It did not work.")
 
 
 def test_what_the_edge_brings_is_gone_on_with() -> None:
@@ -374,3 +375,23 @@ def test_a_rule_s_expressions_are_all_needed() -> None:
 def test_repr_tells_what_is_there() -> None:
     assert repr(policy("on_http_request: [{actions: [{type: deny}]}]")) == "<Policy on_http_request: 1>"
     assert repr(Policy({})) == "<Policy without rules>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "code"),
+    [
+        ("add-headers", 'headers: {x: "${vars.private}"}', 2238),
+        (
+            "rate-limit",
+            "{name: a, algorithm: sliding_window, capacity: 1, rate: 60s, bucket_key: [vars.private]}",
+            2253,
+        ),
+        ("request-body-find-replace", 'replacements: [{from: "${vars.private}"}]', 3900),
+    ],
+)
+def test_what_an_expression_quotes_is_for_the_log_alone(kind: str, config: str, code: int) -> None:
+    run = begin(policy(policy_of(kind, config)))
+    refused = run.step()
+    assert isinstance(refused, Respond)
+    assert (refused.status, refused.code, refused.message) == (500, code, UNAPPLIED)
+    assert "private" in run.diagnostics[-1].detail

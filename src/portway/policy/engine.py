@@ -51,10 +51,13 @@ Secrets = Callable[[str, str], str | None]
 EXPRESSION_FAILED: Final = 2254
 INTERPOLATION_FAILED: Final = 2238
 INTERNAL: Final = 2300
+UNAPPLIED: Final = "The traffic policy of this endpoint could not be applied."
 TOO_LONG: Final = 2253
 UNWATCHED: Final = 16
 """Conditions of a few microseconds each that are answered between two looks at the clock."""
 OUT_OF_MEMORY: Final = 2249
+UNTOLD: Final = frozenset((INTERPOLATION_FAILED, TOO_LONG, 3900))
+"""Failures whose reason quotes expressions and values: for the log, not for visitors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,7 +400,8 @@ class Run:
             verdict = act()
         except ActionFailed as error:
             self.note("failed", f"{step.type.name}: {error.message}", error.code)
-            return self._answer(error.code, error.message, error.status)
+            message = UNAPPLIED if error.code in UNTOLD else error.message
+            return self._answer(error.code, message, error.status)
         if isinstance(verdict, Fetch | Forward):
             self._waiting = step
         else:
@@ -424,7 +428,7 @@ class Run:
 
     def _refuse(self, code: int, why: str) -> Verdict:
         self.note("refused", why, code)
-        return self._answer(code, "The traffic policy of this endpoint could not be applied.", 500)
+        return self._answer(code, UNAPPLIED, 500)
 
     def _answer(self, code: int, message: str, status: int) -> Verdict:
         if self.phase is Phase.TCP_CONNECT or self.phase is Phase.EVENT_STREAM_MESSAGE:
@@ -433,7 +437,7 @@ class Run:
 
     def _broken(self, error: Exception) -> Verdict:
         self.note("failed", f"{type(error).__name__}: {error}", INTERNAL)
-        return self._answer(INTERNAL, "The traffic policy of this endpoint could not be applied.", 500)
+        return self._answer(INTERNAL, UNAPPLIED, 500)
 
     def _told(self, what: str, detail: str) -> None:
         if self._trace:
