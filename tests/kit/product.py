@@ -21,7 +21,7 @@ import psutil
 from tests.kit.eventually import eventually
 from tests.kit.ports import lasting
 
-START = 20.0
+START = 45.0
 """Seconds that a process may take to start on a busy machine."""
 
 STOP = 20.0

@@ -8,7 +8,7 @@ import pytest
 from bench.noise import CHUNK, PERIOD, CorruptError, noise, verify
 
 ROOT = Path(__file__).parent.parent.parent
-LIMIT = 240
+LIMIT = 500
 """Seconds; on a quiet machine it takes a twentieth of that."""
 
 BEGIN = "<!-- bench: begin (written by `make bench ARGS=--write`; do not edit) -->"
