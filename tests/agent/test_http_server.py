@@ -150,11 +150,15 @@ async def test_a_handler_that_fails(service: FakeService, caplog: pytest.LogCapt
             await exchange.write(b"four", more=False)
         if exchange.head.target == b"/bad":
             await exchange.start(200, [(b"x", b"a\r\nset-cookie: b")])
+        if exchange.head.target == b"/cancelled":
+            raise asyncio.CancelledError  # of something it awaited
+        if exchange.head.target == b"/exit":
+            raise SystemExit
         if exchange.head.target != b"/silent":
             raise RuntimeError("of the application")
 
     async with served(service, fail) as listener:
-        for path in ("/", "/silent", "/bad"):
+        for path in ("/", "/silent", "/bad", "/cancelled", "/exit"):
             async with Visit(service, listener) as visit:
                 answer = await visit.ask(f"GET {path} HTTP/1.1")
                 assert (answer.status, answer.body) == (500, b"500 Internal Server Error\n")
@@ -165,6 +169,7 @@ async def test_a_handler_that_fails(service: FakeService, caplog: pytest.LogCapt
                     await visit.ask(f"GET {path} HTTP/1.1")
     assert "of the application" in caplog.text
     assert "has not answered GET /silent" in caplog.text
+    assert "failed on GET /cancelled" in caplog.text
 
 
 async def test_a_handler_hears_that_its_visitor_has_left(service: FakeService) -> None:

@@ -97,9 +97,11 @@ async def test_pieces_are_sent_as_they_come_and_the_iterable_is_closed(service: 
         assert closed.wait(20)
 
 
-@pytest.mark.parametrize("fault", ["raises", "is silent", "starts twice"])
+@pytest.mark.parametrize("fault", ["raises", "is silent", "starts twice", "exits"])
 async def test_an_application_that_fails(service: FakeService, fault: str) -> None:
     def app(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        if fault == "exits":
+            raise SystemExit
         if fault == "raises":
             raise RuntimeError("of the application")
         if fault == "starts twice":

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from portway.net import tasks as net_tasks
-from portway.net.tasks import Tasks
+from portway.net.tasks import Tasks, told_to_end
 
 
 async def test_a_crash_is_logged_and_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
@@ -113,3 +113,26 @@ async def test_a_task_may_close_its_own_set() -> None:
     await asyncio.sleep(0)
     assert await tasks.start(last(), name="last") == "closed"
     assert other_cancelled.is_set()
+
+
+async def test_whose_end_a_cancellation_is() -> None:
+    heard: list[bool] = []
+
+    async def ends(work: asyncio.Future[None]) -> None:
+        try:
+            await work
+        except (asyncio.CancelledError, KeyError) as error:
+            heard.append(told_to_end(error))
+
+    loop = asyncio.get_running_loop()
+    awaited, failed, waiting = loop.create_future(), loop.create_future(), loop.create_future()
+    awaited.cancel()
+    failed.set_exception(KeyError())
+    async with Tasks() as tasks:
+        await tasks.start(ends(awaited), name="awaits what is cancelled")
+        await tasks.start(ends(failed), name="awaits what fails")
+        task = tasks.start(ends(waiting), name="is cancelled")
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+    assert heard == [False, False, True]

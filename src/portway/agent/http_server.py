@@ -19,6 +19,7 @@ from typing import Final
 from portway.codec.chunked import ChunkScanner
 from portway.codec.http1 import Kind, RequestHead, find_head, parse_request
 from portway.errors import HttpError
+from portway.net.tasks import told_to_end
 from portway.net.transport import StreamTransport
 
 HIGH_WATER: Final = 65_536
@@ -190,7 +191,9 @@ class HttpConnection(asyncio.Protocol):
             if exchange.started:
                 raise Gone("the request is malformed, and its answer cannot be completed") from error
             raise
-        except Exception:  # noqa: BLE001 - the application's fault costs one answer, as in every server
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # one answer, as in every server
+            if told_to_end(error):
+                raise
             self._log.exception("the application failed on %s", exchange)
             if exchange.started:
                 raise Gone("the answer cannot be completed") from None

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from portway.errors import MessageError
+from portway.net.tasks import told_to_end
 from portway.session import StreamType
 from portway.wire.messages import NO_CALLBACK, CommandResp, Update, decode
 
@@ -77,13 +78,11 @@ async def obey(
 
 async def _call(handler: RPCHandler, session: "AgentSession", request: RPCRequest) -> None:
     """Call the handler. What it cancelled itself is a failure of its own: we were not told to end."""
-    this = asyncio.current_task()
-    assert this is not None
     try:
         outcome = handler(session, request)
         if inspect.isawaitable(outcome):
             await outcome
     except asyncio.CancelledError as error:
-        if this.cancelling():
+        if told_to_end(error):
             raise
         raise RuntimeError("the handler was cancelled") from error

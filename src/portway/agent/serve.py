@@ -24,7 +24,7 @@ from portway.agent.options import ListenKeywords
 from portway.agent.wsgi import THREADS, WSGIApp, WsgiServer
 from portway.errors import ConfigError, ListenerClosed
 from portway.net.loop import inside_loop, run
-from portway.net.tasks import Tasks
+from portway.net.tasks import Tasks, told_to_end
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
@@ -170,7 +170,9 @@ async def _contained(served: Served, connection: "Connection") -> None:
     except Exception:
         connection.endpoint.agent.logger.exception("serving %s failed", connection)
         connection.abort()
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and not told_to_end(error):
+            connection.endpoint.agent.logger.exception("serving %s failed", connection)
         connection.abort()
         raise
 

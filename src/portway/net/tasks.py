@@ -19,6 +19,12 @@ AGAIN: Final = 5.0
 _log = logging.getLogger("portway.tasks")
 
 
+def told_to_end(error: BaseException) -> bool:
+    """Whether this is the end of the running task. A CancelledError may be of something it awaited, too."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 class Tasks:
     """A set of running tasks with one owner.
 
