@@ -64,6 +64,16 @@ def test_a_message_of_the_service_is_not_cut_short(width: int) -> None:
     assert " ".join(told) == status.messages[0]
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_why_there_is_no_session_is_not_cut_short(width: int) -> None:
+    status = example()
+    status.offline("cannot connect to portway.example.com:4443: connection refused")
+    shown = lines(status, width)
+    assert shown[2].split() == ["Session", "Status", "reconnecting"]
+    told = [line.strip() for line in shown[3 : next(i for i, line in enumerate(shown) if "Account" in line)]]
+    assert " ".join(told) == status.problem
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
 @pytest.mark.parametrize("height", [10, 24, 50])
 def test_it_fits_the_terminal(width: int, height: int) -> None:

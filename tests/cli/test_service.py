@@ -52,7 +52,11 @@ def test_the_life_of_a_service(
 @pytest.mark.row("K-11")
 @pytest.mark.parametrize(
     ("text", "what"),
-    [("version: 3\nagent: {x: 1}\n", "agent.x: there is no such key"), ("version: 3\n", "nothing to start")],
+    [
+        ("version: 3\nagent: {x: 1}\n", "agent.x: there is no such key"),
+        ("version: 3\n", "nothing to start"),
+        ("version: 3\nendpoints: [{name: a, upstream: {url: 1}, traffic_policy_file: x}]\n", "policy"),
+    ],
 )
 def test_what_is_wrong_is_not_installed(
     text: str, what: str, calls: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -62,6 +66,25 @@ def test_what_is_wrong_is_not_installed(
     assert what in capsys.readouterr().err
     assert not (tmp_path / "home").exists()
     assert not calls.read_text()
+
+
+@pytest.mark.row("K-11")
+def test_what_the_system_refuses_is_not_left(
+    calls: Path, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bin" / "systemctl").write_text("#!/bin/sh\nexit 1\n")
+    assert run(["service", "install", "--user", "--config", str(file)]) == 1
+    assert "systemctl --user daemon-reload ended with 1" in capsys.readouterr().err
+    assert run(["service", "start"]) == 1
+    assert "is not installed" in capsys.readouterr().err
+
+
+def test_variables_of_the_shell_are_not_the_services(
+    calls: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NGROK_AUTHTOKEN", "x")
+    assert run(["service", "install", "--user", "--dry-run", "--config", str(file)]) == 0
+    assert "the service will not see NGROK_AUTHTOKEN of this shell" in capsys.readouterr().out
 
 
 def test_a_dry_run_does_nothing(calls: Path, file: Path, capsys: pytest.CaptureFixture[str]) -> None:

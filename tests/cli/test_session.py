@@ -143,7 +143,9 @@ async def test_code_and_file_say_the_same_to_the_service(
         ({"log": "false"}, Settings(), True, True),
         ({}, Settings(console_ui="false"), True, False),
         ({}, Settings(console_ui="true"), False, False),
-        ({}, Settings(log="/var/log/x"), True, False),
+        ({"log": "stderr"}, Settings(), True, False),
+        ({}, Settings(log="/var/log/x"), True, True),
+        ({"log": "/var/log/x"}, Settings(log="stdout"), True, True),
     ],
 )
 def test_when_there_is_a_screen(

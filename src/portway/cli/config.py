@@ -76,7 +76,7 @@ def check(paths: tuple[str, ...]) -> None:
         click.echo(f"There is no configuration file at {files[0]}; none is needed.")
         return
     loaded = load(paths)
-    _check_endpoints(loaded)
+    check_endpoints(loaded)
     for file in files:
         click.echo(f"Valid configuration file at {file}")
     for line in _remarks(loaded):
@@ -226,7 +226,7 @@ def editor(environ: Mapping[str, str], platform: str = sys.platform) -> list[str
     raise ConfigError("no editor is found: set EDITOR to yours")
 
 
-def _check_endpoints(loaded: "Config") -> None:
+def check_endpoints(loaded: "Config") -> None:
     """Look at what only the start would find: upstreams, and files that are named. Raises ConfigError."""
     from portway.cli.endpoints import check as check_endpoint
 

@@ -42,7 +42,7 @@ _NEED = ("Session Status", "Account", "Region", "Latency", "Version", "Service")
 """What is told of the session; the last goes first where there is no room."""
 _BARS = "▁▂▃▄▅▆▇█"
 MESSAGE_LINES = 4
-"""Lines of one message of the service."""
+"""Lines of one message of the service, and of why there is no session."""
 
 _SPARK = 20
 """Round trips that are drawn beside the latency."""
@@ -78,8 +78,10 @@ def _row(width: int, label: str, value: Text) -> Text:
 
 def _session_lines(status: Status, width: int, whole: int, room: int) -> list[Text]:
     state = Text(status.session, style=_SESSION_STYLE.get(status.session, ""))
-    if status.problem:
-        state.append(f"  {printable(status.problem)}", style="red")
+    problem = printable(status.problem)
+    if problem and width + len(state) + 2 + len(problem) <= whole:
+        state.append(f"  {problem}", style="red")
+        problem = ""
     account = printable(status.account) + (f" (Plan: {printable(status.plan)})" if status.plan else "")
     latency = Text("-" if status.latency is None else milliseconds(status.latency).ljust(8))
     if status.latency is not None and len(status.latencies) > 1:
@@ -94,12 +96,16 @@ def _session_lines(status: Status, width: int, whole: int, room: int) -> list[Te
     ]
     needed = {each[0] for each in sorted(rows, key=lambda row: _NEED.index(row[0]))[: max(room, 1)]}
     rows = [each for each in rows if each[0] in needed]
+    rows[1:1] = _wrapped("", problem, "red", whole - width)
     for message in status.messages:
-        pieces = textwrap.wrap(printable(message), max(whole - width, 1), max_lines=MESSAGE_LINES)
-        rows += [
-            ("" if number else "Message", Text(each, style="yellow")) for number, each in enumerate(pieces)
-        ]
+        rows += _wrapped("Message", message, "yellow", whole - width)
     return [_row(width, label, value) for label, value in rows]
+
+
+def _wrapped(label: str, text: str, style: str, width: int) -> list[tuple[str, Text]]:
+    """Return the rows of a text that may need several."""
+    pieces = textwrap.wrap(printable(text), max(width, 1), max_lines=MESSAGE_LINES)
+    return [("" if number else label, Text(each, style)) for number, each in enumerate(pieces)]
 
 
 def sparkline(values: Sequence[float]) -> str:

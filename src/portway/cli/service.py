@@ -6,11 +6,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
 from portway.cli import units
 from portway.errors import ConfigError
+
+_SHELLS: Final = ("PORTWAY_CONNECT_URL", "PORTWAY_CONNECT_CAS", "PORTWAY_AUTHTOKEN", "NGROK_AUTHTOKEN")
+"""Variables that an agent in a shell heeds, and one that the system starts does not have."""
 
 
 def _runner() -> units.Unit:
@@ -54,23 +58,34 @@ def install(paths: tuple[str, ...], user: bool, dry_run: bool) -> None:
     """
     from portway.agent.config.edit import save
     from portway.agent.config.files import chosen_paths, load
+    from portway.cli.config import check_endpoints
 
     files, named = chosen_paths(paths)
     if not named and not files[0].exists():
         raise ConfigError(f"name the configuration: --config FILE (there is none at {files[0]})")
-    if not load(paths).endpoints:
+    loaded = load(paths)
+    if not loaded.endpoints:
         raise ConfigError(f"there is nothing to start in {', '.join(map(str, files))}")
+    check_endpoints(loaded)
     _check_rights(user=user)
+    if unseen := [name for name in _SHELLS if os.environ.get(name)]:
+        click.echo(f"note: the service will not see {', '.join(unseen)} of this shell; the file must say it")
     made = _unit(files, user=user)
     if dry_run:
         click.echo(f"# {made.path}\n{made.text}")
         for command in made.install:
             click.echo(f"# {shlex.join(command)}")
         return
+    new = not made.path.exists()
     save(made.path, made.text)
     made.path.chmod(0o644)
-    for command in made.install:
-        _run(command)
+    try:
+        for command in made.install:
+            _run(command)
+    except ConfigError:
+        if new:  # what the system does not know is not installed
+            made.path.unlink(missing_ok=True)
+        raise
     click.echo(f"Installed: {made.path}\nStart it: portway service start")
 
 

@@ -210,7 +210,7 @@ def wants_screen(flags: Mapping[str, Any], settings: "Settings", terminal: bool)
     """Tell whether the status screen is shown: on a terminal, unless log lines go there or it is off."""
     ui = settings.console_ui or "iftty"
     log = flags.get("log") or settings.log
-    return terminal and ui != "false" and log in (None, "false")
+    return terminal and ui != "false" and log not in ("stdout", "stderr")
 
 
 def _is_dumb() -> bool:
