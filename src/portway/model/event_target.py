@@ -82,7 +82,7 @@ def parse_target(given: Settings, before: Target | None = None) -> Target:
 
 def undeliverable(kind: str) -> str:
     """Say why nothing is sent to targets of a kind; "" if it is."""
-    if kind not in _CLOUDS:
+    if kind not in UNDELIVERABLE:
         return ""
     return f"This service sends nothing to {kind}; use webhook, otlp, syslog, file, stdout, datadog or debug."
 
@@ -214,7 +214,8 @@ def _within(settings: dict[str, Any], name: str, low: float, high: float) -> Non
         raise Error(f"{name} must be between {low:g} and {high:g}.", INVALID)
 
 
-_CLOUDS: Final = ("kinesis", "firehose", "cloudwatch_logs", "azure_logs_ingestion", "s3")
+UNDELIVERABLE: Final = ("kinesis", "firehose", "cloudwatch_logs", "azure_logs_ingestion", "s3")
+"""Kinds to which nothing is sent; :func:`undeliverable` says why."""
 
 KINDS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[dict[str, Any]], None]]]] = {
     "kinesis": (("auth.creds.aws_secret_access_key",), _aws("stream_arn")),

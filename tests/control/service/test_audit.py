@@ -9,12 +9,21 @@ from msgspec.structs import replace
 from tests.kit.events import journal, journal_everything
 from tests.kit.store import opened
 
-from portway.control.service import accounts, api_keys, audit, credentials, reserved_domains
+from portway.control.service import (
+    accounts,
+    api_keys,
+    audit,
+    credentials,
+    event_destinations,
+    event_subscriptions,
+    reserved_domains,
+)
 from portway.control.service.keys import Texts
 from portway.control.service.principal import OPERATOR
 from portway.control.store import audit_events
 from portway.control.store.rows import Page
 from portway.model.event_types import SESSION_START
+from portway.model.events import EventSource
 
 
 async def test_nothing_is_written_where_nobody_subscribes(tmp_path: Path) -> None:
@@ -90,3 +99,19 @@ async def test_a_commit_rings_the_bell_of_the_journal(tmp_path: Path) -> None:
         await context.database.journal.wait(0)
         await credentials.create(context, account, Texts())
         await context.database.journal.wait(60)  # returns at once, or the suite is a minute longer
+
+
+async def test_nothing_waits_for_a_destination_to_which_nothing_is_sent(tmp_path: Path) -> None:
+    async with opened(tmp_path) as context:
+        account = (await accounts.add(context, "ann")).id
+        stream = {"bucket_arn": "arn:aws:s3:::b", "auth": {"role": {"role_arn": "arn:aws:iam::1:role/r"}}}
+        kept = (await event_destinations.create(context, account, {"s3": stream})).id
+        source = EventSource("tunnel_credential_created.v0")
+        made = await event_subscriptions.create(context, account, [source], [kept])
+        await credentials.create(context, account, Texts())
+        assert await journal(context) == []
+        sent = (await event_destinations.create(context, account, {"stdout": {}})).id
+        await event_subscriptions.update(context, account, made.id, destination_ids=[kept, sent])
+        await credentials.create(context, account, Texts())
+        async with context.database.read() as connection:
+            assert list(await audit_events.behind(connection)) == [sent]

@@ -7,7 +7,14 @@ import msgspec
 from sqlalchemy import delete, exists, func, insert, select
 
 from portway.control.store.core import AsyncConnection
-from portway.control.store.event_tables import audit_deliveries, audit_events, event_links, event_sources
+from portway.control.store.event_tables import (
+    audit_deliveries,
+    audit_events,
+    event_destinations,
+    event_links,
+    event_sources,
+)
+from portway.model.event_target import UNDELIVERABLE
 
 JOURNALLED: Final = "portway_journalled"
 """Stands in the ``info`` of a connection whose transaction has written an event down."""
@@ -23,11 +30,13 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 async def destinations(connection: AsyncConnection, account_id: str, kind: str) -> list[str]:
-    """Return where an account's events of a type go."""
+    """Return where an account's events of a type go; nothing waits for those to which nothing is sent."""
     query = (
         select(event_links.c.destination_id)
         .join(event_sources, event_sources.c.subscription_id == event_links.c.subscription_id)
+        .join(event_destinations, event_destinations.c.id == event_links.c.destination_id)
         .where(event_sources.c.account_id == account_id, event_sources.c.type == kind)
+        .where(event_destinations.c.kind.not_in(UNDELIVERABLE))
         .distinct()
     )
     return list((await connection.execute(query)).scalars())

@@ -1,9 +1,9 @@
 """Queries on cloud endpoints, and on what endpoints of any kind refer to."""
 
 from collections.abc import Collection, Sequence
-from msgspec.structs import asdict
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.engine import Row
 
