@@ -87,12 +87,7 @@ async def update(
     metadata: str | None = None,
 ) -> CertificateAuthority:
     """Change the texts of an authority; nothing given changes nothing. Raises Error 1914, 1915, NotFound."""
-    texts.check(description, metadata, _TEXTS)
-    values = texts.given(description=description, metadata=metadata)
-    if not values:
-        return await get(context, account_id, authority_id)
-    async with context.database.write() as connection:
-        return await NOUN.change(context, connection, account_id, authority_id, values)
+    return await NOUN.change_texts(context, account_id, authority_id, _TEXTS, description, metadata)
 
 
 async def delete(context: Context, account_id: str, authority_id: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 from sqlalchemy import Table
 
-from portway.control.service import audit
+from portway.control.service import audit, texts
 from portway.control.service.context import Context
 from portway.control.service.settings import Settings
 from portway.control.store import changes, nouns, rows
@@ -94,6 +94,23 @@ class Noun(msgspec.Struct, Generic[T], frozen=True):
         changed = self.read(row)
         await self.noted(context, connection, "updated", changed)
         return changed
+
+    async def change_texts(
+        self,
+        context: Context,
+        account_id: str,
+        row_id: str,
+        codes: tuple[int, int],
+        description: str | None,
+        metadata: str | None,
+    ) -> T:
+        """Change the texts of one; nothing given changes nothing. Raises NotFound, Error of these codes."""
+        texts.check(description, metadata, codes)
+        values = texts.given(description=description, metadata=metadata)
+        if not values:
+            return await self.get(context, account_id, row_id)
+        async with context.database.write() as connection:
+            return await self.change(context, connection, account_id, row_id, values)
 
     async def remove(self, context: Context, connection: AsyncConnection, gone: T) -> None:
         """Remove the row of what was found, and tell of it."""

@@ -111,12 +111,7 @@ async def update(
     metadata: str | None = None,
 ) -> TlsCertificate:
     """Change the texts of a certificate; nothing given changes nothing. Raises Error 1916, 1917, NotFound."""
-    texts.check(description, metadata, _TEXTS)
-    values = texts.given(description=description, metadata=metadata)
-    if not values:
-        return await get(context, account_id, certificate_id)
-    async with context.database.write() as connection:
-        return await NOUN.change(context, connection, account_id, certificate_id, values)
+    return await NOUN.change_texts(context, account_id, certificate_id, _TEXTS, description, metadata)
 
 
 async def delete(context: Context, account_id: str, certificate_id: str) -> None:
