@@ -5,6 +5,7 @@ service's configuration file.
 """
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -178,6 +179,9 @@ async def test_the_login_and_webhook_modules_of_an_edge(place: Place) -> None:
         session = next(iter(ada.cookies[urlsplit(url).netloc].values()))
         assert not await told_to_sign_in()
         await asyncio.to_thread(rest.done, "DELETE", f"{places}/{root['id']}/oauth")
+        nobody = oidc | {"issuer": f"{place.issuer}/nobody"}
+        said = await asyncio.to_thread(rest.call, "PUT", f"{places}/{root['id']}/oidc", nobody)
+        assert (said.status, said.code) == (400, "2227")
         await asyncio.to_thread(rest.done, "PUT", f"{places}/{root['id']}/oidc", oidc)
         await eventually_async(told_to_sign_in, "the former login counts no more", timeout=20)
         assert (await asyncio.to_thread(ada.sign_in, url, "ada"))[1] == 200
@@ -264,3 +268,8 @@ async def test_the_callback_host_is_the_service_s_own(place: Place) -> None:
                 traffic_policy="on_http_request: [{actions: [{type: oauth, config: {provider: github}}]}]",
             )
         assert refused.value.code == "ERR_NGROK_2232"
+        wrong = {"issuer_url": f"{place.issuer}/nobody", **CLIENT}
+        rule = {"actions": [{"type": "openid-connect", "config": wrong}]}
+        with pytest.raises(portway.Error, match=r"/nobody has no valid discovery document") as refused:
+            await agent.listen(url="https://", traffic_policy=json.dumps({"on_http_request": [rule]}))
+        assert refused.value.code == "ERR_NGROK_2227"

@@ -8,6 +8,7 @@ from portway.errors import Error
 
 if TYPE_CHECKING:
     from portway.model.event_target import Target
+    from portway.policy.engine import Policy
 
 
 class Agents(Protocol):
@@ -21,6 +22,21 @@ class Agents(Protocol):
         have done it.
         """
         ...
+
+
+class Issuers(Protocol):
+    """Who asks the issuers of identities that policies name."""
+
+    async def check(self, policy: "Policy | None") -> None:
+        """Raise PolicyError 2227 for a policy that names one which is none."""
+        ...
+
+
+class NoIssuers:
+    """Nobody asks them, as when ``portway admin`` works on the store alone."""
+
+    async def check(self, policy: "Policy | None") -> None:
+        """Believe what a policy says."""
 
 
 class NoAgents:

@@ -10,7 +10,7 @@ registry knows.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -127,6 +127,8 @@ class Endpoints:
         self._wall = wall
         self._random = random
         self._policies = policies
+        self.check_issuers: Callable[[Policy | None], Awaitable[None]] | None = None
+        """Asks the issuers of identities that a new bind's policy names; raises PolicyError 2227."""
         self._bounds: dict[Member, Bound] = {}
         self._used_up_until = 0.0
         claims.on_freed(self._freed)
@@ -139,6 +141,8 @@ class Endpoints:
             self._policies, self._control, policy.source, wish.url, owner.account_id, policy.size
         )
         check_tls(compiled, wish.tls)
+        if self.check_issuers is not None and not wish.returning:
+            await self.check_issuers(compiled)
         drawn = self._was_drawn(wish.url, owner, bind) if wish.returning else wish.random
         await self._permitted(wish, owner, drawn=drawn)
         if wish.random:

@@ -117,7 +117,7 @@ class ProviderClient:
         url = settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
         document = await self._document(url)
         try:
-            return _metadata(settings.issuer, document, basic=settings.provider != "linkedin")
+            return read_metadata(settings.issuer, document, basic=settings.provider != "linkedin")
         except ValueError as error:
             raise LoginFailed(3160, f"{url}: {error}") from error
 
@@ -392,7 +392,7 @@ def scopes_of(settings: IdentitySettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*needed, *settings.scopes)))
 
 
-def _metadata(wanted: str, document: Mapping[str, object], *, basic: bool) -> Metadata:
+def read_metadata(wanted: str, document: Mapping[str, object], *, basic: bool) -> Metadata:
     """Read a discovery document. Raises ValueError for what cannot be trusted."""
     issuer = document.get("issuer")
     if not isinstance(issuer, str) or issuer.rstrip("/") != wanted.rstrip("/"):

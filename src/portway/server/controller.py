@@ -54,6 +54,7 @@ from portway.server.config import ControlConfig, LogConfig
 from portway.server.deliveries import EventOffice, guard_of
 from portway.server.event_feed import EVENTS, FLUSH_EVENTS
 from portway.server.identity_requests import IdentityRequests
+from portway.server.issuers import Issuers
 from portway.server.orphan import die_with_parent
 
 if TYPE_CHECKING:
@@ -277,6 +278,7 @@ async def serve(
     async with AsyncExitStack() as stack, Tasks() as tasks:
         database = await _store(stack, config)
         live, agents, events = LiveDirectory(known=False), RemoteAgents(), EventOffice()
+        issuers = Issuers(None, loop.time)
         context = Context(
             database,
             now=time.time,
@@ -285,6 +287,7 @@ async def serve(
             seal=Seal(data_dir / KEY_FILE),
             agents=agents,
             deliveries=events,
+            issuers=issuers,
         )
         if settings is not None:
             facts.keep(data_dir, settings)
@@ -298,6 +301,7 @@ async def serve(
         following.add_done_callback(lambda _task: ended.set())
         # Each destination has one request under way: those that hang must not keep others from their turn.
         client = WebClient(guard_of(context.settings), at_once=DESTINATIONS_AT_ONCE)
+        issuers.web = client
         tasks.start(events.run(context, client, data_dir), name="events")
         if api_fd is not None:
             tasks.start(api.keep_serving(context, api_fd), name="API")

@@ -60,6 +60,7 @@ from portway.net.tasks import Tasks
 from portway.net.tls import service_context
 from portway.net.web_client import WebClient
 from portway.server.edge_config import edge_config
+from portway.server.issuers import Issuers
 from portway.server.outgoing import guard_of
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ class Worker:
             random=RANDOM,
             policies=policies,
         )
+        endpoints.check_issuers = Issuers(self.web, edge.now).check
         gateway = Gateway(endpoints, control, seal, life, lambda: context, wall=time.time, random=RANDOM)
         cloud = CloudEndpoints(
             self.registry,

@@ -10,7 +10,7 @@ from portway.control.certificates.seal import Seal
 from portway.control.feed import Feed
 from portway.control.live import LiveDirectory
 from portway.control.measures import ApiMeasures
-from portway.control.ports import Agents, Deliveries, NoAgents, NoDeliveries
+from portway.control.ports import Agents, Deliveries, Issuers, NoAgents, NoDeliveries, NoIssuers
 from portway.control.service.principal import SYSTEM, Principal
 from portway.control.service.settings import Settings
 from portway.control.store.database import Database
@@ -28,6 +28,7 @@ class Context(msgspec.Struct, frozen=True):
     seal: Seal = msgspec.field(default_factory=Seal)
     agents: Agents = msgspec.field(default_factory=NoAgents)
     deliveries: Deliveries = msgspec.field(default_factory=NoDeliveries)
+    issuers: Issuers = msgspec.field(default_factory=NoIssuers)
     measures: ApiMeasures = msgspec.field(default_factory=ApiMeasures)
     """What is counted of the API."""
     principal: Principal = SYSTEM

@@ -37,7 +37,8 @@ async def check(context: "Context", account_id: str, url: "Url", text: str) -> N
     Raises Error: 18002 when it is too long, else the codes of the policy's problems, all of which are told.
     """
     named = await _named(context, account_id, text)
-    await _turns.run(account_id, lambda: _compile(text, url, named, context.settings))
+    made = await _turns.run(account_id, lambda: _compile(text, url, named, context.settings))
+    await context.issuers.check(made)
 
 
 async def check_document(
@@ -49,16 +50,17 @@ async def check_document(
     """
     named = await _named(context, account_id, text)
 
-    def compiled() -> bool:
-        from portway.policy.phase import Phase
-
+    def compiled() -> "Policy | None":
         document = make()
-        if not document:
-            return False
-        made = _compile(document, url, named, context.settings, cloud=False)
-        return made.has(Phase.TCP_CONNECT)
+        return _compile(document, url, named, context.settings, cloud=False) if document else None
 
-    return await _turns.run(account_id, compiled)
+    made = await _turns.run(account_id, compiled)
+    if made is None:
+        return False
+    await context.issuers.check(made)
+    from portway.policy.phase import Phase
+
+    return made.has(Phase.TCP_CONNECT)
 
 
 class _Named(msgspec.Struct, frozen=True):

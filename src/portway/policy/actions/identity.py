@@ -112,6 +112,11 @@ class _Identity:
         return replace(self.settings, client_id=client_id, client_secret=secret)
 
 
+def issuer_of(action: Action) -> str:
+    """Return the issuer that an action of openid-connect names; "" for any other action."""
+    return action.settings.issuer if isinstance(action, _Identity) and action.settings.kind == "oidc" else ""
+
+
 def _asked(run: "Run") -> Asked:
     request = run.request
     cookies: list[tuple[str, str]] = []
