@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bench import processes
-from bench.load import Order
+from bench.order import Order
 from bench.policy import COUNTS as RULES
 from bench.processes import StartError, first_line, module, start, wait
 

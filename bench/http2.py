@@ -8,12 +8,10 @@ only frames are read: a block must hold the index of `:status 200`, a body must 
 import asyncio
 import struct
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from bench.noise import CorruptError
-
-if TYPE_CHECKING:
-    from bench.load import Order
+from bench.order import Order
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0x0, 0x1, 0x3, 0x4, 0x6, 0x7, 0x8
@@ -56,7 +54,7 @@ def opening(*, server: bool = False) -> bytes:
     return (b"" if server else PREFACE) + frame(SETTINGS, 0, 0, settings) + grant
 
 
-def get(order: "Order", number: int) -> bytes:
+def get(order: Order, number: int) -> bytes:
     """Return the header block of the same GET as over HTTP/1."""
     n = number if order.vary else 0
     return b"".join((
@@ -69,7 +67,7 @@ def get(order: "Order", number: int) -> bytes:
     ))  # fmt: skip
 
 
-def call(order: "Order") -> bytes:
+def call(order: Order) -> bytes:
     """Return the header block of a gRPC call."""
     return b"".join((
         b"\x83\x87",  # POST, https
@@ -106,7 +104,7 @@ class Client(asyncio.Protocol):
 
     def __init__(
         self,
-        order: "Order",
+        order: Order,
         requests: Iterator[int],
         done: "asyncio.Future[None]",
         *,

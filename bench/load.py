@@ -24,54 +24,18 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, cast
 
 import uvloop
 from bench.http2 import MESSAGE, Client
 from bench.noise import CHUNK, CorruptError, noise, verify
+from bench.order import Order
 from bench.upstream import BODY, SIZE, SWITCHED, UPGRADE
 
 FRAME: Final = b"\x82\xe4" + b"mask" + bytes(100)
 """A WebSocket message of 100 bytes as a client sends it (RFC 6455 §5.2); relays do not look inside."""
 
-FOREVER: Final = 1 << 50
-"""Bytes of a transfer that time ends."""
-
 Result = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the load shall do; the fields that a kind does not need keep their defaults."""
-
-    port: int
-    host: str = "localhost"
-    """Host header, with a port where one belongs; its name is the SNI."""
-    ca: str = ""
-    """Path of the CA's certificate; empty means no TLS."""
-    vary: bool = False
-    """Whether query and cookie of each request differ from all others."""
-    streams: int = 1
-    size: int = FOREVER
-    seconds: float = 0.0
-    count: int = 0
-    concurrency: int = 50
-
-    def request(self, number: int) -> bytes:
-        """Return a GET; always of one size, so that only its being new makes a difference."""
-        n = number if self.vary else 0
-        head = f"GET /item?n={n:08d} HTTP/1.1\r\nHost: {self.host}\r\nUser-Agent: bench/1\r\nAccept: */*\r\n"
-        return f"{head}Cookie: theme=light; visit={n:08d}\r\n\r\n".encode()
-
-    def context(self, *protocols: str) -> ssl.SSLContext | None:
-        """Return the TLS context that was asked for, offering these protocols."""
-        if not self.ca:
-            return None
-        context = ssl.create_default_context(cafile=self.ca)
-        if protocols:
-            context.set_alpn_protocols(protocols)
-        return context
 
 
 # -- bulk and latency: plain sockets ---------------------------------------------------------------

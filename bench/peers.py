@@ -14,7 +14,7 @@ from typing import Final
 
 from bench import processes
 from bench.contenders import Contender, folder, raw
-from bench.load import Order
+from bench.order import Order
 from bench.processes import start, wait
 
 OPENSSH: Final = "OpenSSH `ssh -R`"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import psutil
 import trustme
-from bench.load import Order
+from bench.order import Order
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 START: Final = 60.0

@@ -20,7 +20,6 @@ from typing import Final
 from portway.errors import ConfigError
 from portway.model.identity import ProviderApp, issuer_problem
 from portway.model.login_checks import PROVIDERS
-from portway.server.config import SECTION
 from portway.server.yaml_file import Entry
 
 _FIELDS: Final = ("client_id", "client_secret", "issuer")
@@ -49,7 +48,7 @@ def _place(each: Entry) -> tuple[str, str]:
     """Return provider and field. Raises ConfigError for a key that there is not."""
     if len(each.path) != 3 or each.path[0] != "providers":
         raise ConfigError(
-            f"{each.place}: {'.'.join((SECTION, *each.path))} is not an option; wanted is"
+            f"{each.place}: oauth.{'.'.join(each.path)} is not an option; wanted is"
             " oauth.providers.NAME.client_id, client_secret or issuer"
         )
     _, name, field = each.path
