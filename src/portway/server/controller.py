@@ -40,6 +40,7 @@ from portway.control.service.settings import Settings
 from portway.control.service.view import Follower
 from portway.control.store import tls_certificates as tls_store
 from portway.control.store.database import Database, open_database
+from portway.edge.issuers import Issuers
 from portway.errors import ConfigError, Error, RefusedSession, StoreUnavailable
 from portway.model.entities import Grant
 from portway.model.live import LiveNote
@@ -54,7 +55,6 @@ from portway.server.config import ControlConfig, LogConfig
 from portway.server.deliveries import EventOffice, guard_of
 from portway.server.event_feed import EVENTS, FLUSH_EVENTS
 from portway.server.identity_requests import IdentityRequests
-from portway.server.issuers import Issuers
 from portway.server.orphan import die_with_parent
 
 if TYPE_CHECKING:

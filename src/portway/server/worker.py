@@ -38,6 +38,7 @@ from portway.edge.geoip import open_geoip
 from portway.edge.http import HttpVisitor
 from portway.edge.http_watch import watch
 from portway.edge.ip_policies import IpPolicies
+from portway.edge.issuers import Issuers
 from portway.edge.listener import Door, Edge
 from portway.edge.local_member import LocalMember
 from portway.edge.policy import Policies, world_of
@@ -60,7 +61,6 @@ from portway.net.tasks import Tasks
 from portway.net.tls import service_context
 from portway.net.web_client import WebClient
 from portway.server.edge_config import edge_config
-from portway.server.issuers import Issuers
 from portway.server.outgoing import guard_of
 
 if TYPE_CHECKING:

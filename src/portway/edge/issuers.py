@@ -91,7 +91,7 @@ class Issuers:
 
 def _judged(issuer: str, body: bytes) -> str:
     """Say why a document is not an issuer's; "" if it is."""
-    from portway.edge.identity_provider import read_metadata
+    from portway.edge.identity_provider import read_metadata  # a process that asks nobody needs none of it
 
     try:
         document: object = json.loads(body)

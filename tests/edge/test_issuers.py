@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from tests.kit.identity import ISSUER, Clock, FakeProvider, answer
 
+from portway.edge.issuers import REMEMBERED, Issuers
 from portway.net.web_client import WebFailure
 from portway.policy.compiler import Target, compile_policy
 from portway.policy.engine import Policy
 from portway.policy.problem import PolicyError
-from portway.server.issuers import REMEMBERED, Issuers
 
 DOCUMENT = "/.well-known/openid-configuration"
 
