@@ -249,6 +249,7 @@ def test_no_possessive_or_atomic_group() -> None:
 
 NO_TEST_OF_ITS_OWN: dict[str, str] = {
     "__init__.py": "names only; tests/typing shows what they are",
+    "edge/bound.py": "a value; tests of edge/endpoints.py make and change it",
     "edge/http_sides.py": "Protocols only",
     "edge/http_heads.py": "small functions; tests of edge/policy_request.py see what they make",
     "edge/ports.py": "Protocols and values only",

@@ -42,7 +42,7 @@ from portway.wire.messages import (
 
 if TYPE_CHECKING:
     from portway.edge.admission import Place
-    from portway.edge.endpoints import Bound
+    from portway.edge.bound import Bound
     from portway.edge.gateway import Gateway
     from portway.edge.labelled import Tunnel
     from portway.edge.ports import Limits, Revoked

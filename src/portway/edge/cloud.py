@@ -28,10 +28,9 @@ from portway.model.view import AuthorityItem, CloudEndpointItem, IpPolicyItem
 from portway.policy.phase import HTTP
 
 if TYPE_CHECKING:
-    from portway.edge.endpoints import Ports
     from portway.edge.member import Visitor
     from portway.edge.policy import EndpointPolicy, Policies
-    from portway.edge.ports import Claims
+    from portway.edge.ports import Claims, Ports
     from portway.edge.registry import Registry
     from portway.edge.view import View
     from portway.model.url import Url

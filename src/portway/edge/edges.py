@@ -40,9 +40,8 @@ from portway.policy.phase import Phase
 
 if TYPE_CHECKING:
     from portway.edge.backends import Backends
-    from portway.edge.endpoints import Ports
     from portway.edge.policy import EndpointPolicy, Policies
-    from portway.edge.ports import Claims
+    from portway.edge.ports import Claims, Ports
     from portway.edge.registry import Registry
     from portway.edge.view import View
     from portway.model.module_secrets import Seal

@@ -1,6 +1,6 @@
 """Bringing endpoints online and taking them off again: judged, claimed, registered, told.
 
-One :class:`Bound` is one bind of one session. Its name is claimed before it is registered, and given
+A :class:`Bound` is one bind of one session. Its name is claimed before it is registered, and given
 up or kept after it is taken out of the registry: a visitor can never reach an agent that does not own
 the name. A TCP port listens from the claim until the name is free again, so while it is kept for a
 lost session nobody else on this machine can take it; its visitors are closed.
@@ -12,13 +12,14 @@ registry knows.
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from portway.edge import binding
+from portway.edge.bound import Bound
 from portway.edge.cloud import CloudMember, refuses
 from portway.edge.member import Carrier, Member, SessionMember
 from portway.edge.oversight import Oversight
-from portway.edge.permits import FREE, Owner, Permit, Permits
+from portway.edge.permits import Owner, Permits
 from portway.edge.plan_room import PlanRoom
 from portway.edge.policy import compile_brought
 from portway.edge.policy_pool import check_tls, rule
@@ -26,14 +27,14 @@ from portway.edge.pool import Pool
 from portway.edge.registry import Endpoint, Registry
 from portway.errors import ConfigError, Error, PortwayError, SessionClosed
 from portway.model.event import EndpointOffline, EndpointOnline, EndpointUpdated
-from portway.model.ids import new_id, sibling_id
+from portway.model.ids import new_id
 from portway.model.url import Url
 from portway.net.listen import is_full
 from portway.wire.messages import UNSET, Bind, BindResp, BindRespExtra, Patch
 
 if TYPE_CHECKING:
     from portway.edge.policy import Policies
-    from portway.edge.ports import Claims, Control, EdgeConfig, EventSink
+    from portway.edge.ports import Claims, Control, EdgeConfig, EventSink, Ports
     from portway.edge.seal import Seal
     from portway.policy.engine import Policy
 
@@ -45,46 +46,6 @@ thousand costs far more than to ask for one."""
 
 RANDOM_TRIES: Final = 32
 """Random addresses drawn blindly. Hosts have 48 random bits: the second draw is luck enough."""
-
-
-class Ports(Protocol):
-    """Who opens and closes the ports of TCP endpoints (``edge/tcp.py``)."""
-
-    async def open(self, port: int) -> None:
-        """Listen on a port; nothing happens when it is open. Raises ConfigError when it is taken."""
-        ...
-
-    def close(self, port: int) -> None:
-        """Stop listening; a port that is not open is ignored."""
-        ...
-
-
-@dataclass(slots=True, eq=False)
-class Bound:
-    """One bind of one session."""
-
-    bind: Bind
-    owner: Owner
-    url: Url
-    member: SessionMember
-    endpoint: Endpoint
-    name: str
-    description: str
-    metadata: str
-    online_at: float
-    permit: Permit = FREE
-    drawn: bool = False
-    """The service chose the address, now or when the endpoint was first bound."""
-
-    @property
-    def id(self) -> str:
-        """The bind id, which is also the endpoint's."""
-        return self.member.id
-
-    @property
-    def tunnel_id(self) -> str:
-        """The id under which the bind is patched."""
-        return sibling_id("tn", self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +65,7 @@ class Endpoints:
         registry: Registry,
         claims: "Claims",
         control: "Control",
-        ports: Ports,
+        ports: "Ports",
         seal: "Seal",
         events: "EventSink",
         *,

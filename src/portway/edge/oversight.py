@@ -13,7 +13,7 @@ from portway.model.view import AddressItem, CredentialItem, DomainItem, SshKeyIt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from portway.edge.endpoints import Bound
+    from portway.edge.bound import Bound
     from portway.edge.permits import Permits
     from portway.edge.view import View
     from portway.model.view import ViewItem

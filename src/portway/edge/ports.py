@@ -106,6 +106,18 @@ class EventSink(Protocol):
         ...
 
 
+class Ports(Protocol):
+    """Who opens and closes the ports of TCP endpoints (``edge/tcp.py``)."""
+
+    async def open(self, port: int) -> None:
+        """Listen on a port; nothing happens when it is open. Raises ConfigError when it is taken."""
+        ...
+
+    def close(self, port: int) -> None:
+        """Stop listening; a port that is not open is ignored."""
+        ...
+
+
 class Claims(Protocol):
     """Who owns a name, in this process or in a whole cluster.
 

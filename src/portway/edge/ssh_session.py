@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from asyncssh import SSHKey, SSHServerConnection
 
     from portway.edge.admission import Place
-    from portway.edge.endpoints import Bound
+    from portway.edge.bound import Bound
     from portway.edge.ports import Revoked
     from portway.edge.ssh_gateway import SshGateway
     from portway.model.entities import Grant

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 from portway.errors import ConfigError
 
 if TYPE_CHECKING:
-    from portway.edge.endpoints import Ports
-    from portway.edge.ports import Claims
+    from portway.edge.ports import Claims, Ports
     from portway.edge.registry import Registry
     from portway.model.url import Url
     from portway.net.tasks import Tasks
