@@ -20,7 +20,7 @@ _FORWARDED_PREFIX = b"x-forwarded-"
 class Forwarding:
     """What upstreams are told of one visitor's connection; made once for all its requests."""
 
-    __slots__ = ("address", "extra", "plain", "scheme", "trusted")
+    __slots__ = ("address", "extra", "lines", "plain", "scheme", "trusted")
 
     def __init__(self, address: str, scheme: str, *, trusted: bool = True) -> None:
         """Take the visitor's IP, ``http`` or ``https``, and whether its own claims are passed on."""
@@ -29,13 +29,9 @@ class Forwarding:
         self.trusted = trusted
         self.extra: list[bytes] = []
         """Further lines for all its requests, such as who has shown a certificate."""
-        self.plain = (
-            b"X-Forwarded-For: "
-            + self.address
-            + b"\r\nX-Forwarded-Proto: "
-            + self.scheme
-            + b"\r\nX-Forwarded-Host: "
-        )
+        self.lines = [b"X-Forwarded-For: " + self.address, b"X-Forwarded-Proto: " + self.scheme]
+        """What is said of a visitor that says nothing of the like itself; the host comes behind them."""
+        self.plain = _CRLF.join([*self.lines, b"X-Forwarded-Host: "])
 
 
 def request_head(head: RequestHead, forwarding: Forwarding) -> bytes:
@@ -92,7 +88,10 @@ def upstream_lines(head: RequestHead, forwarding: Forwarding | None) -> list[byt
         plain = without_named(plain, head.special)
     lines = [*plain]
     if forwarding is not None:
-        _add_forwarded(head, forwarding, lines)
+        if head.suspect:
+            _add_forwarded(head, forwarding, lines)
+        else:
+            lines += [*forwarding.lines, b"X-Forwarded-Host: " + head.authority]
         lines += forwarding.extra
     return lines
 

@@ -127,7 +127,7 @@ class RequestHead(NamedTuple):
     @property
     def version(self) -> str:
         """``HTTP/1.0`` or ``HTTP/1.1``."""
-        return f"HTTP/1.{self.minor}"
+        return "HTTP/1.1" if self.minor else "HTTP/1.0"
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:

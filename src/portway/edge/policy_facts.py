@@ -24,6 +24,7 @@ _FRAMING: Final = frozenset((
     b"proxy-connection", b"te", b"transfer-encoding", b"upgrade",
 ))  # fmt: skip
 """Fields of a head that say how it is framed, or that end at this hop."""
+_FRAMING_OR_HOST: Final = _FRAMING | {b"host"}
 _KEPT: Final = (b"content-length", b"transfer-encoding", b"te", b"upgrade", b"expect")
 """Those of them that the next head is made with."""
 
@@ -105,13 +106,17 @@ class _Asked(Request):
         if name not in {"fields", "accept_encoding"}:
             raise AttributeError(name)
         head = self._head
-        self.fields = [(b"host", head.authority)]
+        fields = [(b"host", head.authority)]
         for line, values in head.special.items():
             if line in _FRAMING:
-                self.fields += [(line, value) for value in values]
-        self.fields += pairs_of(upstream_lines(head, self._forwarding))
-        self.accept_encoding = b", ".join(self.get(b"accept-encoding"))
-        return getattr(self, name)
+                fields += [(line, value) for value in values]
+        fields += pairs_of(upstream_lines(head, self._forwarding))
+        if name == "fields":
+            self.fields = fields
+            return fields
+        said = [value for key, value in fields if key.lower() == b"accept-encoding"]
+        self.accept_encoding = b", ".join(said)
+        return self.accept_encoding
 
 
 class _Given(Response):
@@ -148,7 +153,7 @@ def write_request(request: Request, head: "RequestHead") -> "RequestHead":
         target=request.target.encode("ascii"),
         authority=authority,
         special=special,
-        plain=_lines(request.fields, b"host"),
+        plain=_lines(request.fields, _FRAMING_OR_HOST),
         suspect=False,
     )
 
@@ -161,7 +166,7 @@ def response_of(head: "ResponseHead") -> Response:
 def write_response(response: Response, head: "ResponseHead") -> "ResponseHead":
     """Return the head that goes on."""
     special = {name: values for name, values in head.special.items() if name != b"connection"}
-    return head._replace(plain=_lines(response.fields), special=special)
+    return head._replace(plain=_lines(response.fields, _FRAMING), special=special)
 
 
 def is_event_stream(response: Response) -> bool:
@@ -192,10 +197,8 @@ def lines_of(fields: "Fields | tuple[tuple[bytes, bytes], ...]") -> list[bytes]:
 
 def pairs_of(lines: list[bytes]) -> "Fields":
     """Read lines as fields."""
-    pairs = (line.partition(b":") for line in lines)
-    return [(name, value.strip(b" \t")) for name, _, value in pairs]
+    return [(name, value.strip(b" \t")) for line in lines for name, _, value in (line.partition(b":"),)]
 
 
-def _lines(fields: "Fields", *without: bytes) -> list[bytes]:
-    gone = _FRAMING.union(without)
-    return [name + b": " + value for name, value in fields if name.lower() not in gone]
+def _lines(fields: "Fields", without: frozenset[bytes]) -> list[bytes]:
+    return [name + b": " + value for name, value in fields if name.lower() not in without]

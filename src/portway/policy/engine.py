@@ -17,6 +17,7 @@ the phase with an error page, on TCP by closing. What is our own mistake is told
 as a :class:`Diagnostic`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
@@ -56,6 +57,8 @@ TOO_LONG: Final = 2253
 UNWATCHED: Final = 16
 """Conditions of a few microseconds each that are answered between two looks at the clock."""
 OUT_OF_MEMORY: Final = 2249
+
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 UNTOLD: Final = frozenset((INTERPOLATION_FAILED, TOO_LONG, 3900))
 """Failures whose reason quotes expressions and values: for the log, not for visitors."""
 
@@ -318,9 +321,7 @@ class Run:
 
     def header_value(self, template: "Template") -> bytes:
         """Return a template's text as the value of a field: line breaks and the like are spaces."""
-        return (
-            "".join(" " if ord(c) < 32 or ord(c) == 127 else c for c in self.text(template)).strip().encode()
-        )
+        return _CONTROLS.sub(" ", self.text(template)).strip().encode()
 
     def set_var(self, name: str, value: object) -> None:
         """Set a variable of this phase. Raises ActionFailed 2249 when all of them become too large."""
