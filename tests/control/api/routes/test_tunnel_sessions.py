@@ -9,7 +9,6 @@ import pytest
 from tests.kit.api import Api, running_api
 from tests.kit.live import FakeAgents, an_id, live_session, tell
 
-from portway.control.api.app import make_app
 from portway.model.live import LiveSession
 
 PLACE = "/tunnel_sessions"
@@ -19,11 +18,10 @@ PYTHON = {"user-agent": "ngrok-api-python/0.0.0/3.11.7"}
 @asynccontextmanager
 async def one_session(folder: Path, agents: FakeAgents) -> AsyncGenerator[tuple[Api, LiveSession]]:
     """Run an API whose caller has one agent connected."""
-    async with running_api(folder) as plain:
-        object.__setattr__(plain.context, "agents", agents)
-        session = live_session(plain.account_id, description="ours", credential_id="cr_7")
-        tell(plain.context, session)
-        yield Api(make_app(plain.context), plain.context, plain.key, plain.account_id), session
+    async with running_api(folder, agents=agents) as api:
+        session = live_session(api.account_id, description="ours", credential_id="cr_7")
+        tell(api.context, session)
+        yield api, session
 
 
 @pytest.mark.row("G-053", "G-070", "G-181")
