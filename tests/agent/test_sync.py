@@ -1,12 +1,12 @@
 """The SDK without await, against a service on a loop of its own thread."""
 
 import asyncio
-import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from tests.kit.threads import ServiceThread
 
 from portway import Error, ListenerClosed, NotConnected, SyncAgent, SyncConnection
 from portway.agent import sync
-from portway.agent.sync import LOOP, LoopThread, farewell
+from portway.agent.sync import farewell
 
 
 @pytest.fixture
@@ -154,18 +154,6 @@ def test_making_and_leaving_an_agent_starts_nothing() -> None:
     assert "portway" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_a_call_from_the_loop_itself_is_refused(goodbye: None) -> None:
-    loop = LoopThread()
-
-    async def outer() -> None:
-        loop.run(asyncio.sleep(0))
-
-    with pytest.raises(RuntimeError, match="wait for itself"):
-        loop.run(outer())
-    loop.stop()
-    loop.stop()
-
-
 def test_a_goodbye_that_is_cut_short_leaves_no_loose_end(
     edge: ServiceThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,42 +194,49 @@ def test_a_program_that_ends_says_goodbye(edge: ServiceThread, tmp_path: Path, c
     assert edge.names() == []
 
 
-FORKING = """
-import asyncio, os, sys
-import portway
-from portway.agent.sync import LOOP
-
-agent = portway.SyncAgent(authtoken="x", connect_url="localhost:1")
-LOOP.run(asyncio.sleep(0))
-child = os.fork()
-if not child:
-    try:
-        agent.connect()
-    except portway.ConnectError:
-        print("refused", flush=True)
-    sys.exit(0)  # the child says goodbye to nobody
-print(os.waitpid(child, 0)[1], LOOP.run(asyncio.sleep(0, "runs")))
-"""
+def test_a_sync_endpoint_tells_the_same_of_itself(edge: ServiceThread) -> None:
+    with agent_of(edge) as agent:
+        listener = agent.listen("tcp://", name="n", metadata="m", description="d", proxy_protocol=1)
+        forwarder = agent.forward("localhost:1")
+        for each in (listener, forwarder):
+            for name, value in vars(type(each.endpoint).__mro__[1]).items():
+                if isinstance(value, property) and name not in ("agent", "error"):
+                    assert getattr(each, name) == getattr(each.endpoint, name), name
+        assert (listener.name, listener.metadata, listener.description) == ("n", "m", "d")
+        assert str(listener.addr) == listener.url.host
+        assert (forwarder.upstream_protocol, forwarder.upstream_tls_context) == ("http", None)
+        forwarder.update_upstream("localhost:2")
+        assert forwarder.upstream_url == "http://localhost:2"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_process_that_was_forked_begins_afresh(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FORKING],
-        env={"PATH": "", "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.splitlines() == ["refused", "0 runs"]
+class Greeter(BaseHTTPRequestHandler):
+    """A handler of the standard library, which knows nothing but a socket."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello " + self.path.encode())
+
+    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002 - as in the base
 
 
-@pytest.mark.usefixtures("goodbye")
-def test_a_callback_that_exits_does_not_take_the_loop_along(caplog: pytest.LogCaptureFixture) -> None:
-    async def leave() -> None:
-        asyncio.get_running_loop().call_soon(sys.exit)
-
-    LOOP.run(leave())
-    assert LOOP.run(asyncio.sleep(0, "runs")) == "runs"
-    assert "only the main thread" in caplog.text
+def test_the_standard_library_takes_it_for_a_socket(edge: ServiceThread) -> None:
+    with agent_of(edge) as agent:
+        listener = agent.listen("tcp://")
+        with socket.create_connection(("localhost", listener.url.port or 0), timeout=20) as visitor:
+            visitor.sendall(b"GET /there HTTP/1.0\r\n\r\n")
+            with listener.accept(20) as connection:
+                Greeter(connection, connection.getpeername(), None)  # pyright: ignore[reportArgumentType]
+            assert visitor.makefile("rb").read().endswith(b"hello /there")
+        with socket.create_connection(("localhost", listener.url.port or 0), timeout=20) as visitor:
+            visitor.sendall(b"text\n")
+            with listener.accept(20) as connection:
+                assert connection.makefile("r", encoding="ascii").readline() == "text\n"
+                for mode, buffering in (("a", None), ("r+", None), ("r", 0)):
+                    with pytest.raises(ValueError, match=r"mode|binary"):
+                        connection.makefile(mode, buffering)
+                with pytest.raises(ValueError, match="negative"):
+                    connection.recv(-1)
+                connection.shutdown(socket.SHUT_WR)
+                with pytest.raises(BrokenPipeError):
+                    connection.sendall(b"late")

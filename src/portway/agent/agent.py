@@ -20,13 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from portway.agent.checks import Duration, expect, expect_mapping, expect_text, limit, listed
+from portway.agent.checks import Duration, expect, expect_mapping, expect_text, limit
 from portway.agent.diagnose import DiagnoseResult, diagnose
 from portway.agent.dialer import Dialer
 from portway.agent.discovery import discover
 from portway.agent.emitter import Emitter
 from portway.agent.endpoint import Endpoint, EndpointListener
-from portway.agent.events import EventHandler, expect_handler
+from portway.agent.events import EventHandler, read_handlers
 from portway.agent.forwarder import EndpointForwarder, tls_context
 from portway.agent.info import AgentSession
 from portway.agent.labels import Labels
@@ -39,6 +39,7 @@ from portway.agent.options import (
     TLSConfig,
     app_address,
     endpoint_options,
+    read_infos,
     seconds,
 )
 from portway.agent.reconnect import Keeper, is_final
@@ -108,9 +109,7 @@ class Agent:
 
         Raises `ConfigError` for a value that no service could accept or that is of a wrong type.
         """
-        handlers = listed(event_handlers, object, "event_handlers")
-        for handler in handlers:
-            expect_handler(handler)
+        handlers = read_handlers(event_handlers)
         expect_mapping(rpc_unsupported, "rpc_unsupported")
         expect(logger, logging.Logger | logging.LoggerAdapter, "logger")
         self.options = AgentOptions(
@@ -124,11 +123,7 @@ class Agent:
             heartbeat_tolerance=seconds(heartbeat_tolerance, HEARTBEAT_TOLERANCE, "heartbeat_tolerance"),
             connect_timeout=seconds(connect_timeout, 0.0, "connect_timeout") or None,
             auto_connect=auto_connect,
-            client_info=listed(
-                (client_info,) if isinstance(client_info, ClientInfo) else client_info,
-                ClientInfo,
-                "client_info",
-            ),
+            client_info=read_infos(client_info),
             rpc_handler=rpc_handler,
             rpc_unsupported=dict(rpc_unsupported or {}),
             resume=resume,
@@ -138,7 +133,7 @@ class Agent:
             region=region,
         )
         self.logger = logger or logging.getLogger("portway.agent")
-        self._emitter = Emitter(self, list(handlers), self.logger)
+        self._emitter = Emitter(self, handlers, self.logger)
         self._keeper: Keeper | None = None
 
     def __repr__(self) -> str:
@@ -347,8 +342,7 @@ class Agent:
 
     def add_event_handler(self, handler: EventHandler) -> None:
         """Call this handler too, from the next event on. Raises `ConfigError` for what is no handler."""
-        expect_handler(handler)
-        self._emitter.handlers.append(handler)
+        self._emitter.handlers += read_handlers([handler])
 
     # -- inside
 

@@ -2,9 +2,9 @@
 
 A handler is any callable that takes one event. Handlers are called inline, in the order in which
 they were given, on the agent's event loop: a slow handler delays the agent and must not block, and a
-coroutine function is refused, because nobody would await it. An
-exception in a handler is logged and harms nothing else. Use ``match`` or ``isinstance`` on the
-classes below, with a default branch: later versions may send further events.
+coroutine function is refused, because nobody would await it. An exception in a handler is logged and
+harms nothing else. Use ``match`` or ``isinstance`` on the classes below, with a default branch: later
+versions may send further events.
 
 Order of a session's life: `AgentDisconnected` for each failed attempt and each lost session,
 `AgentConnectSucceeded` once everything is bound again. A voluntary end brings, after ``done`` of
@@ -18,25 +18,13 @@ from datetime import datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from portway.agent.checks import expect_call, wrong
+from portway.agent.checks import expect_call, listed
 from portway.errors import ConfigError
 
 if TYPE_CHECKING:
     from portway.agent.agent import Agent
     from portway.agent.forwarder import EndpointForwarder
     from portway.agent.info import AgentSession
-
-
-def expect_handler(handler: object) -> None:
-    """Raise `ConfigError` for what is no event handler; a coroutine function is none."""
-    if handler is None:
-        raise wrong("event_handlers", handler, "each must be a function")
-    expect_call(handler, "event_handlers")
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
-        raise ConfigError(
-            "event_handlers: a handler is called inline, so it cannot be a coroutine function;"
-            " a plain one may put the event into an asyncio.Queue"
-        )
 
 
 class EventType(IntEnum):
@@ -139,3 +127,21 @@ class HTTPRequestComplete(Event):
 
 
 EventHandler: TypeAlias = Callable[[Event], object]
+
+
+def read_handlers(given: object) -> list[EventHandler]:
+    """Return the handlers of a list or the like. Raises `ConfigError`."""
+    handlers = list(listed(given, object, "event_handlers"))
+    for handler in handlers:
+        _expect_handler(handler)
+    return handlers
+
+
+def _expect_handler(handler: object) -> None:
+    """Raise `ConfigError` for what is no event handler; a coroutine function is none."""
+    expect_call(handler, "event_handlers")
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
+        raise ConfigError(
+            "event_handlers: a handler is called inline, so it cannot be a coroutine function;"
+            " a plain one may put the event into an asyncio.Queue"
+        )

@@ -93,6 +93,11 @@ class ClientInfo:
         return f"{product} ({'; '.join(self.comments)})" if self.comments else product
 
 
+def read_infos(given: ClientInfo | Sequence[ClientInfo]) -> tuple[ClientInfo, ...]:
+    """Return one program or several as several. Raises `ConfigError`."""
+    return listed((given,) if isinstance(given, ClientInfo) else given, ClientInfo, "client_info")
+
+
 def _token(text: str) -> str:
     return _NOT_TOKEN.sub("#", text.replace("/", "-"))
 

@@ -14,137 +14,36 @@ endpoints that its parent made are the parent's alone.
 
 import asyncio
 import atexit
+import errno
 import io
-import logging
 import os
 import socket
-import threading
-from collections.abc import Coroutine
+import ssl
+from collections.abc import Mapping
+from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Self, TypeVar, Unpack
+from typing import IO, TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, cast
 
 from portway.agent.agent import Agent
 from portway.agent.checks import Duration, limit
 from portway.agent.connection import Connection, peername
 from portway.agent.diagnose import DiagnoseResult
-from portway.agent.endpoint import Endpoint, EndpointListener
+from portway.agent.endpoint import Endpoint, EndpointAddr, EndpointListener
 from portway.agent.forwarder import EndpointForwarder
 from portway.agent.info import AgentSession
+from portway.agent.loop_thread import FAREWELL, LOOP
 from portway.agent.options import AgentKeywords, EndpointKeywords, ListenKeywords, UpdateKeywords
-from portway.agent.upstream import Upstream
+from portway.agent.upstream import ProxyProtocol, Upstream
 from portway.agent.url import URL
-from portway.net.loop import new_loop_factory
-from portway.session.driver import LINGER
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
     from portway.agent.serve import App, Interface
 
-T = TypeVar("T")
 E = TypeVar("E", bound=Endpoint)
 
-FAREWELL = 5.0
-"""Most seconds that the agents' goodbyes may take when the program ends. They mostly take milliseconds."""
-WIND_UP = 1.0
-"""Most seconds that what a goodbye has left on the loop may take to end."""
-
-
-class LoopThread:
-    """An event loop in a daemon thread, started by its first use."""
-
-    def __init__(self) -> None:
-        """Start nothing yet."""
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    @property
-    def started(self) -> bool:
-        """Whether the loop runs."""
-        return self._loop is not None
-
-    def run(self, work: Coroutine[object, object, T]) -> T:
-        """Run ``work`` on the loop and return what it returns. Ctrl-C cancels it.
-
-        Raises RuntimeError when called on the loop itself: that could never end.
-        """
-        loop = self._start()
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise RuntimeError("a synchronous call from the agent's own event loop would wait for itself")
-        future = asyncio.run_coroutine_threadsafe(work, loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def stop(self) -> None:
-        """Stop the loop and wait for its thread. A later `run` starts a new one."""
-        with self._lock:
-            loop, thread = self._loop, self._thread
-            self._loop = self._thread = None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(FAREWELL + WIND_UP)
-
-    def forget(self) -> None:
-        """Leave what runs to the process that this one was forked from: its thread has not come along."""
-        self._lock = threading.Lock()
-        self._loop = self._thread = None
-
-    def _start(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = new_loop_factory()()
-                self._thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="portway", daemon=True
-                )
-                self._thread.start()
-            return self._loop
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        while not _ran(loop):
-            pass
-    finally:
-        loop.run_until_complete(_wind_up())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
-
-
-def _ran(loop: asyncio.AbstractEventLoop) -> bool:
-    """Run it; return False if a callback wanted to exit, which from a thread ends no program."""
-    try:
-        loop.run_forever()
-    except SystemExit:
-        _log.exception("a callback wants to exit: only the main thread can do that")
-        return False
-    return True
-
-
-async def _wind_up() -> None:
-    """End what still runs: a loop that is closed under its tasks and sockets complains of each.
-
-    After a goodbye in time there is nothing. One that was cut short leaves a session that is closing;
-    its socket is gone within the linger of the session.
-    """
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    if tasks:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=WIND_UP)
-        await asyncio.sleep(2 * LINGER)
-
-
-LOOP = LoopThread()
-"""The one that all synchronous agents share."""
-
 _agents: set["SyncAgent"] = set()
-_log = logging.getLogger("portway.agent")
 
 
 class SyncAgent:
@@ -236,6 +135,71 @@ class SyncEndpoint(Generic[E]):
         return self.endpoint.protocol
 
     @property
+    def name(self) -> str:
+        """Return the name given, or ""."""
+        return self.endpoint.name
+
+    @property
+    def description(self) -> str:
+        """Return the description given, or ""."""
+        return self.endpoint.description
+
+    @property
+    def metadata(self) -> str:
+        """Return the application's own text, or ""."""
+        return self.endpoint.metadata
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Return the labels by which an edge finds it."""
+        return self.endpoint.labels
+
+    @property
+    def bindings(self) -> tuple[str, ...]:
+        """Return the bindings asked for."""
+        return self.endpoint.bindings
+
+    @property
+    def pooling_enabled(self) -> bool:
+        """Return whether it may share its URL."""
+        return self.endpoint.pooling_enabled
+
+    @property
+    def traffic_policy(self) -> str:
+        """Return the text of its traffic policy, or ""."""
+        return self.endpoint.traffic_policy
+
+    @property
+    def proxy_protocol(self) -> ProxyProtocol | None:
+        """Return the version of the PROXY header, None for none."""
+        return self.endpoint.proxy_protocol
+
+    @property
+    def agent_tls_termination(self) -> ssl.SSLContext | None:
+        """Return the TLS context with which this agent ends visitors' TLS."""
+        return self.endpoint.agent_tls_termination
+
+    @property
+    def created_at(self) -> datetime:
+        """Return when it was bound first; aware, UTC."""
+        return self.endpoint.created_at
+
+    @property
+    def updated_at(self) -> datetime:
+        """Return when it was changed last."""
+        return self.endpoint.updated_at
+
+    @property
+    def tunnel_session_id(self) -> str:
+        """Return the id of the session that created it."""
+        return self.endpoint.tunnel_session_id
+
+    @property
+    def tunnel_id(self) -> str:
+        """Return the id under which the service's API lists it as a tunnel."""
+        return self.endpoint.tunnel_id
+
+    @property
     def error(self) -> Exception | None:
         """Return why it ended; None while it stands and after an end of our own."""
         return self.endpoint.error
@@ -280,16 +244,36 @@ class SyncForwarder(SyncEndpoint[EndpointForwarder]):
         """Return where connections go, normalised."""
         return self.endpoint.upstream_url
 
+    @property
+    def upstream_protocol(self) -> str:
+        """Return what is spoken to the upstream."""
+        return self.endpoint.upstream_protocol
+
+    @property
+    def upstream_tls_context(self) -> ssl.SSLContext | None:
+        """Return the TLS context that the `Upstream` was given, or None."""
+        return self.endpoint.upstream_tls_context
+
+    def update_upstream(self, upstream: Upstream | str | int) -> None:
+        """Forward new connections to another upstream; see `EndpointForwarder.update_upstream`."""
+        self.endpoint.update_upstream(upstream)
+
 
 class SyncListener(SyncEndpoint[EndpointListener]):
     """An endpoint whose connections the application takes one by one."""
+
+    @property
+    def addr(self) -> EndpointAddr:
+        """Return the address that it listens on."""
+        return self.endpoint.addr
 
     def accept(self, timeout: Duration | None = None) -> "SyncConnection":
         """Return the next visitor's connection.
 
         Raises TimeoutError after so many seconds, and what `EndpointListener.accept` raises.
         """
-        return SyncConnection(LOOP.run(asyncio.wait_for(self.endpoint.accept(), limit(timeout))))
+        within = limit(timeout)
+        return SyncConnection(LOOP.run(asyncio.wait_for(self.endpoint.accept(), within)))
 
     def serve(self, app: "App", *, interface: "Interface" = "auto", threads: int = 16) -> None:
         """Serve an application until the endpoint ends; see `EndpointListener.serve`."""
@@ -303,6 +287,7 @@ class SyncConnection:
         """Made by `SyncListener.accept` only."""
         self.connection = connection
         self._timeout: float | None = None
+        self._ended = False
 
     @property
     def remote_addr(self) -> str:
@@ -323,6 +308,8 @@ class SyncConnection:
 
     def recv(self, size: int) -> bytes:
         """Return up to ``size`` bytes as soon as there are any, b"" at the visitor's end."""
+        if size < 0:
+            raise ValueError("negative size in recv")
         return LOOP.run(asyncio.wait_for(self._read(size), self._timeout))
 
     def recv_into(self, buffer: "WriteableBuffer", size: int = 0) -> int:
@@ -341,10 +328,21 @@ class SyncConnection:
         """Send all of it; returns when most of it is under way."""
         LOOP.run(asyncio.wait_for(self._send(data), self._timeout))
 
-    def makefile(self) -> io.BufferedRWPair:
-        """Return a binary file that reads and writes here; write with ``flush``. It does not close us."""
-        raw = _File(self)
-        return io.BufferedRWPair(raw, raw)
+    def makefile(
+        self,
+        mode: str = "rwb",
+        buffering: int | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> IO[Any]:
+        """Return a file that reads or writes here, as that of a socket; it does not close us.
+
+        Unlike a socket's it is binary and goes both ways unless ``mode`` says otherwise. What is written
+        goes out with ``flush``.
+        """
+        return make_file(_File(self), mode, buffering, encoding, errors, newline)
 
     def shutdown(self, how: int) -> None:
         """End our direction for SHUT_WR, both for SHUT_RDWR; SHUT_RD changes nothing."""
@@ -371,10 +369,14 @@ class SyncConnection:
         return await self.connection.reader.read(size)
 
     async def _send(self, data: bytes | bytearray | memoryview) -> None:
-        self.connection.writer.write(data)
-        await self.connection.writer.drain()
+        writer = self.connection.writer
+        if self._ended:
+            raise BrokenPipeError(errno.EPIPE, "our direction was shut down")
+        writer.write(data)
+        await writer.drain()
 
     async def _end(self) -> None:
+        self._ended = True
         self.connection.writer.write_eof()
 
 
@@ -396,6 +398,32 @@ class _File(io.RawIOBase):
 
     def write(self, data: "ReadableBuffer", /) -> int:
         return self._connection.send(bytes(data))
+
+
+def make_file(
+    raw: io.RawIOBase,
+    mode: str,
+    buffering: int | None,
+    encoding: str | None,
+    errors: str | None,
+    newline: str | None,
+) -> IO[Any]:
+    """Put the buffers and the decoder around it that `socket.makefile` would."""
+    if not set(mode) <= {"r", "w", "b"} or not set(mode) & {"r", "w"}:
+        raise ValueError(f"invalid mode {mode!r}: only r, w and b are understood")
+    if buffering == 0:
+        if "b" not in mode:
+            raise ValueError("unbuffered streams must be binary")
+        return cast("IO[Any]", raw)
+    size = io.DEFAULT_BUFFER_SIZE if buffering is None or buffering < 0 else buffering
+    file: io.BufferedRWPair | io.BufferedReader | io.BufferedWriter
+    if "r" in mode and "w" in mode:
+        file = io.BufferedRWPair(raw, raw, size)
+    else:
+        file = io.BufferedReader(raw, size) if "r" in mode else io.BufferedWriter(raw, size)
+    if "b" in mode:
+        return cast("IO[Any]", file)
+    return io.TextIOWrapper(cast("IO[bytes]", file), encoding, errors, newline)
 
 
 @atexit.register
