@@ -36,6 +36,12 @@ def test_a_code_without_a_text_has_the_general_one() -> None:
     assert b"Sign in again" not in failed_page(3310, html=False, host="a", link="").body
 
 
+def test_without_a_link_none_is_spoken_of() -> None:
+    page = failed_page(3108, html=False, host="this service").body.decode()
+    assert "below" not in page
+    assert "Open the page that you wanted once more" in page
+
+
 def test_who_is_signed_out_is_told() -> None:
     page = signed_out_page(
         html=True, host="app.example", link="/ngrok/login", cookies=((b"set-cookie", b"a=b"),)

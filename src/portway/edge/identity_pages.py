@@ -6,6 +6,7 @@ was. Each page has a link that begins anew, where beginning anew can help.
 """
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from portway.edge import pages
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _AGAIN: Final = "Sign in once more with the link below."
+_ANEW: Final = "Open the page that you wanted once more: it leads to where you sign in."
 _SITE: Final = "If it happens again, tell the owner of this site."
 _LATER: Final = "Try again in a few minutes."
 _HERE: Final = "The action that signs visitors in is set up in the traffic policy of this endpoint."
@@ -254,6 +256,8 @@ def status_of(code: int) -> int:
 def failed_page(code: int, *, html: bool, host: str, link: str = "", cookies: "Headers" = ()) -> Respond:
     """Make the page of a code. ``link`` is where to begin anew, "" for nowhere."""
     status, text = TEXTS.get(code, _USUAL)
+    if not link:
+        text = replace(text, visitor=text.visitor.replace(_AGAIN, _ANEW))
     return _page(status, text, code, html=html, host=host, link=("Sign in again", link), cookies=cookies)
 
 

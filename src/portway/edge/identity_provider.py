@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from base64 import b64encode
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar, cast
@@ -39,6 +39,8 @@ FAILED: Final = 5.0
 """Seconds that a provider which could not be asked is not asked again."""
 KEYS_AGAIN: Final = 30.0
 """Seconds between two looks for keys because of a token that names an unknown one."""
+WAITING: Final = 100
+"""Who may wait for one document: visitors who are signed in already shall find room beside them."""
 PROVIDERS_KEPT: Final = 1000
 """Providers whose documents are remembered."""
 
@@ -98,6 +100,7 @@ class ProviderClient:
         self._known: OrderedDict[str, tuple[float, object]] = OrderedDict()
         """URL → when it was read, and the document, or the failure."""
         self._asked: dict[str, asyncio.Future[object]] = {}
+        self._waiting: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         """Show how many documents are known."""
@@ -357,6 +360,9 @@ class ProviderClient:
         """Ask once for all who want the same at the same time."""
         asked = self._asked.get(key)
         if asked is not None:
+            if self._waiting[key] >= WAITING:
+                raise LoginFailed(3165, f"{_place(key)} lets others wait already")
+            self._waiting[key] += 1
             return await asyncio.shield(asked)
         asked = self._asked[key] = asyncio.get_running_loop().create_future()
         try:
@@ -367,7 +373,7 @@ class ProviderClient:
             asked.exception()  # perhaps nobody shares it
             raise
         finally:
-            del self._asked[key]
+            del self._asked[key], self._waiting[key]
         asked.set_result(result)
         return result
 
