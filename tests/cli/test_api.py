@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qs
 
 import click
@@ -159,6 +159,66 @@ def test_the_shipped_document_makes_a_command_of_every_operation() -> None:
         assert command is not None
         assert "--api-key" in command.get_help(context) or isinstance(command, click.Group)
     assert module.api.get_command(context, "no-such-resource") is None
+
+
+@pytest.mark.row("K-16")
+@pytest.mark.parametrize(
+    ("words", "same"),
+    [
+        ("edges tcp list", "edges-tcp list"),
+        ("edges https-routes create", "edges-https-routes create"),
+        ("backends static-address list", "backends-static list"),
+        ("edge-modules tcp-edge-backend replace", "edge-modules tcp-edge-backend-replace"),
+        ("secrets create", "vault-secrets create"),
+    ],
+)
+def test_names_of_ngroks_program(words: str, same: str) -> None:
+    assert _command(words).help == _command(same).help
+    assert _command(words).help
+
+
+def _command(words: str) -> click.Command:
+    context, found = click.Context(module.api), cast("click.Command | None", module.api)
+    for word in words.split():
+        assert isinstance(found, click.Group), words
+        found = found.get_command(context, word)
+    assert found is not None, words
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("endpoint list", "there is no resource 'endpoint'; did you mean endpoints?"),
+        ("zzz", "there is no resource 'zzz'; `portway api --help` names"),
+        ("edges tcq list", "No such command 'tcq'"),
+        ("endpoints create --traffic-policy-url ftp://x", "--traffic-policy-url: an http:// or https:// URL"),
+        ("endpoints create --traffic-policy-file /no/such", "--traffic-policy-file: /no/such cannot be read"),
+        (
+            "endpoints create --traffic-policy x --traffic-policy-file y",
+            "--traffic-policy is said in several",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(words: str, said: str, server: FakeApi) -> None:
+    done = CliRunner().invoke(module.api, words.split())
+    assert done.exit_code == 2
+    assert said in done.output
+    assert not server.asked
+
+
+def test_a_policy_from_a_file_and_from_an_address(server: FakeApi, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yml"
+    file.write_text("@on_http_request: []\n")
+    server.answer(201, {"id": "ep_1"})
+    create = _command("endpoints create")
+    assert not CliRunner().invoke(create, ["--traffic-policy-file", str(file)]).exit_code
+    assert server.asked[0].body == {"traffic_policy": "@on_http_request: []\n"}
+    server.answer(200, b"on_http_request: []")
+    server.answer(201, {"id": "ep_1"})
+    address = f"http://127.0.0.1:{server.url.rpartition(':')[2]}/policy.yml"
+    assert not CliRunner().invoke(create, ["--traffic-policy-url", address]).exit_code
+    assert server.asked[2].body == {"traffic_policy": "on_http_request: []"}
 
 
 WRITTEN: Final[dict[str, tuple[str, object]]] = {

@@ -219,3 +219,20 @@ def test_which_editor(tmp_path: Path) -> None:
     assert editor({"PATH": str(tmp_path)}) == [str(tmp_path / "vi")]
     with pytest.raises(ConfigError, match="set EDITOR"):
         editor({"PATH": "/nowhere"})
+
+
+@pytest.mark.row("K-09")
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("https://a.test:443", "write HOST:PORT, without a scheme"),
+        ("a.test", "the port is missing"),
+        ("a.test:x", "'x' is not a port"),
+    ],
+)
+def test_an_address_that_is_none_is_not_saved(
+    address: str, what: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["config", "add-connect-url", address]) == 1
+    assert what in capsys.readouterr().err
+    assert not home.exists()

@@ -4,6 +4,8 @@ The commands are made from the API's own OpenAPI document (``api_document.py``),
 each call and none that the API does not know. A terminal is shown tables, a pipe gets JSON.
 """
 
+import asyncio
+import difflib
 import json
 import os
 import sys
@@ -16,7 +18,8 @@ from urllib.parse import quote, urlencode
 import click
 
 from portway.cli import api_client
-from portway.cli.api_document import Field, Operation, read
+from portway.cli.api_document import SHARED, Field, Operation, read
+from portway.cli.fetch import fetched
 from portway.cli.table import show_table
 from portway.paths import bootstrap_file, default_data_dir
 
@@ -34,7 +37,39 @@ An API on this machine needs no flags; elsewhere set PORTWAY_API_URL and PORTWAY
 HIDDEN: Final = frozenset({"uri", "metadata", "public_url", "hostport", "token"})
 """Columns that a table leaves out: long, or said elsewhere. A fresh token stands below its row."""
 
+SAME: Final = {"secrets": "vault-secrets", "backends-static-address": "backends-static"}
+"""Names of resources in ngrok's program → here."""
+
+FILED: Final = frozenset({"traffic_policy", "value"})
+"""Texts that may stand in a file, by a flag of its own."""
+
+FETCHED: Final = frozenset({"traffic_policy"})
+"""Texts that may be fetched, by a flag of its own."""
+
+LIMIT: Final = 1_048_576
+"""Bytes of a text that is fetched: more the API does not take."""
+
+TIMEOUT: Final = 10.0
+"""Seconds in which it must come."""
+
 _TYPES: Final = {"integer": click.INT, "number": click.FLOAT}
+
+
+class Words(click.Group):
+    """Commands whose names may be written as several words, as ngrok's program has them.
+
+    ``edges tcp list`` is ``edges-tcp list``, ``edge-modules tcp-edge-backend get`` the command
+    ``tcp-edge-backend-get``. The help shows the one form.
+    """
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command, or those that begin with this word."""
+        found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            return found
+        begin = f"{cmd_name}-"
+        below = {name[len(begin) :]: each for name, each in self.commands.items() if name.startswith(begin)}
+        return Words(cmd_name, commands=below) if below else None
 
 
 class ApiGroup(click.Group):
@@ -57,14 +92,34 @@ class ApiGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Make the group of one resource."""
-        found = self.operations().get(cmd_name)
+        if cmd_name in SHARED:
+            return self._shared(ctx, cmd_name)
+        found = self.operations().get(SAME.get(cmd_name, cmd_name))
         if found is None:
             return None
         if len(found) == 1 and not found[0].place and found[0].verb == "list":
             return make_command(cmd_name, found[0])  # `portway api self`
-        group = click.Group(cmd_name, help=f"Calls on {cmd_name.replace('-', ' ')}.")
+        group = Words(cmd_name, help=f"Calls on {cmd_name.replace('-', ' ')}.")
         for each in found:
             group.add_command(make_command(each.verb, each))
+        return group
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the resource; for a wrong word say which was perhaps meant."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            close = difflib.get_close_matches(args[0], self.list_commands(ctx), 1)
+            say = f"did you mean {close[0]}?" if close else "`portway api --help` names those that there are"
+            raise click.UsageError(f"there is no resource {args[0]!r}; {say}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _shared(self, ctx: click.Context, begin: str) -> click.Command:
+        """Make the group of the resources whose names begin so."""
+        group = Words(begin, help=f"Calls on {begin}.")
+        for name in (*self.operations(), *SAME):
+            if name.startswith(f"{begin}-") and (found := self.get_command(ctx, name)) is not None:
+                group.add_command(found, name.removeprefix(f"{begin}-"))
         return group
 
 
@@ -81,7 +136,8 @@ def make_command(name: str, operation: Operation) -> click.Command:
     """Make the command of one operation."""
     parameters: list[click.Parameter] = [click.Argument([part]) for part in operation.place]
     parameters += [_option(field, f"q{number}") for number, field in enumerate(operation.query)]
-    parameters += [_option(field, f"b{number}") for number, field in enumerate(operation.body)]
+    for number, field in enumerate(operation.body):
+        parameters += [_option(field, f"b{number}"), *_from_elsewhere(field, f"b{number}")]
     if operation.paged:
         parameters.append(click.Option(["--all", "every"], is_flag=True, help="Fetch every page."))
     parameters += [
@@ -110,6 +166,14 @@ def _option(field: Field, key: str) -> click.Option:
         metavar="JSON" if field.kind in {"object", "objects"} else None,
         help=field.help or None,
     )
+
+
+def _from_elsewhere(field: Field, key: str) -> Iterator[click.Option]:
+    """Make the flags by which a text is read from a file or fetched."""
+    if field.name in FILED:
+        yield click.Option([f"{field.flag}-file", f"{key}_file"], metavar="FILE", help="The same, in a file.")
+    if field.name in FETCHED:
+        yield click.Option([f"{field.flag}-url", f"{key}_url"], metavar="URL", help="The same, fetched now.")
 
 
 def key_of_file(environ: Mapping[str, str], files: Sequence[str] = ()) -> str | None:
@@ -153,7 +217,7 @@ def _given(
 ) -> Iterator[tuple[Field, object]]:
     """Yield what was said on the command line, read as the field's kind."""
     for number, field in enumerate(fields):
-        value = given[f"{prefix}{number}"]
+        value = _said(field, given, f"{prefix}{number}")
         if value is None or value == ():
             continue
         if isinstance(value, tuple):
@@ -166,16 +230,42 @@ def _given(
             yield field, value
 
 
+def _said(field: Field, given: Mapping[str, object], key: str) -> object:
+    """Return what a flag says, or its relatives that name a file or an address."""
+    file, url = cast("str | None", given.get(f"{key}_file")), cast("str | None", given.get(f"{key}_url"))
+    if [given[key], file, url].count(None) < 2:
+        raise click.UsageError(f"{field.flag} is said in several ways; say it in one")
+    if file is not None:
+        return _escaped(_read(file, f"{field.flag}-file"))
+    return given[key] if url is None else _escaped(_fetch(url, f"{field.flag}-url"))
+
+
+def _escaped(text: str) -> str:
+    """Return a text as a flag would say it."""
+    return f"@{text}" if text.startswith("@") else text
+
+
 def _text(value: str, field: Field) -> str:
     """Return a text, read from a file where it names one."""
-    if value.startswith("@@"):
-        return value[1:]
-    if not value.startswith("@"):
-        return value
+    if value.startswith("@@") or not value.startswith("@"):
+        return value.removeprefix("@")
+    return _read(value[1:], field.flag)
+
+
+def _read(file: str, flag: str) -> str:
     try:
-        return Path(value[1:]).expanduser().read_text()
+        return Path(file).expanduser().read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{field.flag}: {value[1:]} cannot be read: {error}") from error
+        raise click.UsageError(f"{flag}: {file} cannot be read: {error}") from error
+
+
+def _fetch(url: str, flag: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError(f"{flag}: an http:// or https:// URL is wanted")
+    try:
+        return asyncio.run(fetched(url, LIMIT, TIMEOUT)).decode()
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{flag}: {url} cannot be fetched: {error}") from error
 
 
 def _json(text: str, field: Field) -> object:

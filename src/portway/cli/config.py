@@ -207,6 +207,8 @@ def _one(path: str | None) -> Path:
 def _host_port(address: str) -> str:
     from portway.agent.url import join_host_port, split_host_port
 
+    if "://" in address:
+        raise ConfigError(f"{address}: write HOST:PORT, without a scheme")
     host, port = split_host_port(address.strip(), "the address of the service")
     if port is None:
         raise ConfigError(f"{address}: the port is missing; write HOST:PORT")

@@ -80,7 +80,8 @@ def test_what_is_switched_off_asks_for_nothing() -> None:
         ),
         ("proxy_url", "ftp://h", "the proxy URL: there are no ftp proxies here"),
         ("crl_url", "/etc/list", "an http:// or https:// URL is wanted"),
-        ("connect_url", "https://h", "the connect URL: '//h' is not a port"),
+        ("connect_url", "https://h", "host:port is wanted, without a scheme"),
+        ("connect_url", "h:x", "the connect URL: 'x' is not a port"),
     ],
 )
 def test_an_address_is_judged_where_it_stands(name: str, written: str, said: str) -> None:

@@ -45,6 +45,8 @@ def _judge_proxy(said: str) -> None:
 
 
 def _judge_address(said: str) -> None:
+    if "://" in said:
+        raise ConfigError("host:port is wanted, without a scheme")
     split_host_port(said.strip(), "the connect URL")
 
 
