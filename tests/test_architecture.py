@@ -254,6 +254,7 @@ NO_TEST_OF_ITS_OWN: dict[str, str] = {
     "edge/http_heads.py": "small functions; tests of edge/policy_request.py see what they make",
     "edge/ports.py": "Protocols and values only",
     "edge/ssh_limits.py": "numbers; each is tested where it holds",
+    "model/certificate.py": "values only; tests of control/certificates/inspect.py fill them",
     "policy/geo.py": "values only; tests of policy/values.py fill them",
     "policy/phase.py": "a table; tests of policy/compiler.py go through it",
     "policy/verdict.py": "values only; tests of policy/engine.py show what they mean",

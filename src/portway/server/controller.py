@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from portway.control.certificates import local_ca
 from portway.control.certificates.seal import KEY_FILE, Seal
 from portway.control.live import LiveDirectory
 from portway.control.measures import ControlNumbers
@@ -59,6 +58,8 @@ from portway.server.orphan import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from portway.control.certificates.local_ca import LocalAuthority
 
 REACH_AGAIN: Final = 1.0
 """Seconds until a database server that could not be reached is tried again, when the service starts."""
@@ -139,7 +140,7 @@ class Controller:
         self._context = context
         self._data_dir = data_dir
         self._events = events
-        self._authority: local_ca.LocalAuthority | None = None
+        self._authority: LocalAuthority | None = None
         self.channel: Channel | None = None
         self.follower = Follower(context, self._told)
         self._table: dict[str, Callable[[msgspec.Raw], Awaitable[object]]] = {
@@ -234,7 +235,10 @@ class Controller:
         name = arguments(args, Name).name
         now = self._context.now()
         if self._authority is None:
-            self._authority = local_ca.load_or_make(self._data_dir, now)
+            # X.509 is large, and a service is seldom asked for a name that its certificate has not.
+            from portway.control.certificates.local_ca import load_or_make
+
+            self._authority = load_or_make(self._data_dir, now)
         issued = self._authority.issue([name], now)
         return {"chain": issued.chain.decode(), "key": issued.key.decode()}
 

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from portway.control.certificates import pem
 from portway.errors import Error
+from portway.model.certificate import CertificateFacts
 
 CHAIN_LIMIT: Final = 65_536
 """Characters of a chain that is uploaded; more is ERR_NGROK_1921."""
@@ -62,34 +63,12 @@ Extension = TypeVar("Extension", bound=x509.ExtensionType)
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What stands in one certificate. Times are Unix seconds; what is not there is "" or empty."""
-
-    subject_common_name: str
-    subject_organization: str
-    subject_organizational_unit: str
-    subject_locality: str
-    subject_province: str
-    subject_country: str
-    issuer_common_name: str
-    serial_number: str
-    """Hexadecimal."""
-    not_before: float
-    not_after: float
-    dns_names: tuple[str, ...]
-    ips: tuple[str, ...]
-    key_usages: tuple[str, ...]
-    extended_key_usages: tuple[str, ...]
-    key_type: str
-    """"rsa", "ecdsa", "ed25519", or "" for any other."""
-
-
 class KeyPair(msgspec.Struct, frozen=True):
     """A chain, leaf first, with its key, both PEM, and what stands in the leaf."""
 
     chain: str
     key: str
-    facts: Facts
+    facts: CertificateFacts
 
     def __repr__(self) -> str:
         """Leave the key out."""
@@ -120,7 +99,7 @@ def read_pair(certificate_pem: str, private_key_pem: str) -> KeyPair:
     return KeyPair(text, secret.decode(), facts_of(chain[0]))
 
 
-def read_authority(ca_pem: str) -> tuple[str, Facts]:
+def read_authority(ca_pem: str) -> tuple[str, CertificateFacts]:
     """Read what is uploaded as a certificate authority: its PEM, and what stands in it.
 
     Raises Error 1900, 1910–1913, 1919–1922 or 1925.
@@ -135,17 +114,17 @@ def read_authority(ca_pem: str) -> tuple[str, Facts]:
     return _pem(certificate), facts_of(certificate)
 
 
-def facts_in(text: str) -> Facts:
+def facts_in(text: str) -> CertificateFacts:
     """Return what stands in the first certificate of a text that was accepted before."""
     return facts_of(x509.load_der_x509_certificate(pem.blocks(text)[0].der()))
 
 
-def facts_of(certificate: x509.Certificate) -> Facts:
+def facts_of(certificate: x509.Certificate) -> CertificateFacts:
     """Return what stands in a certificate."""
     subject = certificate.subject
     names = _extension(certificate, x509.SubjectAlternativeName)
     extended = _extension(certificate, x509.ExtendedKeyUsage)
-    return Facts(
+    return CertificateFacts(
         subject_common_name=_attribute(subject, NameOID.COMMON_NAME),
         subject_organization=_attribute(subject, NameOID.ORGANIZATION_NAME),
         subject_organizational_unit=_attribute(subject, NameOID.ORGANIZATIONAL_UNIT_NAME),

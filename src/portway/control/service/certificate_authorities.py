@@ -2,10 +2,6 @@
 
 from typing import Final
 
-import msgspec
-
-from portway.control.certificates import inspect
-from portway.control.certificates.inspect import Facts
 from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context
 from portway.control.service.noun import Noun
@@ -13,25 +9,16 @@ from portway.control.store import changes, ip_tables
 from portway.control.store.rows import AnyRow
 from portway.control.store.tables import certificate_authorities
 from portway.errors import Error
+from portway.model.certificate import CertificateAuthority
 from portway.model.ids import new_id
 
 _TEXTS: Final = (1914, 1915)
 _GATE: Final = plans.Gate("authorities", "certificate authorities", certificate_authorities, 1918, 1954, 1954)
 
 
-class CertificateAuthority(msgspec.Struct, frozen=True):
-    """An authority's certificate. ``created_at`` is Unix seconds."""
-
-    id: str
-    account_id: str
-    description: str
-    metadata: str
-    created_at: float
-    pem: str
-    facts: Facts
-
-
 def _read(row: AnyRow) -> CertificateAuthority:
+    from portway.control.certificates.inspect import facts_in  # X.509 is large, and few upload any
+
     return CertificateAuthority(
         id=row.id,
         account_id=row.account_id,
@@ -39,7 +26,7 @@ def _read(row: AnyRow) -> CertificateAuthority:
         metadata=row.metadata,
         created_at=row.created_at,
         pem=row.ca_pem,
-        facts=inspect.facts_in(row.ca_pem),
+        facts=facts_in(row.ca_pem),
     )
 
 
@@ -57,8 +44,10 @@ async def create(
     context: Context, account_id: str, ca_pem: str, *, description: str = "", metadata: str = ""
 ) -> CertificateAuthority:
     """Take an upload. Raises Error 1900, 1910–1915, 1918–1922, 1925 or 1954."""
+    from portway.control.certificates.inspect import read_authority
+
     texts.check(description, metadata, _TEXTS)
-    pem, facts = inspect.read_authority(ca_pem)
+    pem, facts = read_authority(ca_pem)
     async with context.database.write() as connection:
         await plans.check_room(context, connection, account_id, _GATE)
         now = context.now()

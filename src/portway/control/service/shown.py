@@ -12,10 +12,9 @@ from portway.model.domain import ServiceNames, cname_target
 from portway.model.event_target import shown_target
 
 if TYPE_CHECKING:
-    from portway.control.service.certificate_authorities import CertificateAuthority
     from portway.control.service.settings import Settings
-    from portway.control.service.tls_certificates import TlsCertificate
     from portway.model.address import ReservedAddr
+    from portway.model.certificate import CertificateAuthority, TlsCertificate
     from portway.model.domain import ReservedDomain
     from portway.model.entities import ApiKey, Credential, SshCredential
     from portway.model.events import EventDestination, EventSource, EventSubscription

@@ -7,10 +7,6 @@ answer and no log has it.
 import logging
 from typing import Final
 
-import msgspec
-
-from portway.control.certificates import inspect
-from portway.control.certificates.inspect import Facts
 from portway.control.service import plans, shown, texts
 from portway.control.service.context import Context
 from portway.control.service.noun import Noun
@@ -19,6 +15,7 @@ from portway.control.store import tls_certificates as store
 from portway.control.store.rows import AnyRow
 from portway.control.store.tables import tls_certificates
 from portway.errors import ConfigError, Error, NotFound
+from portway.model.certificate import TlsCertificate
 from portway.model.ids import new_id
 
 _log = logging.getLogger(__name__)
@@ -27,20 +24,9 @@ _TEXTS: Final = (1916, 1917)
 _GATE: Final = plans.Gate("certificates", "uploaded certificates", tls_certificates, 1904, 5000, 5000)
 
 
-class TlsCertificate(msgspec.Struct, frozen=True):
-    """A certificate without its key. Times are Unix seconds; ``issued_at`` is None if it was uploaded."""
-
-    id: str
-    account_id: str
-    description: str
-    metadata: str
-    created_at: float
-    chain: str
-    facts: Facts
-    issued_at: float | None = None
-
-
 def _read(row: AnyRow) -> TlsCertificate:
+    from portway.control.certificates.inspect import facts_in  # X.509 is large, and few upload any
+
     return TlsCertificate(
         id=row.id,
         account_id=row.account_id,
@@ -48,7 +34,7 @@ def _read(row: AnyRow) -> TlsCertificate:
         metadata=row.metadata,
         created_at=row.created_at,
         chain=row.certificate_pem,
-        facts=inspect.facts_in(row.certificate_pem),
+        facts=facts_in(row.certificate_pem),
         issued_at=row.issued_at,
     )
 
@@ -67,8 +53,10 @@ async def create(
     metadata: str = "",
 ) -> TlsCertificate:
     """Take an upload. Raises Error 1900–1904, 1910, 1911, 1916, 1917, 1919–1926 or 5000."""
+    from portway.control.certificates.inspect import read_pair
+
     texts.check(description, metadata, _TEXTS)
-    pair = inspect.read_pair(certificate_pem, private_key_pem)
+    pair = read_pair(certificate_pem, private_key_pem)
     now = context.now()
     made = TlsCertificate(
         id=new_id("cert", context.random, now),

@@ -10,8 +10,8 @@ from portway.control.api.common import Common
 from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import certificate_authorities, shown
-from portway.control.service.certificate_authorities import CertificateAuthority
 from portway.control.service.context import Context
+from portway.model.certificate import CertificateAuthority
 
 router = APIRouter(prefix="/certificate_authorities", tags=["certificate_authorities"])
 

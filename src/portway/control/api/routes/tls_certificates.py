@@ -11,7 +11,7 @@ from portway.control.api.paging import path_id
 from portway.control.api.schema import Answer, Description, Given, Metadata, Timestamp
 from portway.control.service import shown, tls_certificates
 from portway.control.service.context import Context
-from portway.control.service.tls_certificates import TlsCertificate
+from portway.model.certificate import TlsCertificate
 
 router = APIRouter(prefix="/tls_certificates", tags=["tls_certificates"])
 
