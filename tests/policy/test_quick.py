@@ -1,4 +1,4 @@
-"""Conditions that need no evaluator say what the evaluator would."""
+"""Conditions and texts that need no evaluator say what the evaluator would."""
 
 from dataclasses import replace
 from random import Random
@@ -6,15 +6,16 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.kit.policy import NOW, facts
+from tests.kit.policy import NOW, begin, facts, policy
 
 from portway.policy.compiler import World
 from portway.policy.engine import Policy
-from portway.policy.expression import EvaluationError, compile_expression
+from portway.policy.expression import EvaluationError, Expression, compile_expression
 from portway.policy.facts import Facts, Response
 from portway.policy.limits import DEFAULT_LIMITS
 from portway.policy.phase import Phase
-from portway.policy.quick import LOOKUPS, quick_test
+from portway.policy.quick import LOOKUPS, quick_test, quick_text
+from portway.policy.verdict import CONTINUE
 
 PHASE = Phase.HTTP_RESPONSE
 TEXTS = ("", "/", "/a", "GET", "PUT", "b", "B", "a.example", "/ä", "1", "\ufffd", "192.0.2.1", "200")
@@ -117,10 +118,47 @@ def test_what_is_simple_enough(source: str, wanted: bool | None) -> None:
     assert quick is wanted
 
 
+@settings(max_examples=200, deadline=None)
+@given(TEXT, KNOWN)
+def test_a_text_is_what_the_evaluator_says_it_is(source: str, known: Facts) -> None:
+    run = Policy({}).begin(PHASE, known, {}, now=NOW, monotonic=0.0, random=Random(1))
+    made = compile_expression(source, PHASE, DEFAULT_LIMITS, World())
+    quick = made.quick = quick_text(source, PHASE, DEFAULT_LIMITS)
+    assert quick is not None or source in {"req.url.query_params['q'][0]", "time.now"}, source
+    try:
+        slow = made.evaluate(run)
+    except EvaluationError:
+        assert quick is None or quick(run) is None
+    else:
+        assert made.answer(run) == slow
+
+
+@pytest.mark.parametrize("source", ["'a'", "req.method + 'a'", "res.status_code", "req.headers['x']", "1 +"])
+def test_what_is_more_than_a_text_is_the_evaluators(source: str) -> None:
+    assert quick_text(source, PHASE, DEFAULT_LIMITS) is None
+
+
+def test_a_bucket_and_a_value_need_no_evaluator(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = """
+        on_http_request:
+          - actions:
+              - type: rate-limit
+                config:
+                  {name: n, algorithm: sliding_window, capacity: 1, rate: 60s, bucket_key: [conn.client_ip]}
+              - {type: set-vars, config: {vars: [{who: "${req.headers['x'][0]} of ${ conn.client_ip }"}]}}
+        """
+    made = policy(document)
+    monkeypatch.setattr(Expression, "evaluate", None)
+    run = begin(made, known=facts(fields=[(b"x", b"b")]))
+    assert run.step() == CONTINUE
+    assert run.vars == {"who": "b of 192.0.2.1"}
+
+
 def test_an_operator_who_sets_a_small_budget_gets_the_evaluator() -> None:
     assert quick_test("'x' in req.headers", PHASE, replace(DEFAULT_LIMITS, work=10)) is None
     many = " || ".join(["'x' in req.headers"] * (LOOKUPS + 1))
     assert quick_test(many, PHASE, DEFAULT_LIMITS) is None
+    assert quick_text("req.method", PHASE, replace(DEFAULT_LIMITS, work=10)) is None
 
 
 def test_what_is_no_expression_is_left_to_who_says_so() -> None:

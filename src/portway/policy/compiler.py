@@ -19,7 +19,7 @@ from portway.policy.interpolation import Template, TemplateError, compile_templa
 from portway.policy.limits import DEFAULT_LIMITS, PolicyLimits
 from portway.policy.phase import ALL_PROTOCOLS, HTTP, PHASES, Phase, main_phase
 from portway.policy.problem import PolicyError, Problem, meant
-from portway.policy.quick import quick_test
+from portway.policy.quick import quick_test, quick_text
 
 if TYPE_CHECKING:
     from portway.policy.actions import ActionType
@@ -102,6 +102,7 @@ class Compiler:
             self.problem(code, node, f"{error.message} ({_where(node.text, error.offset)})")
             return None
         self.names |= made.looked_up
+        made.quick = quick_text(node.text, self.phase, self.limits)
         return made
 
     def condition(self, node: Node) -> Expression | None:

@@ -315,7 +315,7 @@ class Run:
     def evaluate(self, expression: Expression) -> object:
         """Return the value of an expression in a configuration. Raises ActionFailed 2253."""
         try:
-            return expression.evaluate(self)
+            return expression.answer(self)
         except EvaluationError as error:
             raise ActionFailed(TOO_LONG, f"An expression failed: {error}") from error
 

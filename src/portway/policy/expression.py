@@ -122,8 +122,8 @@ class Expression:
         self._calls = made.calls
         self._activation = _environment(phase).Activation
         self._eval = program.eval
-        self.quick: Callable[[Scope], bool | None] | None = None
-        """Answers a condition in the evaluator's place, see ``quick.py``; None: it must be asked."""
+        self.quick: Callable[[Scope], bool | str | None] | None = None
+        """Answers in the evaluator's place, see ``quick.py``; None: it must be asked."""
 
     def __repr__(self) -> str:
         """Show the source."""
@@ -132,6 +132,11 @@ class Expression:
     def may_be(self, kind: str) -> bool:
         """Say whether the value may be of a type."""
         return self.type in {kind, "dyn"}
+
+    def answer(self, scope: Scope) -> object:
+        """Do as ``evaluate``, without the evaluator where that is sure to be the same; only of a ``Run``."""
+        known = None if self.quick is None else self.quick(scope)
+        return self.evaluate(scope) if known is None else known
 
     def evaluate(self, scope: Scope) -> object:
         """Return the value, plain: bytes as bytes, lists and maps as such. Raises EvaluationError."""

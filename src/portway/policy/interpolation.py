@@ -16,6 +16,7 @@ from portway.policy.expression import CompileError, EvaluationError, Expression,
 from portway.policy.limits import PolicyLimits
 from portway.policy.literal import end_of_literal
 from portway.policy.phase import Phase
+from portway.policy.quick import quick_text
 from portway.policy.written import written
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Template:
         parts: list[str] = []
         size = 0
         for piece in self.pieces:
-            part = piece if isinstance(piece, str) else _written(piece.evaluate(scope))
+            part = piece if isinstance(piece, str) else _written(piece.answer(scope))
             size += len(part)
             if size > self.limit:
                 raise EvaluationError(f"the text becomes longer than {self.limit} characters")
@@ -88,7 +89,7 @@ class Template:
     def value(self, scope: Scope) -> object:
         """Return the value with its type if this is a single expression, else the text."""
         piece = self.pieces[0] if self.pieces else ""
-        return piece.evaluate(scope) if self.is_single and isinstance(piece, Expression) else self.text(scope)
+        return piece.answer(scope) if self.is_single and isinstance(piece, Expression) else self.text(scope)
 
 
 def _written(value: object) -> str:
@@ -108,9 +109,11 @@ def compile_template(text: str, phase: Phase, limits: PolicyLimits, world: "Worl
         if len(pieces) > 2 * MOST:
             raise TemplateError(f"a text may hold {MOST} expressions", piece.offset)
         try:
-            pieces.append(compile_expression(piece.text, phase, limits, world))
+            made = compile_expression(piece.text, phase, limits, world)
         except CompileError as error:
             raise TemplateError(error.message, piece.offset + error.offset) from error
+        made.quick = quick_text(piece.text, phase, limits)
+        pieces.append(made)
     return Template(text, tuple(pieces) or ("",), limits.text)
 
 

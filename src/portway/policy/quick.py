@@ -1,4 +1,4 @@
-"""Conditions that are answered without the evaluator: most rules compare a text with a few others.
+"""What is answered without the evaluator: most rules compare a text with a few others, or ask for one.
 
 The evaluator takes its values as objects of its own: that alone costs 15 µs a condition, and more than a
 thousand for a policy of a hundred rules that do not match. What most of them say needs none of it:
@@ -10,6 +10,7 @@ thousand for a policy of a hundred rules that do not match. What most of them sa
 ``res.status_code >= 500``, ``conn.server_port == 1``  whole numbers
 ``'x' in req.headers``                                 fields, cookies, query parameters
 ``!a``, ``a && b``, ``a || b``, ``( a )``              of these
+``conn.client_ip``, ``req.headers['x'][0]``            the text itself: of buckets, and in ``${…}``
 =====================================================  ============================================
 
 A test made here answers True or False only where the evaluator would: whatever is absent, of another type or
@@ -67,6 +68,17 @@ def quick_test(source: str, phase: "Phase", limits: "PolicyLimits") -> Test | No
     return made if reader.lookups <= LOOKUPS else None
 
 
+def quick_text(source: str, phase: "Phase", limits: "PolicyLimits") -> Callable[[Scope], str | None] | None:
+    """Return what answers an expression that is a text and nothing else; None: it is not of that kind."""
+    if limits.work < WORK:
+        return None
+    try:
+        get = _Reader(names_of(phase)).text(parse_expression(source, limits.expression_depth))
+    except SyntaxFault:
+        return None
+    return None if get is None else _only_text(get)
+
+
 class _Reader:
     """Makes tests of the nodes of one condition."""
 
@@ -83,7 +95,7 @@ class _Reader:
             case "chain":
                 return self._chain(node)
             case "method" if node.name in _METHODS and len(node.children) == 2:
-                text, wanted = self._text(node.children[0]), _text_in(node.children[1])
+                text, wanted = self.text(node.children[0]), _text_in(node.children[1])
                 return None if text is None or wanted is None else _of_text(_METHODS[node.name], text, wanted)
             case _:
                 return None
@@ -107,7 +119,7 @@ class _Reader:
         if name in LENIENT_MAPS and wanted is not None:
             self.lookups += 1
             return lambda scope: bool(lookup(name, wanted, scope.facts))
-        text = self._text(left)
+        text = self.text(left)
         if text is None or right.kind != "list":
             return None
         known = [found for each in right.children if (found := _text_in(each)) is not None]
@@ -119,7 +131,7 @@ class _Reader:
         compare = _COMPARISONS.get(name)
         if compare is None:
             return None
-        text, wanted = self._text(left), _text_in(right)
+        text, wanted = self.text(left), _text_in(right)
         if text is not None and wanted is not None and name in {"==", "!="}:
             return _of_text(compare, text, wanted)
         number = self._of_type(left, "int") or self._of_type(left, "dyn")  # the latter may be a text
@@ -127,7 +139,7 @@ class _Reader:
             return _of_number(compare, number, int(right.name))
         return None
 
-    def _text(self, node: "Syntax") -> _Value | None:
+    def text(self, node: "Syntax") -> _Value | None:
         """Return what computes a text: a variable's, or the first of a header field."""
         found = self._of_type(node, "string")
         if found is not None or node.kind != "index":
@@ -158,6 +170,17 @@ def _text_in(node: "Syntax") -> str | None:
     """Return the text of a literal that is nothing but its characters."""
     match = _TEXT.fullmatch(node.name) if node.kind == "literal" else None
     return None if match is None else match[1] or match[2] or ""
+
+
+def _only_text(get: _Value) -> Callable[[Scope], str | None]:
+    def text(scope: Scope) -> str | None:
+        try:
+            value = get(scope)
+        except Absent:
+            return None
+        return value if isinstance(value, str) and "\0" not in value else None
+
+    return text
 
 
 def _of_text(act: Callable[[str, Any], bool], get: _Value, wanted: object) -> Test:
