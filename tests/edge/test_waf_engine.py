@@ -6,8 +6,8 @@ import pytest
 from tests.kit.crs import need_crs
 
 from portway.edge.waf import files_of
-from portway.edge.waf_engine import Answer, Engine, EngineFailure, Pairs, Question, RuleSet
-from portway.policy.actions.waf import INBOUND, OUTBOUND
+from portway.edge.waf_engine import UNPARSED, Answer, Engine, EngineFailure, Pairs, Question, RuleSet
+from portway.policy.actions.waf import BODY, INBOUND, OUTBOUND
 
 pytestmark = [pytest.mark.row("P-57"), pytest.mark.xdist_group("crs")]
 
@@ -65,6 +65,27 @@ def test_attacks_score_above_the_threshold(rules: RuleSet, question: Question, r
     assert match.message
     assert match.data
     assert not any(949_000 <= each.id < 950_000 or each.id > 999_999 for each in found.matches)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "refused"),
+    [
+        (b"application/json", b'{,"a": "' + b"<script>alert(1)</script>" + b'"}', True),
+        (b"application/json; charset=utf-8", b'{"a": 1,}', True),
+        (b"application/json", b'{"a": [1]}', False),
+        (b"application/json", b'{"a": "' + b"x" * (BODY - 7), False),  # cut: nobody knows the rest
+        (b"multipart/form-data; boundary=y", b"--x\r\n\r\n<script>\r\n--x--\r\n", True),
+        (b"multipart/form-data", b"a=b", True),
+    ],
+)
+def test_bodies_that_are_not_what_they_say_are_refused(
+    rules: RuleSet, kind: bytes, body: bytes, refused: bool
+) -> None:
+    """What cannot be taken apart is not inspected, and its receiver may be less strict."""
+    fields = ((b"content-type", kind), (b"content-length", b"%d" % len(body)))
+    found = rules.inspect(asked(b"/a", fields, body))
+    assert (found.score >= INBOUND) is refused
+    assert ([each.id for each in found.matches] == [UNPARSED]) is refused
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from portway.errors import PortwayError
-from portway.policy.actions.waf import Inspected, Match
+from portway.policy.actions.waf import BODY, Inspected, Match
 
 _log = logging.getLogger(__name__)
 
 MODULE: Final = "libmodsecurity"
-_IN, _OUT = 1_000_001, 1_000_002
+_IN, _OUT, _UNREAD = 1_000_001, 1_000_002, 1_000_013
+UNPARSED: Final = 200_002
+"""The rule that the recommended configuration of such engines has for bodies that are not what they say: what
+cannot be taken apart is not inspected, and its receiver may be less strict.
+"""
+_CRITICAL: Final = 5
+"""What a critical match counts."""
 _WITHOUT_GEO: Final = "not compiled with GeoIP"
 _SEVERITIES: Final = {2: "CRITICAL", 3: "ERROR", 4: "WARNING", 5: "NOTICE"}
 _SCORING: Final = ((911_000, 948_999), (950_000, 958_999))
@@ -33,8 +39,10 @@ SecResponseBodyLimit 131072
 SecResponseBodyLimitAction ProcessPartial
 SecRule REQUEST_HEADERS:Content-Type "^(?:application(?:/soap\\+|/)|text/)xml" \
     "id:1000011,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
-SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.-]+\\+)?json" \
+SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.-]+\\+)?json(?:[;\\s]|$)" \
     "id:1000012,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule REQBODY_ERROR "!@eq 0" \
+    "id:1000013,phase:2,t:none,pass,log,msg:'Failed to parse request body',logdata:'%{REQBODY_ERROR_MSG}'"
 """
 _SETUP: Final = """
 SecDefaultAction "phase:1,log,auditlog,pass"
@@ -166,25 +174,31 @@ class RuleSet:
                 if answer.body and _is_text(answer.fields):
                     at.append_response_body(answer.body)
                 at.process_response_body()
-            return _found(at.get_rule_messages(), answer is not None)
+            whole = asked.body is not None and len(asked.body) < BODY
+            return _found(at.get_rule_messages(), answer is not None, whole)
 
 
-def _found(messages: list[Any], answer: bool) -> Inspected:
+def _found(messages: list[Any], answer: bool, whole: bool) -> Inspected:
+    """Read what the rules have counted. ``whole``: a body was not cut, so it must be what it says."""
     wanted = _OUT if answer else _IN
     score: int | None = None
+    broken = 0
     matches: list[Match] = []
     for each in messages:
         number = int(each.rule_id)
         if number == wanted:
             counted = re.search(r"\d+", _text(each, "data"))
             score = int(counted[0]) if counted else None
+        elif number == _UNREAD and whole:
+            matches.append(Match(UNPARSED, _text(each, "message"), "CRITICAL", _text(each, "data")))
+            broken = _CRITICAL
         elif any(low <= number <= high for low, high in _SCORING) and (int(each.phase) > 2) is answer:
             severity = _SEVERITIES.get(int(each.severity))
             if severity is not None:
                 matches.append(Match(number, _text(each, "message"), severity, _text(each, "data")))
     if score is None:
         raise EngineFailure("the rules counted nothing")
-    return Inspected(score, tuple(matches))
+    return Inspected(score + broken, tuple(matches))
 
 
 def _is_text(fields: Pairs) -> bool:
