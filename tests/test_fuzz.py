@@ -32,7 +32,7 @@ def fuzz(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_there_is_a_target_for_every_parser_of_outside_bytes() -> None:
-    parsers = ["chunked", "client_hello", "control", "http1", "proxy_protocol", "url", "wire"]
+    parsers = ["chunked", "client_hello", "control", "http1", "http2", "proxy_protocol", "url", "wire"]
     policy = ["policy_document", "policy_expression", "policy_interpolation"]
     assert sorted(parsers + policy) == NAMES
 
@@ -101,13 +101,15 @@ def careless(value: object, _depth: int) -> bool:
     [
         ("http1", "portway.codec.http1._TABBED", lenient),
         ("http1", "portway.codec.headers._is_ours", lenient),
+        ("http2", "portway.codec.http2_hpack.Reader._shrink", lenient),
+        ("http2", "portway.codec.http2.Http2.goaway", lenient),
         ("chunked", "portway.codec.chunked._could_begin", impatient),
         ("client_hello", "portway.codec.client_hello._host", upper),
         ("proxy_protocol", "portway.codec.proxy_protocol._join", off_by_one),
         ("url", "portway.model.url._label", unfolded),
         ("control", "portway.wire.dialect._deeper_than", careless),
         ("policy_document", "portway.codec.document._at", lenient),
-        ("policy_expression", "portway.policy.expression._said", silent),
+        ("policy_expression", "portway.policy.said.failed", silent),
         ("policy_interpolation", "portway.policy.interpolation._end", plain_end),
         ("wire", "portway.wire.connection.Connection._check_id", lenient),
         ("wire", "portway.wire.connection.Connection.goaway", lenient),
