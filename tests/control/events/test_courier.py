@@ -297,3 +297,22 @@ async def test_a_disk_that_takes_nothing_leaves_events_in_memory(tmp_path: Path)
         async with running(context, receiver, Slept(), spool=tmp_path / "spool") as courier:
             await courier.take([_closed(account)])
             await eventually(lambda: courier.state(kept, "").delivered == 1, "it arrives all the same")
+
+
+async def test_what_waits_goes_where_a_changed_destination_points(tmp_path: Path) -> None:
+    async with subscribed(tmp_path, TCP) as (context, account, to):
+        receiver = Receiver(plan=[AWAY] * 10_000)
+        clock = Slept()
+        async with running(context, receiver, clock, spool=tmp_path / "spool") as courier:
+            receiver.stuck = asyncio.Event()
+            await courier.take([_closed(account, number) for number in range(3)])
+            await eventually(lambda: receiver.asked, "the receiver is asked")
+            before = courier.state(to, "")
+            other = {"webhook": {"url": "http://b.example", "batch_seconds": 0}}
+            await event_destinations.update(context, account, to, target=other, durable=True)
+            receiver.plan.clear()
+            await courier.look()
+            receiver.stuck.set()
+            await eventually(lambda: courier.state(to, "").delivered == 3, "they arrive")
+            assert (before.waiting, courier.state(to, "").dropped) == (3, 0)
+        assert {url for url, _, _ in receiver.got} == {"http://b.example"}

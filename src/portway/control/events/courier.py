@@ -130,7 +130,8 @@ class Courier:
         self._known = asyncio.Event()
         self._spool = spool
         self._tally = Tally(spool)
-        self._counted: dict[str, Delivered] = {}
+        self._counted: dict[str, Delivered] | None = None
+        """What was counted of destinations that have no delivery now; None before that is read."""
         self._turn = asyncio.Lock()
         self._taken = b""
         self._seq = -1
@@ -238,7 +239,6 @@ class Courier:
 
     async def run(self) -> None:
         """Follow the store, for ever. A store that cannot be read is tried again."""
-        self._counted = await self._tally.load()
         try:
             while True:
                 try:
@@ -291,6 +291,9 @@ class Courier:
         async with self._context.database.read() as connection:
             destinations = await store.destinations(connection)
             subscriptions = await store.every(connection)
+        if self._counted is None:
+            loaded = await self._tally.load()
+            self._counted = loaded if self._counted is None else self._counted
         here = {row.id: row for row in destinations}
         for gone in [each for each in self._deliveries if each not in here]:
             self._end(gone)
@@ -298,14 +301,15 @@ class Courier:
         for row in destinations:
             made_of = (row.kind, row.settings, row.sealed, row.durable)
             if self._made_of.get(row.id) != made_of:
-                self._begin(row)
+                self._begin(row, self._counted)
                 self._made_of[row.id] = made_of
         self._routing = Routing(subscriptions)
 
-    def _begin(self, row: Row[Any]) -> None:
+    def _begin(self, row: Row[Any], counted: dict[str, Delivered]) -> None:
         """Make the delivery of a destination, or another one where its target has changed."""
-        if row.id in self._deliveries:
-            self._counted[row.id] = self._deliveries[row.id].state
+        former = self._deliveries.get(row.id)
+        if former is not None:
+            counted[row.id] = former.state
         self._end(row.id)
         try:
             target = event_destinations.opened(self._context, row)
@@ -319,8 +323,10 @@ class Courier:
             row.id, sender, journal, self._time,
             durable=row.durable and self._spool is not None,
             spool=self._spool_of(row),
-            before=self._counted.pop(row.id, None),
+            before=counted.pop(row.id, None),
         )  # fmt: skip
+        if former is not None:
+            delivery.take_over(former)
         delivery.wake()
         self._running[row.id] = self._tasks.start(delivery.run(), name=f"events for {row.id}")
 

@@ -88,6 +88,7 @@ class Delivery:
         self._unkept = False
         before = before or Delivered()
         self._delivered, self._failed, self._dropped = before.delivered, before.failed, before.dropped
+        self._lost_before = 0 if spool is None else spool.dropped
         self._last_error = ""
         self.in_journal = 0
         """Audit events that still wait, as far as is known."""
@@ -99,7 +100,14 @@ class Delivery:
     @property
     def state(self) -> Delivered:
         """How the destination fares."""
-        spooled, lost = (0, 0) if self._spool is None else (self._spool.left, self._spool.dropped)
+        spooled, lost = (
+            (0, 0)
+            if self._spool is None
+            else (
+                self._spool.left,
+                self._spool.dropped - self._lost_before,
+            )
+        )
         waiting = max(len(self._outbox), self.in_journal + spooled + self._outbox.traffic)
         dropped = self._dropped + self._outbox.dropped + lost
         return Delivered(self._delivered, self._failed, dropped, waiting, self._last_error)
@@ -131,6 +139,11 @@ class Delivery:
         else:
             self._unkept = False
             self._ring()
+
+    def take_over(self, former: "Delivery") -> None:
+        """Take the traffic events that wait in the memory of the delivery that this one replaces."""
+        for item in former._outbox.take_traffic():  # noqa: SLF001 - another of the same class
+            self.put(item)
 
     def wake(self) -> None:
         """There may be audit events in the journal."""

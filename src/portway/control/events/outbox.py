@@ -101,6 +101,13 @@ class Outbox:
             while queue and queue[0].id in gone:
                 self._kept.popleft() if queue is self._kept else self._pop()
 
+    def take_traffic(self) -> list[Item]:
+        """Take out the traffic events that are nowhere else."""
+        taken = list(self._traffic)
+        self._traffic.clear()
+        self._bytes = 0
+        return taken
+
     def forget_kept(self) -> None:
         """Take out all that stands on disk: it is read from there again."""
         self._kept.clear()

@@ -16,6 +16,7 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -82,6 +83,7 @@ class Spool:
         self._place = (0, 0)
         """The number of the event that was read last, and where in its segment it ends."""
         self._turn = asyncio.Lock()
+        self._files = threading.Lock()  # who waits for a thread may be cancelled; the thread goes on
         self.left = 0
         """Events that have not arrived."""
         self.dropped = 0
@@ -116,14 +118,16 @@ class Spool:
     # -- in a thread
 
     def _with_files(self, work: Callable[[], T]) -> T:
-        if not self._opened:
-            self._open()
-            self._opened = True
-        try:
-            return work()
-        finally:
-            newest = self._segments[-1].last if self._segments else self._done
-            self.left = newest - max(self._done, self._segments[0].first - 1) if self._segments else 0
+        with self._files:
+            if not self._opened:
+                self._open()
+                self._opened = True
+            try:
+                return work()
+            finally:
+                first = self._segments[0].first if self._segments else 1
+                newest = self._segments[-1].last if self._segments else 0
+                self.left = max(0, newest - max(self._done, first - 1))
 
     def _open(self) -> None:
         try:
