@@ -1,12 +1,10 @@
-"""The one module that knows h2: what it tells, and where it stops reading."""
+"""Connections of HTTP/2: what they tell, and where they stop reading."""
 
 import pytest
-from hpack import Decoder
 from hyperframe.frame import GoAwayFrame, HeadersFrame, RstStreamFrame
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from portway.codec.http2 import Fields, Http2, RepeatingEncoder
+from portway.codec.http2 import Fields, Http2
+from portway.codec.http2_frames import PREFACE, frame
 from portway.errors import HttpError
 
 REQUEST: Fields = [(b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/")]
@@ -173,21 +171,207 @@ def test_what_is_no_http2(raw: bytes) -> None:
         server.feed(raw)
 
 
-FIELD = st.tuples(
-    st.sampled_from([b":status", b"content-type", b"content-length", b"etag", b"set-cookie"]),
-    st.sampled_from([b"200", b"text/plain", b"13", b"", b"a" * 40]),
+# -- what ends a connection, and what a stream alone
+
+GOAWAY, RST = 7, 3
+
+
+def frames_of(data: bytes) -> list[tuple[int, int, bytes]]:
+    """Return kind, stream and payload of each frame."""
+    found: list[tuple[int, int, bytes]] = []
+    while data:
+        size = int.from_bytes(data[:3], "big")
+        found.append((data[3], int.from_bytes(data[5:9], "big"), data[9 : 9 + size]))
+        data = data[9 + size :]
+    return found
+
+
+def end_of(core: Http2, raw: bytes) -> int:
+    """Feed what ends the connection; return the code of the GOAWAY, which is all that is said."""
+    core.output()
+    with pytest.raises(HttpError):
+        core.feed(raw)
+    (kind, stream, payload), *more = frames_of(core.output())
+    assert (kind, stream, more) == (GOAWAY, 0, [])
+    core.feed(b"whatever comes now")
+    assert core.output() == b""
+    return int.from_bytes(payload[4:], "big")
+
+
+def running(*, ended: bool = False) -> tuple[Http2, Owner]:
+    """Return a server with stream 1 under way, stream 3 finished, and stream 5 reset by us."""
+    client, _, server, asked = pair()
+    client.head(1, REQUEST, end=ended)
+    client.head(3, REQUEST, end=True)
+    client.head(5, REQUEST)
+    carry(client, server)
+    server.head(3, [(b":status", b"204")], end=True)
+    server.reset(5, 8)
+    asked.take()
+    return server, asked
+
+
+HEAD = b"\x82\x87\x84\x41\x01a"
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (frame(0, 0, 0, b"x"), 1),
+        (frame(0, 0, 7, b"x"), 1),  # of a stream that never was
+        (frame(0, 0, 2, b"x"), 1),
+        (frame(0, 0, 3, b"x"), 5),  # of one that is over
+        (frame(0, 8, 1, b"\x05abc"), 1),  # all padding
+        (frame(0, 8, 1), 6),
+        (frame(1, 4, 0, HEAD), 1),
+        (frame(1, 4, 2, HEAD), 1),  # a server's stream
+        (frame(1, 5, 3, HEAD), 5),
+        (frame(1, 4, 1, HEAD), 1),  # trailers that are not the end
+        (frame(1, 5, 7, b"\xff\x7f"), 9),
+        (frame(1, 5, 9, HEAD) + frame(1, 5, 7, HEAD), 1),  # a lower stream than the last
+        (frame(1, 1, 7, HEAD) + frame(0, 0, 1, b"x"), 1),  # within a head
+        (frame(1, 1, 7, HEAD) + frame(9, 4, 1), 1),
+        (frame(1, 1, 7, HEAD) + frame(0xEE, 0, 1), 1),
+        (frame(9, 4, 1), 1),  # of nothing
+        (frame(2, 0, 1, bytes(4)), 6),
+        (frame(2, 0, 0, bytes(5)), 1),
+        (frame(2, 0, 1, b"\0\0\0\x01\0"), 1),
+        (frame(3, 0, 0, bytes(4)), 1),
+        (frame(3, 0, 7, bytes(4)), 1),
+        (frame(3, 0, 1, bytes(3)), 6),
+        (frame(4, 0, 1), 1),
+        (frame(4, 0, 0, bytes(5)), 6),
+        (frame(4, 1, 0, bytes(6)), 6),
+        (frame(4, 0, 0, b"\0\x04\x80\0\0\0"), 3),
+        (frame(8, 0, 1, b"\0\0\x80\0") + frame(4, 0, 0, b"\0\x04\x7f\xff\xff\xff"), 3),  # with what it had
+        (frame(5, 4, 1, b"\0\0\0\x02" + HEAD), 1),
+        (frame(6, 0, 0, bytes(7)), 6),
+        (frame(6, 0, 1, bytes(8)), 1),
+        (frame(7, 0, 0, bytes(7)), 6),
+        (frame(7, 0, 1, bytes(8)), 1),
+        (frame(8, 0, 0, bytes(4)), 1),
+        (frame(8, 0, 0, b"\x7f\xff\xff\xff"), 3),
+        (frame(8, 0, 7, b"\0\0\0\x01"), 1),
+        (frame(8, 0, 1, b"\0\x01"), 6),
+    ],
 )
-STEP = st.tuples(st.sampled_from([0, 40, 80, 4096, 4096, 4096]), st.lists(FIELD, min_size=1, max_size=4))
+def test_what_ends_a_connection(raw: bytes, code: int) -> None:
+    server, asked = running()
+    assert end_of(server, raw) == code
+    assert asked.take() == []
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(STEP, min_size=2, max_size=30))
-def test_heads_that_repeat_are_read_as_they_were_written(
-    steps: list[tuple[int, list[tuple[bytes, bytes]]]],
-) -> None:
-    encoder, decoder = RepeatingEncoder(), Decoder()
-    for size, fields in steps:
-        if size != encoder.header_table_size:  # the reader has said what it keeps
-            encoder.header_table_size = decoder.max_allowed_table_size = size
-        for _ in range(2):
-            assert [tuple(each) for each in decoder.decode(encoder.encode(fields), raw=True)] == fields
+def test_settings_come_first() -> None:
+    for raw in (opening(1), frame(6, 0, 0, bytes(8)), frame(4, 1, 0)):
+        server = Http2(
+            Owner(), client=False, streams=1, stream_window=65_536, connection_window=0, head_bytes=1 << 20
+        )
+        assert end_of(server, PREFACE + raw) == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (frame(0, 0, 1, b"x"), 5),  # behind its end
+        (frame(1, 5, 1, HEAD), 5),
+        (frame(8, 0, 1, bytes(4)), 1),
+        (frame(8, 0, 1, b"\x7f\xff\xff\xff"), 3),
+    ],
+)
+def test_what_resets_a_stream_alone(raw: bytes, code: int) -> None:
+    server, asked = running(ended=True)
+    server.feed(raw)
+    assert frames_of(server.output())[-1] == (RST, 1, code.to_bytes(4, "big"))
+    assert asked.take() == [("reset", 1, code, False)]
+    server.feed(opening(7))
+    assert asked.take() == [("head", 7, b"GET", False)]
+
+
+def test_a_body_that_is_missing_resets_a_stream_that_is_never_told() -> None:
+    client, _, server, asked = pair()
+    client.head(1, [*REQUEST, (b"content-length", b"1")], end=True)
+    server.feed(client.output())
+    assert frames_of(server.output())[-1] == (RST, 1, b"\0\0\0\x01")
+    assert asked.take() == [("reset", 1, 1, False)]
+
+
+@pytest.mark.parametrize("trailers", [True, False])
+def test_a_body_that_is_shorter_than_it_says(*, trailers: bool) -> None:
+    client, _, server, _ = pair()
+    client.head(1, [*REQUEST, (b"content-length", b"4")])
+    client.payload(1, b"abc", end=not trailers)
+    if trailers:
+        client.head(1, [(b"x", b"1")], end=True)
+    assert end_of(server, client.output()) == 1
+
+
+def test_late_frames_for_a_stream_that_we_reset_are_dropped_and_counted() -> None:
+    """Their fields still change the table, and their bytes still open the connection's window."""
+    server, asked = running()
+    server.feed(frame(0, 0, 5, b"x" * 16_000) * 40)
+    server.feed(frame(1, 5, 5, b"\x40\x01a\x01b"))  # trailers that enter the table
+    assert asked.told == [("idle",)] * 41
+    assert frames_of(server.output())[-1] == (8, 0, (33 * 16_000).to_bytes(4, "big"))
+    server.feed(frame(8, 0, 5, b"\0\0\0\x01") + frame(3, 0, 5, bytes(4)) + frame(3, 0, 3, bytes(4)))
+    assert asked.told == [("idle",)] * 44
+    told: list[Fields] = []
+    asked.on_head = lambda stream, fields, *, ended: told.append(fields)  # type: ignore[method-assign]
+    server.feed(frame(1, 5, 7, HEAD + b"\xbf"))
+    assert told[0][-1] == (b"a", b"b")
+
+
+def test_frames_that_mean_nothing_are_counted() -> None:
+    server, asked = running()
+    for raw in (
+        frame(6, 0, 0, bytes(8)), frame(6, 1, 0, bytes(8)), frame(4, 0, 0), frame(4, 1, 0),
+        frame(2, 0, 99, bytes(5)), frame(8, 0, 0, b"\0\0\0\x01"), frame(8, 0, 1, b"\0\0\0\x01"),
+        frame(0, 0, 1), frame(0, 8, 1, b"\x02\0\0"), frame(0xEE, 0xFF, 1, b"x"), frame(7, 0, 0, bytes(8)),
+    ):  # fmt: skip
+        asked.told.clear()
+        server.feed(raw)
+        assert ("idle",) in asked.told
+
+
+@pytest.mark.parametrize("status", [b"204", b"304"])
+def test_an_answer_without_a_body_may_say_a_length(status: bytes) -> None:
+    client, heard, server, _ = pair()
+    client.head(1, REQUEST, end=True)
+    carry(client, server)
+    server.head(1, [(b":status", status), (b"content-length", b"9")])
+    server.payload(1, b"", end=True)
+    carry(client, server)
+    assert heard.take() == [("head", 1, status, False), ("finished", 1, [])]
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (frame(1, 4, 2, b"\x88"), 1),  # nobody may push
+        (frame(5, 4, 1, b"\0\0\0\x02" + HEAD), 1),
+        (frame(1, 4, 3, b"\x88"), 1),  # an answer to nothing
+        (frame(0, 0, 1, b"x"), 1),  # a body before its head
+        (frame(1, 5, 1, b"\x08\x03103"), 1),  # interim, and the end
+        (frame(4, 0, 0, b"\0\x02\0\0\0\x01"), 1),
+    ],
+)
+def test_what_ends_a_connection_to_a_server(raw: bytes, code: int) -> None:
+    client, _, server, _ = pair()
+    client.head(1, REQUEST, end=True)
+    carry(client, server)
+    assert end_of(client, raw) == code
+
+
+def test_an_answer_to_head_has_no_body() -> None:
+    client, _, server, _ = pair()
+    client.head(1, [(b":method", b"HEAD"), *REQUEST[1:]], end=True)
+    carry(client, server)
+    server.head(1, [(b":status", b"200"), (b"content-length", b"9")])
+    server.payload(1, b"x")
+    client.output()
+    assert end_of(client, server.output()) == 1
+
+
+def test_what_is_offered_is_not_taken_back() -> None:
+    client, _, _, _ = pair()
+    assert client.offers_upgrades
+    assert end_of(client, frame(4, 0, 0, b"\0\x08\0\0\0\0")) == 1

@@ -1,78 +1,61 @@
-"""HTTP/2 connections, either side, without a socket: the one module that knows the library h2.
+"""HTTP/2 connections, either side, without a socket (RFC 9113).
 
-The library keeps the state of streams, windows and header compression, and answers what RFC 9113 leaves
-no choice about: SETTINGS and PING are acknowledged, illegal frames end the connection. What it would judge
-by its own rules is taken from it: fields are judged by the strict reader of HTTP/1 heads
+Theory of operation. Bytes go in by ``feed`` and come out by ``output``; in between the owner's ``on_…`` are
+called. Here is what RFC 9113 leaves no choice about: the order of frames, the states of streams, windows,
+SETTINGS and PING. Two things are others': fields are judged by the strict reader of HTTP/1 heads
 (``codec/http2_heads.py``), and streams above the limit are refused one by one by whoever owns the connection,
 since a peer may open them before it has seen our SETTINGS.
 
-Bytes go in by ``feed`` and come out by ``output``; in between the owner's ``on_…`` are called. ``feed`` takes
-its bytes in small pieces and looks at the owner between them, so that a flood can be stopped soon.
+*Reading.* A frame is looked at when it is whole; that it would be too long is said by its header. Every
+``FEED`` bytes, and at the end of what came, the owner is told what the frames said, and is asked whether it
+wants more, so that a flood can be stopped soon. A request that has been reset by then is never told.
+
+*Streams.* One is kept while either side may still send. Of those that are closed the last ``REMEMBERED`` are
+known: a frame that comes late for one that we have reset is dropped, after its bytes are counted and its
+fields are read; for one that the peer had finished it ends the connection.
+
+*Faults.* What breaks the rules ends the connection with GOAWAY, and so does, as the rules allow, much of
+what is one stream's fault: no honest peer sends it. A window that is opened too far, frames behind the end of
+a stream and a body that is missing reset this stream; who owns the connection counts that.
 """
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.events import (
-    ConnectionTerminated,
-    DataReceived,
-    InformationalResponseReceived,
-    RemoteSettingsChanged,
-    RequestReceived,
-    ResponseReceived,
-    StreamEnded,
-    StreamReset,
-    TrailersReceived,
-    WindowUpdated,
+from portway.codec import http2_frames as frames
+from portway.codec.http2_frames import (
+    CANCEL,
+    FLOW_CONTROL_ERROR,
+    FRAME_SIZE_ERROR,
+    HTTP_1_1_REQUIRED,
+    INTERNAL_ERROR,
+    NO_ERROR,
+    PROTOCOL_ERROR,
+    REFUSED_STREAM,
+    STREAM_CLOSED,
 )
-from h2.exceptions import H2Error, ProtocolError, StreamClosedError
-from h2.settings import SettingCodes, Settings
-from hpack import Encoder
-from hyperframe.frame import GoAwayFrame
-
-from portway.errors import HttpError
+from portway.codec.http2_hpack import ENHANCE_YOUR_CALM, Fields, Reader
+from portway.codec.http2_sending import Sending, Stream
+from portway.errors import HttpError, RemoteProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
-    from h2.events import Event
-    from hyperframe.frame import Frame
-
-Fields = list[tuple[bytes, bytes]]
-"""Field names and values, pseudo-fields first."""
-
-NO_ERROR: Final = 0
-PROTOCOL_ERROR: Final = 1
-INTERNAL_ERROR: Final = 2
-FRAME_SIZE_ERROR: Final = 6
-REFUSED_STREAM: Final = 7
-CANCEL: Final = 8
-ENHANCE_YOUR_CALM: Final = 11
-HTTP_1_1_REQUIRED: Final = 13
+__all__ = (
+    "ALPN", "CANCEL", "ENHANCE_YOUR_CALM", "HTTP_1_1_REQUIRED", "INTERNAL_ERROR", "NO_ERROR",
+    "PROTOCOL_ERROR", "REFUSED_STREAM", "Fields", "Http2", "Owner",
+)  # fmt: skip
 
 ALPN: Final = "h2"
 
 FEED: Final = 16_384
 """Bytes that are looked at before the owner may stop it."""
 
-REMEMBERED: Final = 1024
-"""Closed streams whose late frames are told from frames of streams that never were."""
+CONTINUATIONS: Final = 64
+"""Frames that a head may go on in."""
 
-HEADS: Final = 8
-"""Heads of a connection that are kept written."""
-HEAD_BYTES: Final = 1024
-"""Longest of them."""
-
-_MANY: Final = 256
-"""Streams, closed ones too, that are kept before anybody looks which may be forgotten."""
-_HEADER: Final = 9
-"""Bytes of a frame's header."""
-_OF_HEADS: Final = (1, 5, 9)
-"""Kinds of frames that heads come in: HEADERS, PUSH_PROMISE, CONTINUATION."""
-_FIRST_WINDOW: Final = 65_535
-"""Of a connection, before any WINDOW_UPDATE (RFC 9113 §6.9.2)."""
-_EVERY_STREAM: Final = (1 << 31) - 1
+_HEADER: Final = frames.HEADER.size
+_OF_HEADS: Final = (frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATION)
 
 
 class Owner(Protocol):
@@ -120,65 +103,21 @@ class Owner(Protocol):
         ...
 
 
-class _Connection(H2Connection):
-    """The library's connection, less its own limit of streams, and with an end that is no cut."""
-
-    MAX_CLOSED_STREAMS = REMEMBERED
-
-    def _receive_goaway_frame(self, frame: GoAwayFrame) -> "tuple[list[Frame], list[Event]]":
-        """Tell of it and go on: the library would refuse all that still comes on running streams."""
-        event = ConnectionTerminated()
-        event.error_code = frame.error_code  # type: ignore[assignment]
-        event.last_stream_id = frame.last_stream_id
-        return [], [event]
-
-    @property
-    def open_inbound_streams(self) -> int:
-        """Say that there is room; forget closed streams when there are twice as many as last time."""
-        if len(self.streams) >= self._full:
-            super().open_inbound_streams  # noqa: B018  # pyright: ignore[reportUnusedExpression] - it forgets them
-            self._full = max(_MANY, 2 * len(self.streams))
-        return 0
-
-    _full = 0
-
-
-class RepeatingEncoder(Encoder):
-    """The library's compression of heads, which gives a head again that it has just written.
-
-    The same fields are the same bytes for as long as the table that both sides keep does not change; most
-    answers of one upstream have the same.
-    """
-
-    def __init__(self) -> None:
-        """Have written nothing."""
-        super().__init__()
-        self._written: dict[tuple[object, ...], bytes] = {}
-
-    def encode(self, headers: "Iterable[Any] | dict[Any, Any]", huffman: bool = True) -> bytes:
-        """Write fields, as the library does."""
-        fields = tuple(headers)
-        table = self.header_table
-        before = self._state()
-        if not table.resized and (found := self._written.get(fields)) is not None:
-            return found
-        made = super().encode(fields, huffman)
-        if self._state() != before or len(self._written) >= HEADS:
-            self._written.clear()
-        if self._state() == before and len(made) <= HEAD_BYTES:
-            self._written[fields] = made
-        return made
-
-    def _state(self) -> tuple[object, ...]:
-        """Return what changes when the table does."""
-        entries = self.header_table.dynamic_entries
-        return len(entries), entries[0] if entries else None, self.header_table.resized
-
-
-class Http2:
+class Http2(Sending):
     """One connection."""
 
-    __slots__ = ("_before", "_conn", "_owner", "_trailers", "_whole")
+    __slots__ = (
+        "_block",
+        "_continued",
+        "_dead",
+        "_greeted",
+        "_need",
+        "_owner",
+        "_preface",
+        "_reader",
+        "_rest",
+        "_told",
+    )
 
     def __init__(
         self,
@@ -191,38 +130,23 @@ class Http2:
         head_bytes: int,
     ) -> None:
         """Start a connection; its first bytes are in ``output``. All sizes are what the peer may send."""
-        self._owner = owner
-        config = H2Configuration(
-            client_side=client,
-            header_encoding=None,
-            validate_inbound_headers=False,
-            normalize_inbound_headers=False,
-            validate_outbound_headers=False,
-            normalize_outbound_headers=False,
+        super().__init__(
+            client=client,
+            streams=streams,
+            stream_window=stream_window,
+            connection_window=connection_window,
+            head_bytes=head_bytes,
         )
-        self._conn = conn = _Connection(config)
-        conn.encoder = RepeatingEncoder()
-        settings = {
-            SettingCodes.MAX_CONCURRENT_STREAMS: streams,
-            SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
-            SettingCodes.MAX_HEADER_LIST_SIZE: head_bytes,
-            SettingCodes.ENABLE_PUSH: 0,
-        }
-        if not client:
-            settings[SettingCodes.ENABLE_CONNECT_PROTOCOL] = 1
-            del settings[SettingCodes.ENABLE_PUSH]
-        conn.local_settings = Settings(client=client, initial_values=settings)
-        conn.decoder.max_header_list_size = head_bytes
-        conn.initiate_connection()
-        if connection_window > _FIRST_WINDOW:
-            conn.increment_flow_control_window(connection_window - _FIRST_WINDOW)
-        self._trailers: dict[int, Fields] = {}
-        self._whole = 0  # the stream that has just ended with its head
-        self._before = bytearray()
-
-    def __repr__(self) -> str:
-        """Show how many streams there are."""
-        return f"<Http2 {len(self._conn.streams)} streams>"
+        self._owner = owner
+        self._reader = Reader(head_bytes)
+        self._preface = b"" if client else frames.PREFACE  # what has to come of it
+        self._greeted = False  # the peer's SETTINGS have come
+        self._dead = False
+        self._rest = bytearray()  # the begun frame
+        self._need = 0  # how long it must be for another look
+        self._block: tuple[int, int, bytearray] | None = None  # the begun head: stream, flags, bytes
+        self._continued = 0
+        self._told: list[Callable[[], None]] = []  # what is to be told
 
     # -- from the peer
 
@@ -232,165 +156,311 @@ class Http2:
         Raises HttpError when the connection is over for a fault of the peer; the GOAWAY that tells it so
         is then in ``output``.
         """
-        view = memoryview(data)
-        conn = self._conn
-        status = 502 if conn.config.client_side else 400
-        for start in range(0, len(data), FEED):
-            try:
-                events = conn.receive_data(view[start : start + FEED])
-            except ProtocolError as error:
-                raise HttpError(status, f"HTTP/2: {error}") from error
-            self._tell(events)
+        if self._dead:
+            return
+        try:
+            self._read(data)
+        except RemoteProtocolError as error:
+            self._dead = True
+            self._told.clear()
+            self.goaway(error.code)
+            raise HttpError(502 if self._client else 400, f"HTTP/2: {error}") from error
+
+    def _read(self, data: bytes) -> None:
+        if self._preface:
+            begun = self._preface[: len(data)]
+            if not data.startswith(begun):
+                raise RemoteProtocolError(PROTOCOL_ERROR, "this is not HTTP/2")
+            self._preface = self._preface[len(begun) :]
+            data = data[len(begun) :]
+        rest = self._rest
+        if rest:
+            rest += data
+            if len(rest) < self._need:
+                return
+            data = bytes(rest)
+            rest.clear()
+        at, mark, end = 0, FEED, len(data)
+        self._need = _HEADER
+        while end - at >= _HEADER:
+            high, low, kind, flags, stream = frames.HEADER.unpack_from(data, at)
+            size = high << 8 | low
+            if size > frames.FRAME_BYTES:
+                raise RemoteProtocolError(FRAME_SIZE_ERROR, "a frame is too long")
+            if end - at < _HEADER + size:
+                self._need = _HEADER + size
+                break
+            at += _HEADER + size
+            self._take(kind, flags, stream & frames.MOST, data[at - size : at])
+            if at >= mark:
+                mark = at + FEED
+                self._tell()
+                if self._owner.closed:
+                    return
+        self._tell()
+        if at < end:
+            rest += data[at:]
+
+    def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if self._block is not None and kind != frames.CONTINUATION:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "a frame within a head")
+        if not self._greeted and (kind != frames.SETTINGS or flags & frames.ACK):
+            raise RemoteProtocolError(PROTOCOL_ERROR, "no SETTINGS come first")
+        if kind < len(self._BY_KIND):
+            self._BY_KIND[kind](self, flags, stream, payload)
+        else:
+            self._told.append(self._owner.on_idle_frame)  # of a kind that is not known (§4.1)
+
+    def _tell(self) -> None:
+        told, self._told = self._told, []
+        for tell in told:
             if self._owner.closed:
                 return
-            # The library looks at a frame's length only when it has all of it: up to 16 MiB.
-            if self._buffered > conn.max_inbound_frame_size + _HEADER:
-                self.goaway(FRAME_SIZE_ERROR)
-                raise HttpError(status, "HTTP/2: a frame is too long")
+            tell()
 
-    def _tell(self, events: "list[Event]") -> None:
-        owner = self._owner
-        for event in events:
-            if owner.closed:
-                return
-            if isinstance(event, DataReceived):
-                size = event.flow_controlled_length or 0
-                if event.data:
-                    owner.on_payload(event.stream_id or 0, event.data, size)
-                else:
-                    if size:
-                        self.consumed(event.stream_id or 0, size)
-                    if event.stream_ended is None:
-                        owner.on_idle_frame()
-            elif isinstance(event, RequestReceived | ResponseReceived):
-                self._tell_head(event)
-            elif isinstance(event, StreamEnded):
-                stream = event.stream_id or 0
-                if stream != self._whole:
-                    owner.on_finished(stream, self._trailers.pop(stream, []))
-            elif isinstance(event, TrailersReceived):
-                self._trailers[event.stream_id or 0] = _bytes(event.headers)
-            elif isinstance(event, StreamReset):
-                self._trailers.pop(event.stream_id or 0, None)
-                code = int(event.error_code or 0)
-                owner.on_stream_reset(event.stream_id or 0, code, by_peer=bool(event.remote_reset))
-            else:
-                self._tell_of_connection(event)
+    # -- bodies
 
-    def _tell_head(self, event: "RequestReceived | ResponseReceived") -> None:
-        stream = event.stream_id or 0
-        ended = event.stream_ended is not None
-        if ended:
-            self._whole = stream
-        if isinstance(event, RequestReceived) and self._is_gone(stream):
-            return  # reset again before we looked at it
-        self._owner.on_head(stream, _bytes(event.headers), ended=ended)
-
-    def _is_gone(self, stream: int) -> bool:
-        known = self._conn.streams.get(stream)
-        return known is None or known.closed
-
-    def _tell_of_connection(self, event: "Event") -> None:
-        owner = self._owner
-        if isinstance(event, WindowUpdated):
-            owner.on_idle_frame()
-            owner.on_window(event.stream_id or 0)
-        elif isinstance(event, InformationalResponseReceived):
-            owner.on_interim(event.stream_id or 0, _bytes(event.headers))
-        elif isinstance(event, RemoteSettingsChanged):
-            owner.on_idle_frame()
-            owner.on_settings()
-            owner.on_window(0)
-        elif isinstance(event, ConnectionTerminated):
-            owner.on_goaway(event.last_stream_id or 0, int(event.error_code or 0))
+    def _take_data(self, flags: int, number: int, payload: bytes) -> None:
+        size = len(payload)
+        self._to_come -= size
+        if self._to_come < 0:
+            raise RemoteProtocolError(FLOW_CONTROL_ERROR, "more came than the connection's window")
+        stream = self._streams.get(number)
+        if stream is None:
+            self._late(number)
+        elif stream.finished:
+            self._cut(number, STREAM_CLOSED)
         else:
-            owner.on_idle_frame()
+            self._take_body(stream, flags, number, payload)
+            return
+        self._credit(size)
+
+    def _take_body(self, stream: Stream, flags: int, number: int, payload: bytes) -> None:
+        size = len(payload)
+        ended = flags & frames.END_STREAM
+        stream.to_come -= size
+        if stream.to_come < 0:
+            raise RemoteProtocolError(FLOW_CONTROL_ERROR, "more came than the stream's window")
+        if not stream.headed:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "a body without a head")
+        if flags & frames.PADDED:
+            payload = frames.unpadded(payload)
+        if stream.left >= 0:
+            stream.left -= len(payload)
+            if stream.left < 0 or (ended and stream.left):
+                raise RemoteProtocolError(PROTOCOL_ERROR, "a body is of another length than it says")
+        if payload:
+            self._told.append(partial(self._owner.on_payload, number, payload, size))
+        else:
+            self.consumed(number, size)
+            if not ended:
+                self._told.append(self._owner.on_idle_frame)
+        if ended:
+            self._told.append(partial(self._owner.on_finished, number, []))
+            self._finish(number, stream)
+
+    # -- heads
+
+    def _take_headers(self, flags: int, number: int, payload: bytes) -> None:
+        begun = frames.block(number, flags, payload)
+        if flags & frames.END_HEADERS:
+            self._take_head(flags, number, begun)
+        else:
+            self._block = (number, flags, bytearray(begun))
+            self._continued = 0
+
+    def _take_continuation(self, flags: int, number: int, payload: bytes) -> None:
+        if self._block is None or self._block[0] != number:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "CONTINUATION of nothing")
+        _, first, begun = self._block
+        begun += payload
+        self._continued += 1
+        if self._continued > CONTINUATIONS:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "a head is in too many frames")
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._take_head(first, number, bytes(begun))
+
+    def _take_head(self, flags: int, number: int, block: bytes) -> None:
+        fields = self._reader.read(block)  # of a dropped stream too: it changes the table
+        ended = flags & frames.END_STREAM != 0
+        stream = self._streams.get(number)
+        if stream is None:
+            if self._client or number <= self._highest or not number & 1:
+                self._late(number)
+                return
+            self._highest = number
+            stream = self._streams[number] = Stream(self._stream_window, self._first_window)
+        if stream.finished:
+            self._cut(number, STREAM_CLOSED)
+        elif stream.headed:
+            self._take_trailers(stream, number, fields, ended=ended)
+        elif self._client and fields and fields[0][0] == b":status" and fields[0][1][:1] == b"1":
+            if ended:
+                raise RemoteProtocolError(PROTOCOL_ERROR, "an interim answer ends its stream")
+            self._told.append(partial(self._owner.on_interim, number, fields))
+        else:
+            stream.headed = True
+            self._expect(stream, fields)
+            if ended and stream.left > 0:
+                self._cut(number, PROTOCOL_ERROR)
+                return
+            self._told.append(partial(self._tell_head, number, fields, ended=ended))
+            if ended:
+                self._finish(number, stream)
+
+    def _take_trailers(self, stream: Stream, number: int, fields: Fields, *, ended: bool) -> None:
+        if not ended:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "a second head that is no trailers")
+        if stream.left > 0:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "a body is shorter than it says")
+        self._told.append(partial(self._owner.on_finished, number, fields))
+        self._finish(number, stream)
+
+    def _expect(self, stream: Stream, fields: Fields) -> None:
+        """Note how long the body will be; lengths that say nothing are left to who judges heads."""
+        if self._client and (stream.bodiless or fields[:1] in _BODILESS):
+            stream.left = 0
+            return
+        for name, value in fields:
+            if name == b"content-length" and value.isdigit() and len(value) < _DIGITS:
+                stream.left = int(value)
+
+    def _tell_head(self, number: int, fields: Fields, *, ended: bool) -> None:
+        if self._client or number in self._streams:  # else it was reset before we looked at it
+            self._owner.on_head(number, fields, ended=ended)
+
+    # -- streams
+
+    def _late(self, number: int) -> None:
+        """Take a frame for no stream that is there: only those that we have reset may still get some."""
+        ours = self._closed.get(number)
+        if ours is None:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "a frame for a stream that is not there")
+        if not ours:
+            raise RemoteProtocolError(STREAM_CLOSED, "a frame for a stream that is closed")
+        self._told.append(self._owner.on_idle_frame)
+
+    def _finish(self, number: int, stream: Stream) -> None:
+        stream.finished = True
+        if stream.ended:
+            self._close(number, ours=False)
+
+    def _cut(self, number: int, code: int) -> None:
+        """Reset a stream for a fault of the peer."""
+        self.reset(number, code)
+        self._told.append(partial(self._owner.on_stream_reset, number, code, by_peer=False))
+
+    def _take_reset(self, _flags: int, number: int, payload: bytes) -> None:
+        frames.length_is(payload, 4)
+        if number in self._streams:
+            self._close(number, ours=False)
+            (code,) = frames.U32.unpack(payload)
+            self._told.append(partial(self._owner.on_stream_reset, number, code, by_peer=True))
+        else:
+            self._closed_or_wrong(number)
+
+    def _closed_or_wrong(self, number: int) -> None:
+        """Count a frame that may come for a closed stream (§5.1), and means nothing then."""
+        if not number & 1 or number > (self._opened if self._client else self._highest):
+            raise RemoteProtocolError(PROTOCOL_ERROR, "a frame for a stream that is not there")
+        self._told.append(self._owner.on_idle_frame)
+
+    def _take_priority(self, _flags: int, number: int, payload: bytes) -> None:
+        frames.length_is(payload, 5)
+        if not number:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "PRIORITY of no stream")
+        frames.check_priority(number, payload)
+        self._told.append(self._owner.on_idle_frame)
+
+    def _take_promise(self, _flags: int, _number: int, _payload: bytes) -> None:
+        raise RemoteProtocolError(PROTOCOL_ERROR, "nobody may push")
+
+    # -- the connection
+
+    def _take_settings(self, flags: int, number: int, payload: bytes) -> None:
+        if number:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "SETTINGS of a stream")
+        if flags & frames.ACK:
+            frames.length_is(payload, 0)
+            self._told.append(self._owner.on_idle_frame)
+            return
+        self._heed(frames.read_settings(payload))
+        self._greeted = True
+        self._out += frames.frame(frames.SETTINGS, frames.ACK, 0)
+        self._told.append(self._owner.on_idle_frame)
+        self._told.append(self._owner.on_settings)
+        self._told.append(partial(self._owner.on_window, 0))
+
+    def _heed(self, values: dict[int, int]) -> None:
+        for name, value in values.items():
+            if name == frames.TABLE_SIZE:
+                self._writer.resize(value)
+            elif name == frames.MOST_STREAMS:
+                self._most_streams = value
+            elif name == frames.FRAME_SIZE:
+                self._frame_most = value
+            elif name == frames.STREAM_WINDOW:
+                more, self._first_window = value - self._first_window, value
+                for stream in self._streams.values():
+                    stream.to_send += more
+                    if stream.to_send > frames.MOST:
+                        raise RemoteProtocolError(FLOW_CONTROL_ERROR, "a window grows too large")
+            elif name == frames.ENABLE_PUSH and self._client and value:
+                raise RemoteProtocolError(PROTOCOL_ERROR, "a server wants to be pushed to")
+            elif name == frames.CONNECT_PROTOCOL:
+                if self._offers_upgrades and not value:
+                    raise RemoteProtocolError(PROTOCOL_ERROR, "extended CONNECT is taken back")
+                self._offers_upgrades = value == 1
+
+    def _take_ping(self, flags: int, number: int, payload: bytes) -> None:
+        frames.length_is(payload, 8)
+        if number:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "PING of a stream")
+        if not flags & frames.ACK:
+            self._out += frames.frame(frames.PING, frames.ACK, 0, payload)
+        self._told.append(self._owner.on_idle_frame)
+
+    def _take_goaway(self, _flags: int, number: int, payload: bytes) -> None:
+        if number:
+            raise RemoteProtocolError(PROTOCOL_ERROR, "GOAWAY of a stream")
+        frames.length_is(payload[:8], 8)
+        last, code = frames.TWO_U32.unpack_from(payload)
+        self._told.append(self._owner.on_idle_frame)
+        self._told.append(partial(self._owner.on_goaway, last & frames.MOST, code))
+
+    def _take_window(self, _flags: int, number: int, payload: bytes) -> None:
+        frames.length_is(payload, 4)
+        more = frames.U32.unpack(payload)[0] & frames.MOST
+        if not number:
+            self._to_send += more
+            if not more:
+                raise RemoteProtocolError(PROTOCOL_ERROR, "a window opens by nothing")
+            if self._to_send > frames.MOST:
+                raise RemoteProtocolError(FLOW_CONTROL_ERROR, "the connection's window grows too large")
+        elif (stream := self._streams.get(number)) is None:
+            self._closed_or_wrong(number)
+            return
+        else:
+            stream.to_send += more
+            if not more or stream.to_send > frames.MOST:
+                self._cut(number, FLOW_CONTROL_ERROR if more else PROTOCOL_ERROR)
+                return
+        self._told.append(self._owner.on_idle_frame)
+        self._told.append(partial(self._owner.on_window, number))
+
+    _BY_KIND: "ClassVar[tuple[Callable[..., None], ...]]" = (
+        _take_data, _take_headers, _take_priority, _take_reset, _take_settings, _take_promise, _take_ping,
+        _take_goaway, _take_window, _take_continuation,
+    )  # fmt: skip
 
     @property
     def in_head(self) -> bool:
         """The peer has begun a head, or a frame of which the kind is not known yet, and not finished it."""
-        buffer = self._conn.incoming_buffer
-        data = buffer._data  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - told nowhere
-        begun = buffer._headers_buffer  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        return bool(begun) or (bool(data) and (len(data) < _HEADER or data[3] in _OF_HEADS))
-
-    @property
-    def _buffered(self) -> int:
-        """Bytes of an unfinished frame. The library tells that nowhere."""
-        return len(self._conn.incoming_buffer._data)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-    @property
-    def highest(self) -> int:
-        """The highest stream that the peer has opened."""
-        return self._conn.highest_inbound_stream_id
-
-    @property
-    def most_streams(self) -> int:
-        """How many streams the peer bears at a time."""
-        return self._conn.remote_settings.max_concurrent_streams
-
-    @property
-    def offers_upgrades(self) -> bool:
-        """The peer takes extended CONNECT (RFC 8441)."""
-        return bool(self._conn.remote_settings.get(SettingCodes.ENABLE_CONNECT_PROTOCOL, 0))
-
-    # -- to the peer
-
-    def head(self, stream: int, fields: Fields, *, end: bool = False) -> None:
-        """Send a head or trailers. What comes after a stream's reset is dropped."""
-        try:
-            self._conn.send_headers(stream, fields, end_stream=end)
-        except StreamClosedError:
-            pass
-
-    def room(self, stream: int) -> int:
-        """Return how many bytes of a body may be sent in one frame now."""
-        try:
-            window = self._conn.local_flow_control_window(stream)
-        except StreamClosedError:
-            return 0
-        return min(window, self._conn.max_outbound_frame_size)
-
-    def payload(self, stream: int, data: bytes, *, end: bool = False) -> None:
-        """Send bytes for which there is ``room``; none at all with ``end`` alone."""
-        try:
-            self._conn.send_data(stream, data, end_stream=end)
-        except StreamClosedError:
-            pass
-
-    def consumed(self, stream: int, size: int) -> None:
-        """Say that bytes have left for good: credit goes back to the peer."""
-        try:
-            self._conn.acknowledge_received_data(size, stream)
-        except H2Error:
-            pass  # the connection is over, or the stream was never there
-
-    def reset(self, stream: int, code: int) -> None:
-        """Cut a stream."""
-        self._trailers.pop(stream, None)
-        try:
-            self._conn.reset_stream(stream, code)
-        except H2Error:
-            pass  # it is gone already
-
-    def goaway(self, code: int = NO_ERROR, *, soon: bool = False) -> None:
-        """Say that no stream above the highest so far will be served. What runs goes on.
-
-        ``soon``: only announce that, since streams may be on their way (RFC 9113 §6.8).
-        """
-        # The library's own way would end everything at once.
-        frame = GoAwayFrame(0, last_stream_id=_EVERY_STREAM if soon else self.highest, error_code=code)
-        self._before += self._conn.data_to_send() + frame.serialize()
-
-    def output(self) -> bytes:
-        """Take all bytes that are to be sent."""
-        data = self._conn.data_to_send()
-        if self._before:
-            data = bytes(self._before) + data
-            self._before.clear()
-        return data
+        rest = self._rest
+        return self._block is not None or (bool(rest) and (len(rest) < _HEADER or rest[3] in _OF_HEADS))
 
 
-def _bytes(fields: object) -> Fields:
-    """Name the type of fields that were not decoded: they are pairs of bytes."""
-    return fields  # type: ignore[return-value]
+_BODILESS: Final = ([(b":status", b"204")], [(b":status", b"304")])
+_DIGITS: Final = 20
+"""Of a length; longer ones are no body's."""
