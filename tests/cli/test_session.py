@@ -1,6 +1,7 @@
 """What an agent is told by flags, variables and files; when there is a screen."""
 
 import io
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from portway.agent.config.model import Settings
 from portway.agent.discovery import Service, discover
 from portway.agent.options import AgentKeywords
 from portway.cli.endpoints import put_online
-from portway.cli.session import agent_options, wants_screen
+from portway.cli.session import agent_options, ending_signals, wants_screen
 
 FILE = Settings(authtoken="FILE", connect_url="file:1", connect_cas="/file.pem", proxy_url="http://file:1")
 
@@ -158,3 +159,13 @@ def test_nothing_secret_is_in_what_is_shown() -> None:
     out = io.StringIO()
     out.write(repr(FILE))
     assert "FILE" not in out.getvalue()
+
+
+def test_a_closed_terminal_ends_the_agent_in_order_but_not_under_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        assert set(ending_signals()) == {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert set(ending_signals()) == {signal.SIGINT, signal.SIGTERM}
+    finally:
+        signal.signal(signal.SIGHUP, before)

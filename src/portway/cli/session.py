@@ -250,7 +250,7 @@ def _screen(watcher: "Watcher", black: bool) -> "Screen":
 
 @contextlib.asynccontextmanager
 async def _stopped_by_signals(watcher: "Watcher") -> AsyncGenerator[None]:
-    """Let Ctrl+C and SIGTERM cancel what is inside: it ends in order, by its own clean-up."""
+    """Let Ctrl+C, SIGTERM and a closed terminal cancel what is inside: it ends by its own clean-up."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
@@ -258,10 +258,18 @@ async def _stopped_by_signals(watcher: "Watcher") -> AsyncGenerator[None]:
         watcher.stopping = True
         task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = ending_signals()
+    for number in numbers:
         loop.add_signal_handler(number, stop)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.remove_signal_handler(number)
+
+
+def ending_signals() -> list[signal.Signals]:
+    """Return the signals that end an agent in order: SIGHUP, too, but for one that ``nohup`` started."""
+    closed = getattr(signal, "SIGHUP", None)  # Windows has none
+    kept = closed is None or signal.getsignal(closed) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM] if kept else [signal.SIGINT, signal.SIGTERM, closed]
