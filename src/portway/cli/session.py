@@ -270,6 +270,8 @@ async def _stopped_by_signals(watcher: "Watcher") -> AsyncGenerator[None]:
 
 def ending_signals() -> list[signal.Signals]:
     """Return the signals that end an agent in order: SIGHUP, too, but for one that ``nohup`` started."""
-    closed = getattr(signal, "SIGHUP", None)  # Windows has none
-    kept = closed is None or signal.getsignal(closed) is signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM] if kept else [signal.SIGINT, signal.SIGTERM, closed]
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    closed: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    if closed is not None and signal.getsignal(closed) is not signal.SIG_IGN:
+        numbers.append(closed)
+    return numbers
