@@ -48,7 +48,7 @@ class NoAgents:
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """How a destination fares, since the service started. ``waiting`` events are still to be sent."""
+    """How a destination fares. ``waiting`` events are still to be sent."""
 
     delivered: int = 0
     failed: int = 0

@@ -261,6 +261,7 @@ async def test_what_a_durable_destination_is_sent_survives_a_kill(tmp_path: Path
             await courier.flush()
         async with running(context, receiver, Slept(), spool=spool) as courier:
             assert (courier.state(kept, "").delivered, courier.state(plain, "").delivered) == (4, 1)
+            assert courier.states()[kept].delivered == 0, "rates are drawn of what one process has counted"
             (one, other) = await event_subscriptions.listed(context, account, Page())
             for each in (one, other):
                 await event_subscriptions.delete(context, account, each.id)

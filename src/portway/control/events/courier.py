@@ -29,7 +29,7 @@ from portway.control.events.routing import Routing
 from portway.control.events.senders import Tools, make_sender
 from portway.control.events.sending import Undelivered
 from portway.control.events.spool import Spool
-from portway.control.events.tally import Tally
+from portway.control.events.tally import Tally, since
 from portway.control.ports import Delivered
 from portway.control.service import audit, event_destinations
 from portway.control.service.context import Context
@@ -130,6 +130,7 @@ class Courier:
         self._known = asyncio.Event()
         self._spool = spool
         self._tally = Tally(spool)
+        self._loaded: dict[str, Delivered] = {}
         self._counted: dict[str, Delivered] | None = None
         """What was counted of destinations that have no delivery now; None before that is read."""
         self._turn = asyncio.Lock()
@@ -149,7 +150,10 @@ class Courier:
         return Delivered() if delivery is None else delivery.state
 
     def states(self) -> dict[str, Delivered]:
-        """Say how every destination fares."""
+        """Say how every destination fares, counted since this process began: rates are drawn of that."""
+        return {each: since(state, self._loaded.get(each)) for each, state in self._totals().items()}
+
+    def _totals(self) -> dict[str, Delivered]:
         return {each: delivery.state for each, delivery in self._deliveries.items()}
 
     async def test(self, account_id: str, destination_id: str, target: Target) -> str:
@@ -282,7 +286,7 @@ class Courier:
                         await delivery.settled()
         except TimeoutError:
             _log.warning("not all events were sent before the end")
-        await self._tally.save(self.states())
+        await self._tally.save(self._totals())
         if self._context.database.is_shared:
             async with self._context.database.write() as connection:
                 await event_leases.leave(connection, self._holder)
@@ -293,7 +297,8 @@ class Courier:
             subscriptions = await store.every(connection)
         if self._counted is None:
             loaded = await self._tally.load()
-            self._counted = loaded if self._counted is None else self._counted
+            if self._counted is None:
+                self._loaded, self._counted = loaded, dict(loaded)
         here = {row.id: row for row in destinations}
         for gone in [each for each in self._deliveries if each not in here]:
             self._end(gone)
@@ -347,7 +352,7 @@ class Courier:
     async def _count(self) -> None:
         if self._time.now() - self._tallied >= TALLY:
             self._tallied = self._time.now()
-            await self._tally.save(self.states())
+            await self._tally.save(self._totals())
 
     def _end(self, destination_id: str) -> None:
         self._deliveries.pop(destination_id, None)

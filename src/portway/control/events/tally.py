@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from portway.control import files
 from portway.control.ports import Delivered
@@ -59,6 +60,18 @@ class Tally:
             _log.warning("what was counted of events cannot be written: %s", error.strerror)
         else:
             self._written = counts
+
+
+def since(state: Delivered, before: Delivered | None) -> Delivered:
+    """Return how a destination fares with what was counted since then alone."""
+    if before is None:
+        return state
+    return replace(
+        state,
+        delivered=state.delivered - before.delivered,
+        failed=state.failed - before.failed,
+        dropped=state.dropped - before.dropped,
+    )
 
 
 def _write(folder: Path, data: bytes) -> None:
