@@ -68,6 +68,8 @@ on_http_response:
         assert data.endswith(b"\r\n\r\nthe body")
         for line in (b"x-inner: POST", b"x-mine: 1", b"Host: api.internal", b"X-Forwarded-For: 127.0.0.1"):
             assert line in data
+        assert data.count(b"\r\nNgrok-Req-Type: http-request\r\n") == 1
+        assert data.count(b"\r\nNgrok-Req-Id: req_") == 1
         assert web.asked == []
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 HOPS: Final = 3
 """Requests of policies, each made because of the one before."""
 INTERNAL: Final = ".internal"
+OWN: Final = frozenset(("ngrok-req-type", "ngrok-req-id"))
+"""Fields by which an upstream knows a request of a policy."""
 
 FAILED, OFFLINE, LOOP, REDIRECTED = 2300, 3200, 3603, 3214
 
@@ -168,7 +170,12 @@ class Outgoing:
         known = ConnectionFacts(
             edge.wall(), scheme, facts.client_ip, facts.client_port, facts.server_ip, facts.server_port
         )
-        inner = Inner(outer, known, Forwarding(facts.client_ip, scheme, trusted=False), hops)
+        forwarding = Forwarding(facts.client_ip, scheme, trusted=False)
+        # What visitors call Ngrok-… is taken away on the way to an upstream; these say that it is none.
+        forwarding.extra = [
+            f"{name}: {value}".encode() for name, value in request.headers if name.lower() in OWN
+        ]
+        inner = Inner(outer, known, forwarding, hops)
         side = Collector(request.body_limit)
         exchange = Exchange(_head(request), endpoint, edge.wall())
         passage = side.passage = Passage(inner, side, exchange)
