@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import httptools
 from tests.kit.http_judge import KNOWN_METHODS, judge_refuses
 
-from portway.codec.headers import Forwarding, request_head, response_head
+from portway.codec.headers import Forwarding, request_tail, response_head
 from portway.codec.http1 import Kind, ResponseHead, find_head, parse_request, parse_response
 from portway.codec.repeated import AnswerReader, RequestReader
 from portway.errors import HttpError
@@ -91,7 +91,7 @@ def _check_request(raw: bytes, forwarding: Forwarding, reader: RequestReader) ->
         raise AssertionError(f"the reader takes what was refused: {other}") from error
     if reader.read(raw) != head or reader.read(raw) != head:
         raise AssertionError("the reader that remembers reads something else")
-    written = request_head(head, forwarding)
+    written = b" ".join((head.method, head.target)) + request_tail(head, forwarding)
     if find_head(written) != len(written):
         raise AssertionError("more than one head is written")
     again = parse_request(written)

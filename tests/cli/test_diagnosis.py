@@ -1,7 +1,6 @@
 """What `portway diagnose` finds out: each step's failure with its code, and nobody else is asked."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from tests.kit.certs import make_certs
 from tests.kit.fake_service import FakeService
 from tests.kit.name_server import name_server
+from tests.kit.ports import free
 from tests.kit.traffic import echo, server
 
 from portway.agent.config.model import Settings
@@ -22,12 +22,6 @@ def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORTWAY_DATA_DIR", str(tmp_path / "data"))
     for name in ("PORTWAY_CONNECT_URL", "PORTWAY_PROXY_URL", "http_proxy", "PORTWAY_CONFIG", "NGROK_CONFIG"):
         monkeypatch.delenv(name, raising=False)
-
-
-def free_port() -> int:
-    """Return a port of loopback on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        return int(made.getsockname()[1])
 
 
 def found(report: Report, part: str) -> Check:
@@ -50,7 +44,7 @@ def states(report: Report, group: str) -> list[tuple[str, int]]:
 
 @pytest.mark.row("K-12")
 async def test_what_fails_has_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = f"127.0.0.1:{free_port()}"
+    closed = f"127.0.0.1:{free(1)[0]}"
     assert found(await examine({"connect_url": closed}), "TCP").code == 8002
     async with server(echo) as port:
         assert found(await examine({"connect_url": f"localhost:{port}"}), "TLS").code == 8003
@@ -82,7 +76,7 @@ async def test_the_internet_and_ipv6_are_asked_on_request_alone(monkeypatch: pyt
         return "no way"
 
     monkeypatch.setattr(diagnosis, "dialled", dial)
-    closed = {"connect_url": f"127.0.0.1:{free_port()}"}
+    closed = {"connect_url": f"127.0.0.1:{free(1)[0]}"}
     await examine(closed)
     assert asked == []
     report = await examine(closed, internet=True, ipv6=True)
@@ -140,7 +134,7 @@ async def test_every_address_is_tested_by_itself(
 @pytest.mark.row("K-12")
 async def test_no_address_takes_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "resolved", resolving("127.0.0.1", "127.0.0.2"))
-    report = await examine({"connect_url": f"x.test:{free_port()}"}, region="all")
+    report = await examine({"connect_url": f"x.test:{free(1)[0]}"}, region="all")
     assert states(report, "Service")[-1] == ("FAIL", 8007)
     async with server(echo) as port:
         report = await examine({"connect_url": f"x.test:{port}"}, region="all")
@@ -151,7 +145,7 @@ async def test_no_address_takes_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_resolvers_that_do_not_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "resolved", resolving("127.0.0.1"))
     file = tmp_path / "agent.yml"
-    values = {"connect_url": f"x.test:{free_port()}", "config": [str(file)]}
+    values = {"connect_url": f"x.test:{free(1)[0]}", "config": [str(file)]}
 
     def asking(*ports: int) -> None:
         servers = [f"127.0.0.1:{port}" for port in ports]

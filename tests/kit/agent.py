@@ -13,10 +13,10 @@ from typing import Any, cast
 
 from portway.errors import Error, PortwayError
 from portway.net.dial import dial
-from portway.net.transport import open_reader_writer
 from portway.pipe import Sink
 from portway.session import PORTWAY, Role, Session, Stream, StreamType
 from portway.wire.messages import ProxyHeader
+from tests.kit.readers import open_reader_writer
 
 PATIENCE = 10.0  # seconds for anything that should come
 

@@ -168,9 +168,3 @@ class Head(Message):
         """Have no fields yet."""
         super().__init__()
         self.status = status
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

@@ -6,6 +6,8 @@ which a test runs.
 
 import itertools
 import os
+import socket
+from contextlib import ExitStack
 from random import SystemRandom
 
 SHARES = 4
@@ -34,3 +36,10 @@ def fleeting(count: int) -> int:
 def _low(ports: range, count: int, turn: int) -> int:
     size = len(ports) // SHARES
     return ports.start + _share * size + turn % (size // count) * count
+
+
+def free(count: int) -> list[int]:
+    """Return ports of loopback on which nobody listens now, for who cannot be told to choose one."""
+    with ExitStack() as stack:
+        made = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(each.getsockname()[1]) for each in made]

@@ -6,8 +6,8 @@ from typing import Self
 from portway import Endpoint
 from portway.codec.chunked import ChunkScanner
 from portway.codec.http1 import Kind, find_head, parse_response
-from portway.net.transport import open_reader_writer
 from tests.kit.fake_service import FakeService
+from tests.kit.readers import open_reader_writer
 
 PATIENCE = 20.0
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import pytest
 from tests.kit.certs import Certs
 from tests.kit.pipes import Bell, End, Recorder, spin_until, turns
+from tests.kit.readers import open_reader_writer
 
 from portway.errors import StreamReset
 from portway.net.memory import MemoryPipe, memory_pair
-from portway.net.transport import DISCARD, PipeResetError, StreamTransport, open_reader_writer
+from portway.net.transport import DISCARD, PipeResetError, StreamTransport
 
 
 def _joined() -> tuple[asyncio.StreamReader, asyncio.StreamWriter, End, MemoryPipe]:

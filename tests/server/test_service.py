@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.kit.eventually import eventually
+from tests.kit.ports import free
 from tests.kit.product import clean_environment
 
 from portway.edge.ports import EdgeConfig
@@ -30,20 +31,12 @@ ACCEPTS_WITHIN = 1.0
 """Seconds from exec until every listener accepts, decided."""
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 class Running:
     """One `portway serve`, its two outputs apart."""
 
     def __init__(self, data: Path, *flags: str) -> None:
         self.data = data
-        self.ports = free_ports(3)
+        self.ports = free(3)
         names = ("agent", "http", "https")
         listen = [f"--listen-{name}=127.0.0.1:{port}" for name, port in zip(names, self.ports, strict=True)]
         command = [sys.executable, "-m", "portway.cli.main", "serve", f"--data-dir={data}", *listen, *flags]

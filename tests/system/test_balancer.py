@@ -1,7 +1,6 @@
 """A real HAProxy in front of the service: visitors keep their addresses, health checks harm nothing."""
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.kit.eventually import eventually_async
+from tests.kit.ports import free
 from tests.kit.programs import need
 from tests.kit.service import DOMAIN, running_worker, settings
 from tests.kit.tls_visitor import close_visitors, tls_visitor
@@ -37,16 +37,10 @@ listen port{port}
 """
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @asynccontextmanager
 async def haproxy(folder: Path, how: str, *to: int) -> AsyncGenerator[list[int]]:
     """Run a balancer in front of these ports; give the ports that visitors use instead."""
-    program, ports = need("haproxy"), [free_port() for _ in to]
+    program, ports = need("haproxy"), free(len(to))
     sections = [SECTION.format(port=port, to=each, how=how) for port, each in zip(ports, to, strict=True)]
     config = folder / "haproxy.cfg"
     config.write_text(CONFIG + "".join(sections))

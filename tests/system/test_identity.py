@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.kit.eventually import eventually_async
-from tests.kit.openid import CLIENT, Walker, browser_page, free_port, go, providing, sign_in
+from tests.kit.openid import CLIENT, Walker, browser_page, go, providing, sign_in
+from tests.kit.ports import free
 from tests.kit.product import Service, running_service
 from tests.kit.rest import Rest
 from tests.kit.sdk import SDKS, Sdk
@@ -71,7 +72,7 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Generator[Place]:
     """A service and a provider that know each other."""
     folder = tmp_path_factory.mktemp("identity")
-    port = free_port()
+    (port,) = free(1)
     config = folder / "portway.yml"
     config.write_text(
         "oauth:\n  providers:\n    google:\n"

@@ -21,6 +21,7 @@ from tests.kit.certificates import Authority
 from tests.kit.eventually import eventually
 from tests.kit.openssh import gateway
 from tests.kit.openssh import ssh as forwarded
+from tests.kit.ports import free
 from tests.kit.product import Service, agent_beside, running_agent
 from tests.kit.programs import need
 from tests.kit.rest import Rest
@@ -72,7 +73,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Generator[Sshd]:
     program, keygen = need("sshd"), need("ssh-keygen")
     for name in ("host", "user"):
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
-    port = _free_port()
+    (port,) = free(1)
     config = tmp_path / "sshd_config"
     config.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nPidFile none\n"
@@ -163,7 +164,7 @@ def postgres() -> Generator[tuple[int, Path]]:
         data = folder / "data"
         initdb = [str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "tester", "--no-sync"]
         subprocess.run(initdb, check=True, user=owner, capture_output=True, cwd="/")
-        port = _free_port()
+        (port,) = free(1)
         settings = {
             "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": str(folder),
             "ssl": "on", "ssl_cert_file": str(folder / "server.pem"),
@@ -326,13 +327,6 @@ def _daemon(command: list[str], log: Path, port: int, user: str | None = None) -
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    """Return a port that was free a moment ago; for programs that cannot choose one themselves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _run(command: list[str]) -> str:
