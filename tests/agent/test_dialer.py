@@ -51,7 +51,7 @@ class Failing:
         self.outcome = outcome
 
     async def dial(self, network: str, address: str) -> socket.socket:
-        if isinstance(self.outcome, Exception):
+        if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome  # pyright: ignore[reportReturnType]
 
@@ -87,6 +87,7 @@ async def test_the_connection_to_the_proxy(service: FakeService) -> None:
         (RuntimeError(), "cannot connect to 127.0.0.1:9: RuntimeError"),
         (None, "no stream socket"),
         (TimeoutError(), "no answer in time"),
+        (asyncio.CancelledError(), "cannot connect to 127.0.0.1:9: CancelledError"),
     ],
 )
 async def test_a_dialer_that_fails(outcome: object, text: str) -> None:

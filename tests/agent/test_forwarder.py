@@ -387,7 +387,7 @@ async def test_an_upstream_that_fails_tls_is_answered_for(
 
 @pytest.mark.row("G-134")
 async def test_a_certificate_that_is_not_trusted_is_answered_for(
-    service: FakeService, agent: Agent, heard: Heard
+    service: FakeService, agent: Agent, heard: Heard, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with upstream(echo, tls=make_certs("localhost").server) as up:
         forwarder = await agent.forward(f"https://localhost:{up.port}", url="http://")
@@ -395,6 +395,7 @@ async def test_a_certificate_that_is_not_trusted_is_answered_for(
         assert await visit.rest() == b"", "not a byte of it, and the service says 502"
         visit.stream.end()
         await heard.closed()
+    assert f"https://localhost:{up.port}: the certificate is not valid" in caplog.text
 
 
 @pytest.mark.row("G-133", "T-068")

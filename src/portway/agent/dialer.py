@@ -28,6 +28,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 from portway.agent.url import join_host_port
 from portway.errors import ConnectError
 from portway.net.dial import dial, dial_unix
+from portway.net.tasks import told_to_end
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -72,7 +73,9 @@ async def _dial_by(
             made = await _ask(dialer, network, address)
     except TimeoutError as error:
         raise ConnectError("tcp", f"cannot connect to {address}: no answer in time") from error
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
+        if told_to_end(error):
+            raise
         reason = str(error) or type(error).__name__
         raise ConnectError("tcp", f"cannot connect to {address}: {reason}") from error
     return await _join(made, address, factory)

@@ -208,6 +208,11 @@ class Hop:
             emitter.closed(self._endpoint, self._header.client_addr, duration, bytes_in, bytes_out)
 
     @property
+    def upstream(self) -> URL:
+        """Return where it goes."""
+        return self._target.url
+
+    @property
     def on_closed(self) -> Callable[[Leg], None]:
         """Return who hears that the leg has ended."""
         return self._closed
@@ -231,7 +236,7 @@ class UpstreamTlsLeg(TlsLeg):
 
     def on_insecure(self, error: ConnectError) -> None:
         """Answer in the upstream's place; the leg then lets go of its socket alone."""
-        self._hop.refuse(error)
+        self._hop.refuse(ConnectError(error.step, f"{self._hop.upstream}: {error}"))
 
 
 def tls_context(target: Target) -> ssl.SSLContext | None:
