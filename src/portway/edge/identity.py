@@ -28,6 +28,7 @@ from portway.edge import pages
 from portway.edge.identity_pages import PROVIDER_ERRORS, LoginFailed, failed_page, signed_out_page
 from portway.edge.identity_provider import ProviderClient
 from portway.edge.identity_state import LIFE, LoginState, Returned, StateSeal, hashed, new_root
+from portway.edge.once import Once
 from portway.model.identity import Browser, Person, SessionOpening, SessionRefresh, Tokens, VisitorSession
 from portway.policy.geo import NOWHERE
 from portway.policy.identity import (
@@ -99,7 +100,7 @@ class Identities:
         self._tasks = tasks
         self._wall = wall
         self._geo = geo
-        self._refreshing: dict[str, asyncio.Future[VisitorSession | None]] = {}
+        self._refreshing = Once()
         self._spent: OrderedDict[str, Spent] = OrderedDict()
         """The last states that were used, by their roots."""
 
@@ -165,21 +166,7 @@ class Identities:
 
         Raises LoginFailed; 3113 has ended the session.
         """
-        asked = self._refreshing.get(session.id)
-        if asked is not None:
-            return await asyncio.shield(asked)
-        asked = self._refreshing[session.id] = asyncio.get_running_loop().create_future()
-        try:
-            result = await self._refresh(session, settings)
-        except BaseException as error:
-            shared = error if isinstance(error, LoginFailed) else LoginFailed(3160, "given up")
-            asked.set_exception(LoginFailed(shared.code, shared.detail))
-            asked.exception()  # perhaps nobody shares it
-            raise
-        finally:
-            del self._refreshing[session.id]
-        asked.set_result(result)
-        return result
+        return await self._refreshing.ask(session.id, lambda: self._refresh(session, settings))
 
     async def _refresh(self, session: VisitorSession, settings: IdentitySettings) -> VisitorSession | None:
         try:

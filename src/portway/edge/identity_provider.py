@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from base64 import b64encode
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar, cast
@@ -18,6 +18,7 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from portway.edge.identity_pages import TOKEN_ERRORS, LoginFailed
 from portway.edge.identity_state import LoginState
+from portway.edge.once import Once
 from portway.model.identity import Person, Tokens, issuer_problem
 from portway.net.web_client import WebAnswer, WebFailure, WebRequest
 from portway.policy.id_token import BadToken, UnknownKey, keys_in, verify
@@ -99,8 +100,7 @@ class ProviderClient:
         self._wall = wall
         self._known: OrderedDict[str, tuple[float, object]] = OrderedDict()
         """URL → when it was read, and the document, or the failure."""
-        self._asked: dict[str, asyncio.Future[object]] = {}
-        self._waiting: Counter[str] = Counter()
+        self._once = Once()
 
     def __repr__(self) -> str:
         """Show how many documents are known."""
@@ -358,24 +358,9 @@ class ProviderClient:
 
     async def _shared(self, key: str, ask: Callable[[], Awaitable[object]]) -> object:
         """Ask once for all who want the same at the same time."""
-        asked = self._asked.get(key)
-        if asked is not None:
-            if self._waiting[key] >= WAITING:
-                raise LoginFailed(3165, f"{_place(key)} lets others wait already")
-            self._waiting[key] += 1
-            return await asyncio.shield(asked)
-        asked = self._asked[key] = asyncio.get_running_loop().create_future()
-        try:
-            result = await ask()
-        except BaseException as error:
-            failed = error if isinstance(error, LoginFailed) else LoginFailed(3160, "given up")
-            asked.set_exception(LoginFailed(failed.code, failed.detail))
-            asked.exception()  # perhaps nobody shares it
-            raise
-        finally:
-            del self._asked[key], self._waiting[key]
-        asked.set_result(result)
-        return result
+        if self._once.waiting(key) >= WAITING:
+            raise LoginFailed(3165, f"{_place(key)} lets others wait already")
+        return await self._once.ask(key, ask)
 
 
 def _claims_then(metadata: Metadata, tokens: Tokens) -> Mapping[str, object]:
