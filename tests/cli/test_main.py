@@ -83,3 +83,14 @@ def test_without_standard_streams(tmp_path: Path) -> None:
     line = 'exec "$1" -c "$2" "$3" <&- >&- 2>&-'
     subprocess.run(["/bin/sh", "-c", line, "sh", sys.executable, program, said], check=True, timeout=60)
     assert said.read_text() == " ".join([os.devnull] * 3)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_disk_that_is_full_is_told_in_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "portway.cli.main", "version"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"

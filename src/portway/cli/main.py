@@ -5,6 +5,7 @@ never loads what only `portway serve` needs, and the other way round.
 """
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -15,7 +16,7 @@ import click
 
 from portway.cli.common import spread
 from portway.cli.output import colours, print_error
-from portway.errors import PortwayError
+from portway.errors import ConfigError, PortwayError
 
 COMMANDS = {
     "http": ("portway.cli.agent:http", "Put a local HTTP service on a public http or https URL."),
@@ -37,6 +38,9 @@ COMMANDS = {
     "version": ("portway.cli.main:version", "Print the version."),
 }
 """Command → (where it lives, its one line of help): help is shown without importing anything."""
+
+_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""What a disk says that is full, or gone."""
 
 HIDDEN = frozenset({"tunnel"})
 """Commands that work and are not in the help."""
@@ -177,6 +181,12 @@ def run(args: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 0  # the reader of our output has gone; nothing is left to say
+    except OSError as error:
+        if error.errno not in _UNWRITTEN or error.filename is not None:
+            raise
+        print_error(ConfigError(f"the output cannot be written: {error.strerror}"))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is buffered would fail again at the end
+        return 1
     return result if isinstance(result, int) else 0
 
 
