@@ -155,6 +155,12 @@ def _request(facts: Facts) -> Request:
     return request
 
 
+def _path(facts: Facts) -> object:
+    if facts.request is None:  # said here too: no other variable is asked for so often
+        raise Absent
+    return path_of(facts.request.target)
+
+
 def _first(table: str, name: str) -> Getter:
     def value(facts: Facts) -> object:
         found = lookup(table, name, facts)
@@ -171,7 +177,7 @@ _MESSAGES: Final[dict[str, Getter]] = {
     "req.method": lambda facts: _request(facts).method,
     "req.version": lambda facts: _request(facts).version,
     "req.host": lambda facts: _parts(facts).hostname,
-    "req.url.path": lambda facts: path_of(_request(facts).target),
+    "req.url.path": _path,
     "req.user_agent": _first("req.headers", "user-agent"),
     "req.ts.header_received": lambda facts: moment(_request(facts).received),
     "req.ts.body_received": lambda facts: moment(_request(facts).body_received),
