@@ -17,6 +17,7 @@ from portway.policy.phase import Phase
         ("getQueryParam('a b')", ["1", ""]),
         ("hasQueryParam('c') && !hasQueryParam('A b')", True),
         ("getReqCookie('s').value + getReqCookie('s').name", "1s"),
+        ("getReqCookie('s').secure ? 1 : 2", 2),
         ("hasReqCookie('s') && !hasReqCookie('none') && !hasResCookie('s')", True),
     ],
 )

@@ -16,7 +16,8 @@ def _has(table: str, name: str) -> bool:
 
 
 def _request_cookie(name: str) -> Any:
-    return _first(cookies("req.cookies", scope().facts).get(name, []), name)
+    # A request tells no attributes of its cookies; the documents that are about ask for this one all the same.
+    return {"secure": False, **_first(cookies("req.cookies", scope().facts).get(name, []), name)}
 
 
 def _response_cookie(name: str) -> Any:
