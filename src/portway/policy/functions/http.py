@@ -16,7 +16,7 @@ def _has(table: str, name: str) -> bool:
 
 
 def _request_cookie(name: str) -> Any:
-    # A request tells no attributes of its cookies; the documents that are about ask for this one all the same.
+    # A request tells no attributes of its cookies; published samples ask for this one all the same.
     return {"secure": False, **_first(cookies("req.cookies", scope().facts).get(name, []), name)}
 
 
