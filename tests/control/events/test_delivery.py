@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from tests.kit.receivers import AWAY, Answer, Receiver, Slept, item
 
 from portway.control.events.delivery import LAST_PAUSE, Delivery
 from portway.control.events.outbox import Item
+from portway.control.events.spool import Spool
 from portway.control.events.webhook import Webhook
 from portway.errors import Error
 from portway.net.tasks import Tasks
@@ -34,11 +36,15 @@ class Journal:
 
 @asynccontextmanager
 async def working(
-    receiver: Receiver, clock: Slept, journal: Journal | None = None, **settings: object
+    receiver: Receiver,
+    clock: Slept,
+    journal: Journal | None = None,
+    spool: Spool | None = None,
+    **settings: object,
 ) -> AsyncGenerator[Delivery]:
     """Run a delivery that posts to a receiver."""
     sender = Webhook({"url": "http://example.com", **settings}, receiver, clock.now)
-    delivery = Delivery("ed_1", sender, journal or Journal(), clock.time)
+    delivery = Delivery("ed_1", sender, journal or Journal(), clock.time, spool=spool)
     async with Tasks() as tasks:
         running = tasks.start(delivery.run(), name="delivery")
         try:
@@ -142,3 +148,34 @@ async def test_a_store_that_is_away_holds_nothing_up() -> None:
 async def _poke(delivery: Delivery) -> None:
     delivery.wake()
     await _settled(delivery)
+
+
+async def test_what_is_spooled_goes_in_full_batches_without_a_wait_between(tmp_path: Path) -> None:
+    receiver, clock = Receiver(), Slept()
+    spool = Spool(tmp_path, clock.now)
+    await spool.keep([item(number, size=400_000) for number in range(7)])
+    async with working(receiver, clock, spool=spool) as delivery:
+        delivery.wake()
+        await _settled(delivery)
+        assert receiver.ids == [f"ev_{number}" for number in range(7)]
+        assert [len(batch) for batch in receiver.bodies] == [2, 2, 2, 1]
+        assert clock.pauses == [1.0], "only the last batch waits for more"
+        assert (delivery.state.delivered, delivery.state.waiting) == (7, 0)
+
+
+async def test_what_is_spooled_while_a_batch_waits_goes_with_it(tmp_path: Path) -> None:
+    receiver, clock = Receiver(), Slept()
+    delivery_of: list[Delivery] = []
+    sleep = clock.sleep
+
+    async def while_asleep(seconds: float) -> None:
+        if not clock.pauses:
+            await delivery_of[0].keep([item(2)])
+        await sleep(seconds)
+
+    clock.sleep = while_asleep  # type: ignore[method-assign]
+    async with working(receiver, clock, spool=Spool(tmp_path, clock.now)) as delivery:
+        delivery_of.append(delivery)
+        await delivery.keep([item(1)])
+        await _settled(delivery)
+    assert [len(batch) for batch in receiver.bodies] == [2]

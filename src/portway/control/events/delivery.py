@@ -44,6 +44,7 @@ class Shelf(msgspec.Struct):
 
     journal: Journal
     sent_up_to: int = 0
+    read_up_to: int = 0
 
 
 class Time(msgspec.Struct, frozen=True):
@@ -180,8 +181,10 @@ class Delivery:
         """Send one batch or fail at it; return whether there may be more."""
         await self._read_shelves()
         seconds = 0.0 if self._pause else self._sender.batch_seconds
-        if seconds and 0 < len(self._outbox) < self._sender.batch_size:
+        if seconds and 0 < len(self._outbox) < self._sender.batch_size and not self._more_is_spooled:
             await self._time.sleep(seconds)
+            if self._spool is not None:
+                await self._read(self._shelves[1:])
         batch = self._outbox.batch(self._time.now(), self._sender.batch_size)
         if not batch:
             return False
@@ -193,13 +196,23 @@ class Delivery:
             await self._sent(batch)
         return True
 
+    @property
+    def _more_is_spooled(self) -> bool:
+        """Tell whether a batch that is not full is so because no more was read at once."""
+        return self._spool is not None and self._spool.left > len(self._outbox) - self._outbox.traffic
+
     async def _read_shelves(self) -> None:
         """Have events at hand that stand on disk and were not sent yet."""
-        if self._outbox.has_kept:
-            return
-        for shelf in self._shelves:
+        if not self._outbox.has_kept:
+            for shelf in self._shelves:
+                shelf.read_up_to = shelf.sent_up_to
+            await self._read(self._shelves)
+
+    async def _read(self, shelves: Sequence[Shelf]) -> None:
+        """Read what follows on what is at hand."""
+        for shelf in shelves:
             try:
-                found = await shelf.journal.waiting(shelf.sent_up_to, AT_ONCE)
+                found = await shelf.journal.waiting(shelf.read_up_to, AT_ONCE)
             except Exception as error:  # noqa: BLE001 - the store may be away for any reason; the next look finds out
                 _log.warning("events for %s cannot be read now: %s", self.id, error)
                 continue
@@ -208,6 +221,7 @@ class Delivery:
             if shelf is self._shelves[0] and len(found) < AT_ONCE:
                 self.in_journal = len(found)
             for item in found:
+                shelf.read_up_to = item.seq
                 self._outbox.put(item)
 
     async def _sent(self, batch: list[Item]) -> None:
