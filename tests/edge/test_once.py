@@ -34,7 +34,7 @@ async def begun(once: Once, asker: Asker, count: int) -> list[asyncio.Task[int]]
 async def test_one_asks_for_all() -> None:
     once, asker = Once(), Asker()
     asks = await begun(once, asker, 3)
-    assert (once.waiting("a"), repr(once)) == (2, "<Once asked=1 waiting=2>")
+    assert (once.waiting("a"), len(once), repr(once)) == (2, 1, "<Once asked=1 waiting=2>")
     asker.gate.set()
     assert await asyncio.gather(*asks) == [1, 1, 1]
     assert await once.ask("a", asker) == 2

@@ -7,7 +7,6 @@ plane cannot be asked, what is at hand goes on to hold for five minutes; then no
 known.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from msgspec.structs import replace
 
 from portway.edge.identity_pages import LoginFailed
+from portway.edge.once import Once
 from portway.errors import Error, PortwayError
 from portway.model.identity import SessionOpening, SessionRefresh, VisitorSession
 
@@ -90,13 +90,13 @@ class Sessions:
         self._known: OrderedDict[str, _Kept] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._by_id: dict[str, str] = {}
-        self._asked: dict[str, asyncio.Future[VisitorSession | None]] = {}
+        self._once = Once()
         self._gone: set[str] = set()
         """Sessions that ended while some are being asked for."""
 
     def __repr__(self) -> str:
         """Show how many are at hand."""
-        return f"<Sessions known={len(self._known)} unknown={len(self._unknown)} asked={len(self._asked)}>"
+        return f"<Sessions known={len(self._known)} unknown={len(self._unknown)} asked={len(self._once)}>"
 
     async def find(self, token_hash: str) -> VisitorSession | None:
         """Return the session of a cookie, with its last use as far as it is known here.
@@ -165,32 +165,24 @@ class Sessions:
         token_hash = self._by_id.pop(session_id, None)
         if token_hash is not None:
             self._known.pop(token_hash, None)
-        if self._asked:
+        if len(self._once):
             self._gone.add(session_id)
 
     # -- inside
 
     async def _ask(self, token_hash: str) -> None:
         """Ask the store, once for all who want the same cookie."""
-        asked = self._asked.get(token_hash)
-        if asked is not None:
-            await asyncio.shield(asked)
-            return
-        asked = self._asked[token_hash] = asyncio.get_running_loop().create_future()
         try:
-            session = await self._store.find_session(token_hash)
-            if session is not None and session.id in self._gone:
-                session = None  # a note came between the answer and us
-            self._keep(token_hash, session)
-        except BaseException as error:
-            asked.set_exception(error if isinstance(error, PortwayError) else Error("Given up.", 128))
-            asked.exception()  # perhaps nobody shares it
-            raise
+            await self._once.ask(token_hash, lambda: self._read(token_hash))
         finally:
-            del self._asked[token_hash]
-            if not self._asked:
+            if not len(self._once):
                 self._gone.clear()
-        asked.set_result(session)
+
+    async def _read(self, token_hash: str) -> None:
+        session = await self._store.find_session(token_hash)
+        if session is not None and session.id in self._gone:
+            session = None  # a note came between the answer and us
+        self._keep(token_hash, session)
 
     def _keep(self, token_hash: str, session: VisitorSession | None) -> None:
         before = self._known.pop(token_hash, None)

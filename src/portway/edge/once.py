@@ -26,6 +26,10 @@ class Once:
         """Show how much is being asked, and how many wait for it beside those who do."""
         return f"<Once asked={len(self._asked)} waiting={self._waiting.total()}>"
 
+    def __len__(self) -> int:
+        """Return how much is being asked."""
+        return len(self._asked)
+
     def waiting(self, key: str) -> int:
         """Return how many wait for what somebody else asks."""
         return self._waiting[key]
