@@ -194,6 +194,11 @@ class _NoWire:
         raise AssertionError("a client's end never parks on its socket")
 
 
+def no_wire() -> object:
+    """Make what stands for a wire that everything fits into."""
+    return _NoWire()
+
+
 def client_pipe(sink: Sink, over: Callable[[], None] = lambda: None) -> SshPipe:
     """Make the Pipe of a client's end of a channel."""
     return SshPipe(cast("Any", _NoWire()), Scratch(), sink, over)
