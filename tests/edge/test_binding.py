@@ -1,10 +1,10 @@
 """What binds ask for, judged: hosts of every dialect, and a clear refusal of what is not provided."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from portway.edge import binding
 from portway.edge.ports import EdgeConfig

@@ -1,10 +1,9 @@
 """What is counted, kept and summed up; that visitors' connections count is shown through the whole edge."""
 
-from dataclasses import astuple
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 from tests.kit.http2_client import certs2, visit2
 from tests.kit.http_edge import stand
 from tests.kit.http_policy import HandPolicy

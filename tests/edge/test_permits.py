@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from tests.kit.agent import code as refusal
 from tests.kit.service import running_worker, settings
 
@@ -96,10 +97,10 @@ def test_what_is_refused(asked: str, refused: str) -> None:
 
 def test_the_line_for_names_that_nobody_has_reserved_can_be_moved() -> None:
     own, foreign = url(f"https://free.{DOMAIN}"), url("https://nobodys.test")
-    everything = permits(config=replace(CONFIG, unreserved_domains="any"))
+    everything = permits(config=structs.replace(CONFIG, unreserved_domains="any"))
     assert everything.named(own, ME) == everything.named(foreign, ME) == FREE
     assert code(lambda: everything.named(url("https://*.nobodys.test"), ME)) == "318"
-    nothing = permits(config=replace(CONFIG, unreserved_domains="none"))
+    nothing = permits(config=structs.replace(CONFIG, unreserved_domains="none"))
     assert code(lambda: nothing.named(own, ME)) == "319"
     assert nothing.named(own, ME, drawn=True) == FREE
     assert nothing.named(url(f"https://web.{DOMAIN}"), ME) == Permit("rd_5")
@@ -174,7 +175,7 @@ def test_rules_are_those_of_now_and_before_they_are_known_those_of_the_grant() -
 
 @pytest.mark.row("T-011", "T-096")
 def test_a_plan_may_have_no_tcp_and_no_tls_endpoints() -> None:
-    config = replace(CONFIG, plans={"free": Plan(tcp_endpoints=False, tls_endpoints=False)})
+    config = structs.replace(CONFIG, plans={"free": Plan(tcp_endpoints=False, tls_endpoints=False)})
     judge, free, paid = permits(config=config), replace(ME, plan="free"), replace(ME, plan="team")
     assert code(lambda: judge.random("tcp", free)) == "8013"
     assert code(lambda: judge.named(url("tcp://localhost:20001"), free)) == "310"

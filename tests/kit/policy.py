@@ -1,9 +1,10 @@
 """Policies in tests: compile a document, run a phase of it, evaluate one expression."""
 
 from collections.abc import MutableMapping
-from dataclasses import replace
 from random import Random
 from textwrap import dedent
+
+from msgspec.structs import replace
 
 from portway.policy.actions.waf import CRS
 from portway.policy.compiler import Target, World, compile_policy

@@ -1,8 +1,7 @@
 """Limits of policies as an operator writes them."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from portway.policy.limits import DEFAULT_LIMITS, read_limits
 

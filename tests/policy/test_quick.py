@@ -1,11 +1,11 @@
 """Conditions and texts that need no evaluator say what the evaluator would."""
 
-from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.kit.policy import NOW, begin, facts, policy
 
 from portway.policy.compiler import World

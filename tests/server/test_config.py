@@ -1,9 +1,9 @@
 """Options of the service: places, precedence, defaults, errors."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from portway.errors import ConfigError
 from portway.model.agent_version import Demand

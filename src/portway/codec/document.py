@@ -15,8 +15,9 @@ always one is a text that begins with ``!`` and was not quoted.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
+
+import msgspec
 
 from portway.errors import DocumentError
 
@@ -33,8 +34,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """What a document may cost."""
 
     size: int
@@ -45,8 +45,7 @@ class Bounds:
     """Values, those that aliases stand for counted as often as they are used."""
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(msgspec.Struct, eq=False):
     """One value of a document. Exactly one of ``items``, ``entries`` and ``scalar`` counts, see ``kind``."""
 
     kind: str
@@ -60,9 +59,9 @@ class Node:
     text: str = ""
     """A scalar as it was written."""
     scalar: Scalar = None
-    items: list["Node"] = field(default_factory=lambda: list[Node]())
-    entries: dict[str, "Node"] = field(default_factory=lambda: dict[str, Node]())
-    keys: dict[str, tuple[int, int]] = field(default_factory=lambda: dict[str, tuple[int, int]]())
+    items: list["Node"] = msgspec.field(default_factory=lambda: list[Node]())
+    entries: dict[str, "Node"] = msgspec.field(default_factory=lambda: dict[str, Node]())
+    keys: dict[str, tuple[int, int]] = msgspec.field(default_factory=lambda: dict[str, tuple[int, int]]())
     """Where each key of a map stands."""
     size: int = 1
     """Values of this node and below it, aliases counted in full."""
@@ -268,8 +267,7 @@ class _Builder:
         return _at(event, f"the document is nested deeper than {self._bounds.depth} levels")
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """A list or map that has begun."""
 
     node: Node

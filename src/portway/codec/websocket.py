@@ -7,10 +7,11 @@ code to answer with.
 """
 
 from base64 import b64encode
-from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha1
 from typing import NamedTuple
+
+import msgspec
 
 from portway.errors import PortwayError
 
@@ -41,22 +42,19 @@ class WebSocketError(PortwayError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A whole message: text, or bytes."""
 
     data: str | bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(msgspec.Struct, frozen=True):
     """The client asks whether we are there: answer with a pong of the same payload."""
 
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """The client ends. ``code`` is 1005 when it said none."""
 
     code: int

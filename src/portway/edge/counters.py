@@ -9,8 +9,9 @@ that has just gone, and what it had counted is added to what all such have count
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from portway.edge.registry import Registry
@@ -87,8 +88,7 @@ class Counters:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(msgspec.Struct, frozen=True):
     """What :class:`Counters` stood at. ``open``: what was under way, requests or connections."""
 
     connections: int = 0
@@ -148,8 +148,7 @@ class Ledger:
         self._forgotten.setdefault(key[0], Counters()).add(self._offline.pop(key))
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointCounts:
+class EndpointCounts(msgspec.Struct, frozen=True):
     """What one endpoint has counted, and each of its members by its id: legs of one agent count together."""
 
     id: str
@@ -161,8 +160,7 @@ class EndpointCounts:
     members: dict[str, Counted]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """All that was counted here. ``offline`` is by scheme what endpoints counted that are not online now."""
 
     endpoints: tuple[EndpointCounts, ...]

@@ -9,8 +9,9 @@ each call, and a policy that is gone, or is another account's, is one without ru
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from portway.model.cidr import CidrTable, parse_address
 from portway.model.view import IpPolicyItem, IpRestrictionItem, IpRuleItem
@@ -30,14 +31,13 @@ class Verdict(NamedTuple):
     matched: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """The rules of one policy."""
 
     account_id: str
-    allow: CidrTable = field(default_factory=CidrTable)
-    deny: CidrTable = field(default_factory=CidrTable)
-    owners: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    allow: CidrTable = msgspec.field(default_factory=CidrTable)
+    deny: CidrTable = msgspec.field(default_factory=CidrTable)
+    owners: dict[tuple[str, str], str] = msgspec.field(default_factory=dict[tuple[str, str], str])
     """Action and network → its rule. A rule that goes must not take along what another has got meanwhile."""
 
     def side(self, action: str) -> CidrTable:
@@ -172,8 +172,7 @@ class IpJudge:
         return self.match(address).allowed
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(msgspec.Struct, frozen=True):
     """What one policy allows, or what it denies, as it is at each look."""
 
     policies: IpPolicies
@@ -187,8 +186,7 @@ class Side:
         return None if rules is None else rules.side(self.action).match(address)
 
 
-@dataclass(frozen=True, slots=True)
-class Restriction:
+class Restriction(msgspec.Struct, frozen=True):
     """Whom an account lets in to its endpoints. Without ``enforced`` it only warns."""
 
     id: str

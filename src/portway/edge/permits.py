@@ -21,6 +21,8 @@ Nothing here waits; ask once the view is known.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from portway.edge.view import read_acl
 from portway.errors import Error
 from portway.model.plan import Plan
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
     from portway.model.url import Url
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(msgspec.Struct, frozen=True):
     """Why a bind was allowed: the reserved domain or TCP address that it stands on, or neither."""
 
     domain_id: str = ""

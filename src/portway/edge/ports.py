@@ -5,10 +5,11 @@ log; tests join them to ten-line fakes. All calls are made on the event loop's t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
 
 from portway.model.agent_version import Demand
 from portway.model.plan import Plan
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
 Network = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
-class CertificatePem:
+class CertificatePem(msgspec.Struct, frozen=True):
     """A certificate chain, leaf first, and its key, both PEM."""
 
     chain: bytes
@@ -38,8 +38,7 @@ class CertificatePem:
         return f"CertificatePem({len(self.chain)} bytes, key hidden)"
 
 
-@dataclass(frozen=True, slots=True)
-class Revoked:
+class Revoked(msgspec.Struct, frozen=True):
     """A credential or a whole account that is no longer valid; the other field is ""."""
 
     credential_id: str = ""
@@ -154,8 +153,7 @@ class Claims(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """Every limit of the edge: unit, default, and what zero means. Listed in ``docs/limits.md``."""
 
     auth_deadline: float = 15.0
@@ -214,8 +212,7 @@ class Limits:
     """Connections of visitors to the API at a time; more are answered 502. 0: none."""
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeConfig:
+class EdgeConfig(msgspec.Struct, frozen=True):
     """What one edge must know. Ports are the public ones, as they are written in URLs."""
 
     domain: str = "portway.localhost"
@@ -235,7 +232,7 @@ class EdgeConfig:
     """``host:port`` of the gateway, as told to agents."""
     trust_forwarded: bool = True
     """Keep the X-Forwarded fields that visitors sent and append to them."""
-    plans: Mapping[str, Plan] = field(default_factory=dict[str, Plan])
+    plans: Mapping[str, Plan] = msgspec.field(default_factory=dict[str, Plan])
     """What accounts of a plan may have; a plan that is not named may have everything."""
     proxy_from: tuple[Network, ...] = ()
     """Load balancers: connections from there must begin with a PROXY header."""
@@ -252,7 +249,7 @@ class EdgeConfig:
     """Version of the service, as told to agents."""
     min_agent_version: tuple[Demand, ...] = ()
     """Agents that are older are refused, or warned."""
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = msgspec.field(default_factory=Limits)
 
     @property
     def ingress_hostname(self) -> str:

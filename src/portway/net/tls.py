@@ -22,10 +22,11 @@ exactly and decides nothing; agents and many web servers never send close_notify
 """
 
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol, cast
+
+import msgspec
 
 from portway.errors import ConfigError, ConnectError
 
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 RECORD = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class Agreed:
+class Agreed(msgspec.Struct, frozen=True):
     """What a handshake has settled; see the properties of `TlsPump`."""
 
     version: str

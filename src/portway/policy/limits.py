@@ -1,11 +1,12 @@
 """How much a policy may be and do. Every number can be set by the operator; docs/limits.md lists them."""
 
-from dataclasses import dataclass, fields, replace
 from typing import Final
 
+import msgspec
+from msgspec.structs import fields, replace
 
-@dataclass(frozen=True, slots=True)
-class PolicyLimits:
+
+class PolicyLimits(msgspec.Struct, frozen=True):
     """Limits of documents, of expressions and of what runs."""
 
     document: int = 256 * 1024

@@ -11,8 +11,9 @@ that the provider says it has not verified is none, because policies decide by i
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from portway.model.identity import Person
 from portway.policy.identity import NAME_LENGTH, SUBJECT_LENGTH, clean, is_email
@@ -34,8 +35,7 @@ class Unfit(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(msgspec.Struct, frozen=True):
     """Where a provider without a discovery document is asked; ``emails`` only of GitHub."""
 
     authorize: str
@@ -44,8 +44,7 @@ class Places:
     emails: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(msgspec.Struct, frozen=True):
     """One of the named providers."""
 
     name: str

@@ -10,19 +10,18 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Continue:
+class Continue(msgspec.Struct, frozen=True):
     """The rules are at their end and nothing stops the request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Respond:
+class Respond(msgspec.Struct, frozen=True):
     """Answer with this instead of what an upstream would say.
 
     ``code`` (0: none) goes into the field ``ngrok-error-code`` and, when ``page`` is set, onto the error
@@ -39,15 +38,13 @@ class Respond:
     final: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """Close the connection at once, with TCP's or TLS's own means; ``code`` is for events (0: none)."""
 
     code: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(msgspec.Struct, frozen=True):
     """Hand the request or connection to an internal endpoint.
 
     On failure the edge calls :meth:`portway.policy.engine.Run.resume` with a :class:`Failed`, whatever
@@ -59,8 +56,7 @@ class Forward:
     """The action says ``on_error: continue``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(msgspec.Struct, frozen=True):
     """A request that the edge makes for an action; its result goes to ``Run.resume``."""
 
     what: str
@@ -68,8 +64,7 @@ class Fetch:
     arguments: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """What was asked of the edge did not succeed: for ``Run.resume``."""
 
     code: int

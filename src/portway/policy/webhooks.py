@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
+
 TOLERANCE: Final = 180.0
 """Seconds by which a signed time may differ, where the sender does not say otherwise."""
 SIGNATURES: Final = 20
@@ -121,8 +123,7 @@ def same(presented: str, digest: bytes, coding: str) -> bool:
     return hmac.compare_digest(presented.encode(), b64encode(digest))
 
 
-@dataclass(frozen=True, slots=True)
-class Mac:
+class Mac(msgspec.Struct, frozen=True):
     """A MAC in a header field, over a message that a template makes."""
 
     header: str

@@ -5,8 +5,10 @@ reasons stand in docs/spec/wire.md, Profiles.
 """
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from portway.wire.frames import INITIAL_WINDOW, MAX_CREDIT, NEAR_WINDOW, OWN_WINDOW, RAISED_WINDOW
 from portway.wire.window import GRANT_STEP, SMALL_STEP
@@ -18,8 +20,7 @@ PEER_STREAM_LIMIT: Final = 4096
 """Streams that an authenticated peer may have open with us."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(msgspec.Struct, frozen=True):
     """How to treat one kind of peer."""
 
     name: str
