@@ -1,13 +1,16 @@
 """Heads of HTTP/2 as those of HTTP/1 and back. What is refused: tests/edge/test_http2_attacks.py."""
 
+from typing import TYPE_CHECKING
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portway.codec.headers import Forwarding, request_tail
-from portway.codec.http1 import CHUNKED, NO_BODY, Framing, Kind, parse_response
+from portway.codec.http1 import CHUNKED, NO_BODY, Framing, Kind, RequestHead, parse_response
 from portway.codec.http2 import Fields
 from portway.codec.http2_heads import (
+    ADDED,
     accepted,
     answer_fields,
     read_answer,
@@ -16,7 +19,11 @@ from portway.codec.http2_heads import (
     request_fields,
     trailer_fields,
 )
+from portway.codec.repeated import RequestReader
 from portway.errors import HttpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PSEUDO: Fields = [
     (b":method", b"GET"),
@@ -42,6 +49,43 @@ def test_fields_come_out_as_they_went_in(fields: Fields) -> None:
     assert [field for field in again[4:] if not field[0].startswith(b"x-forwarded-")] == [
         field for field in fields if not field[0].startswith(b"x-forwarded-")
     ]
+
+
+FIELDS = st.lists(
+    st.sampled_from([
+        (b"a", b"1"), (b"a", b"2"), (b"cookie", b"x=1"), (b"cookie", b"y=2"), (b"te", b"trailers"),
+        (b"content-length", b"3"), (b"content-length", b"x"), (b"host", b"app.example"), (b"b", b"\0"),
+        (b"expect", b"100-continue"),
+    ]),
+    max_size=4,
+)  # fmt: skip
+REQUEST = st.tuples(
+    st.sampled_from([b"GET", b"POST", b"OPTIONS", b"B@D"]), st.sampled_from([b"/a", b"/b?c", b"*", b"x"]),
+    st.sampled_from([b"app.example", b"b.example:8", b"?"]), st.booleans(), FIELDS,
+)  # fmt: skip
+UPGRADE: Fields = [(b":method", b"CONNECT"), (b":protocol", b"websocket"), *PSEUDO[1:]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(REQUEST, max_size=6))
+def test_requests_that_repeat_are_read_as_if_they_were_the_first(
+    requests: list[tuple[bytes, bytes, bytes, bool, Fields]],
+) -> None:
+    """A connection's reader remembers the last head; it says nothing else because of that."""
+    read = RequestReader(20 + ADDED).read
+
+    def outcome(fields: Fields, how: "Callable[[bytes], RequestHead] | None", *, ended: bool) -> object:
+        try:
+            return read_request(fields, ended=ended, key=b"k", most=20, read=how)
+        except HttpError as error:
+            return error.status, error.reason
+
+    for method, path, authority, ended, more in requests:
+        fields = [
+            (b":method", method), (b":scheme", b"https"), (b":authority", authority), (b":path", path), *more,
+        ]  # fmt: skip
+        for each, whole in ((fields, ended), (fields, ended), (UPGRADE, False)):
+            assert outcome(each, read, ended=whole) == outcome(each, None, ended=whole)
 
 
 @given(st.lists(st.tuples(st.binary(max_size=8), st.binary(max_size=8)), max_size=4), st.booleans())

@@ -10,7 +10,7 @@ An extended CONNECT (RFC 8441) is written as the upgrade that it stands for, and
 
 from base64 import b64encode
 from hashlib import sha1
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from portway.codec.chunked import judge_trailers
 from portway.codec.headers import without_named
@@ -27,7 +27,9 @@ from portway.codec.http1 import (
 from portway.errors import HttpError
 
 if TYPE_CHECKING:
-    from portway.codec.http2 import Fields
+    from collections.abc import Callable
+
+    from portway.codec.http2_hpack import Fields
 
 _OF_A_CONNECTION: Final = frozenset((
     b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade",
@@ -38,11 +40,25 @@ _NOT_IN_HTTP2: Final = _OF_A_CONNECTION | {b"host", b"http2-settings"}
 _HANDSHAKE: Final = frozenset((b"sec-websocket-key", b"sec-websocket-accept"))
 """Of WebSocket over HTTP/1 only: RFC 8441 §5 has no use for them."""
 
+ADDED: Final = 4
+"""Fields that a head gets, at most, when it is written as lines."""
 
-def read_request(fields: "Fields", *, ended: bool, key: bytes = b"", most: int = MAX_FIELDS) -> RequestHead:
+_SCHEME: Final = RequestHead._fields.index("scheme")
+_new_request = cast("Callable[[type[RequestHead], tuple[object, ...]], RequestHead]", tuple.__new__)
+
+
+def read_request(
+    fields: "Fields",
+    *,
+    ended: bool,
+    key: bytes = b"",
+    most: int = MAX_FIELDS,
+    read: "Callable[[bytes], RequestHead] | None" = None,
+) -> RequestHead:
     """Read a request's head. ``ended``: no body follows. ``key`` is for the handshake of a WebSocket.
 
-    Raises HttpError: 400 for what is malformed, and all that ``parse_request`` raises.
+    ``read`` is for what repeats on a connection (``RequestReader.read``, which takes ADDED fields more than
+    ``most``). Raises HttpError: 400 for what is malformed, and all that ``parse_request`` raises.
     """
     pseudo, lines, has_length = _lines(fields, _REQUEST_PSEUDO, 400, most)
     method, scheme, path = pseudo.get(b":method"), pseudo.get(b":scheme"), pseudo.get(b":path")
@@ -73,8 +89,8 @@ def read_request(fields: "Fields", *, ended: bool, key: bytes = b"", most: int =
     raw = b"\r\n".join((method + b" " + path + b" HTTP/1.1", *lines, b"", b""))
     if raw.count(b"\n") != len(lines) + 2 or raw.count(b"\r") != len(lines) + 2:
         raise HttpError(400, "A field holds the end of a line.")
-    head = parse_request(raw, most + 4)
-    return head._replace(scheme=scheme)
+    head = parse_request(raw, most + ADDED) if read is None else read(raw)
+    return _new_request(RequestHead, (*head[:_SCHEME], scheme, *head[_SCHEME + 1 :]))
 
 
 def read_answer(
@@ -100,7 +116,7 @@ def read_answer(
     raw = b"\r\n".join((b"HTTP/1.1 " + status, *lines, b"", b""))
     if raw.count(b"\n") != len(lines) + 2 or raw.count(b"\r") != len(lines) + 2:
         raise HttpError(502, "A field of the answer holds the end of a line.")
-    head = parse_response(raw, method, most + 4)
+    head = parse_response(raw, method, most + ADDED)
     if (head.framing is NO_BODY) != ended and head.status >= 200 and not ended:
         return head._replace(framing=NO_BODY)  # 204 and the like: DATA without bytes may follow
     return head

@@ -24,7 +24,8 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
 from portway.codec import http2
-from portway.codec.http2_heads import read_request, read_trailers
+from portway.codec.http2_heads import ADDED, read_request, read_trailers
+from portway.codec.repeated import RequestReader
 from portway.edge.http2_bounds import bounded
 from portway.edge.http2_flow import Http2Link
 from portway.edge.http2_stream import Http2Stream
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from portway.net.tls import TlsPump
 
 
+_CONNECT: Final = (b":method", b"CONNECT")
+
 MISDIRECTED: Final = 421
 """For another connection than this (RFC 9110 §15.5.20)."""
 
@@ -53,8 +56,8 @@ class Http2Visitor(HttpSocket):
     """One connection of the https listener that speaks HTTP/2."""
 
     __slots__ = (
-        "_bounds", "_core", "_endpoint", "_final", "_link", "_slot", "_streams", "_tls", "_unwritten",
-        "draining", "limits", "upstreams",
+        "_bounds", "_core", "_endpoint", "_final", "_link", "_read", "_slot", "_streams", "_tls",
+        "_unwritten", "draining", "limits", "upstreams",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +75,7 @@ class Http2Visitor(HttpSocket):
         self._endpoint: Endpoint | None = None
         self._streams: dict[int, Http2Stream] = {}
         self._bounds, self._core = bounded(self, limits, client=False)
+        self._read = RequestReader(limits.head_fields + ADDED).read
         self._final = False  # no stream that is opened from now on is served
         self._unwritten = 0
 
@@ -208,9 +212,10 @@ class Http2Visitor(HttpSocket):
             self._count_reset()
             return
         made = self._streams[stream] = Http2Stream(self, self._link, stream, ended=ended)
-        key = b64encode(secrets.token_bytes(16))
+        key = b64encode(secrets.token_bytes(16)) if _CONNECT in fields else b""
+        most = self.limits.head_fields
         try:
-            head = read_request(fields, ended=ended, key=key, most=self.limits.head_fields)
+            head = read_request(fields, ended=ended, key=key, most=most, read=self._read)
         except HttpError as error:
             made.refuse(error.status, error.reason)
             return
