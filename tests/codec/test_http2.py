@@ -3,7 +3,7 @@
 import pytest
 from hyperframe.frame import GoAwayFrame, HeadersFrame, RstStreamFrame
 
-from portway.codec.http2 import Fields, Http2
+from portway.codec.http2 import CONTINUATIONS, Fields, Http2
 from portway.codec.http2_frames import PREFACE, frame
 from portway.errors import HttpError
 
@@ -375,3 +375,25 @@ def test_what_is_offered_is_not_taken_back() -> None:
     client, _, _, _ = pair()
     assert client.offers_upgrades
     assert end_of(client, frame(4, 0, 0, b"\0\x08\0\0\0\0")) == 1
+
+
+@pytest.mark.parametrize(("stream_window", "connection_window"), [(65_536, 1 << 20), (1 << 20, 0)])
+def test_nobody_sends_more_than_either_window(stream_window: int, connection_window: int) -> None:
+    server = Http2(
+        Owner(),
+        client=False,
+        streams=1,
+        stream_window=stream_window,
+        connection_window=connection_window,
+        head_bytes=1 << 20,
+    )
+    server.feed(PREFACE + frame(4, 0, 0) + frame(1, 4, 1, HEAD))
+    server.feed(frame(0, 0, 1, bytes(16_000)) * 4)
+    assert end_of(server, frame(0, 0, 1, bytes(1537))) == 3
+
+
+def test_a_head_goes_on_in_so_many_frames() -> None:
+    server, asked = running()
+    server.feed(frame(1, 1, 7, HEAD) + frame(9, 0, 7) * (CONTINUATIONS - 1) + frame(9, 4, 7))
+    assert asked.take() == [("head", 7, b"GET", True)]
+    assert end_of(server, frame(1, 1, 9, HEAD) + frame(9, 0, 9) * CONTINUATIONS + frame(9, 4, 9)) == 1

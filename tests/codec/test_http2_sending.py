@@ -2,7 +2,7 @@
 
 import pytest
 from hyperframe.frame import Frame, SettingsFrame, WindowUpdateFrame
-from tests.codec.test_http2 import REQUEST, carry, pair
+from tests.codec.test_http2 import REQUEST, Owner, carry, pair
 
 from portway.codec import http2_frames as frames
 from portway.codec.http2 import Http2
@@ -39,6 +39,19 @@ def test_frames_are_as_long_as_the_peer_takes_them() -> None:
     with pytest.raises(ValueError, match="room"):
         client.payload(1, bytes(5537))
     assert server.room(1) == 0
+
+
+def test_streams_share_the_connections_window() -> None:
+    core = Http2(
+        Owner(), client=True, streams=9, stream_window=65_536, connection_window=0, head_bytes=1 << 16
+    )
+    core.feed(SettingsFrame(0, settings={4: 1 << 20, 5: 1 << 20}).serialize())
+    core.head(1, REQUEST)
+    core.head(3, REQUEST)
+    core.payload(1, bytes(60_000))
+    assert (core.room(1), core.room(3)) == (5535, 5535)
+    core.feed(WindowUpdateFrame(0, window_increment=1).serialize())
+    assert core.room(3) == 5536
 
 
 def test_a_window_that_was_made_smaller_is_below_nothing() -> None:
