@@ -222,7 +222,7 @@ def test_every_limit_of_the_edge_has_a_line() -> None:
     from portway.edge.ports import Limits
 
     listed = {name.rpartition(".")[2] for name, _ in _ROW.findall(LIMITS) if ".Limits." in name}
-    assert listed == set(Limits.__dataclass_fields__)
+    assert listed == set(Limits.__struct_fields__)
 
 
 # -- links ---------------------------------------------------------------------------------------

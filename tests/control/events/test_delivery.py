@@ -166,12 +166,12 @@ async def test_what_is_spooled_goes_in_full_batches_without_a_wait_between(tmp_p
 async def test_what_is_spooled_while_a_batch_waits_goes_with_it(tmp_path: Path) -> None:
     receiver, clock = Receiver(), Slept()
     delivery_of: list[Delivery] = []
-    sleep = clock.sleep
+    turn = clock.sleep
 
     async def while_asleep(seconds: float) -> None:
         if not clock.pauses:
             await delivery_of[0].keep([item(2)])
-        await sleep(seconds)
+        await turn(seconds)
 
     clock.sleep = while_asleep  # type: ignore[method-assign]
     async with working(receiver, clock, spool=Spool(tmp_path, clock.now)) as delivery:
