@@ -5,14 +5,16 @@ program behind a pipe does not read. `Output` writes only as much as its descrip
 The rest is kept up to a bound and tried again from the event loop; more is dropped and counted.
 """
 
-import asyncio
 import os
 import select
 import stat
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import asyncio
 
 BACKLOG_LIMIT: Final = 1 << 20
 """Bytes that wait for a slow reader. More are dropped, and a line says how many lines."""
@@ -96,6 +98,9 @@ class Output:
     def _try_later(self) -> None:
         if self._again is not None:
             return
+        # A program that only writes a few lines does without: it is most of what such a start costs.
+        import asyncio
+
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
