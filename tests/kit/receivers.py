@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from portway.control.events.delivery import Time
 from portway.control.events.outbox import Item
 from portway.control.events.sending import Undelivered
-from portway.control.events.delivery import Time
 
 
 @dataclass

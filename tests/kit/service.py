@@ -43,7 +43,8 @@ class FakeControl:
 
     def __init__(self) -> None:
         """Know the tokens "good" and "other"."""
-        self.grants = {"good": GRANT, "good2": msgspec.structs.replace(GRANT, credential_id="cr_good2"), "other": OTHER}
+        good2 = msgspec.structs.replace(GRANT, credential_id="cr_good2")
+        self.grants = {"good": GRANT, "good2": good2, "other": OTHER}
         self.names: dict[str, Reservation] = {}
         self.asked: list[str] = []
         self.issued: list[str] = []

@@ -4,11 +4,11 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from msgspec.structs import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from portway.edge.view import View
 from portway.edge.wishes import Wishes
