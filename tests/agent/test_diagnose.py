@@ -177,8 +177,8 @@ async def test_the_deadline_holds_at_each_step(service: FakeService, certs: Cert
             await Agent(connect_cas=certs.ca).diagnose(f"127.0.0.1:{mute.port}", timeout=0.5)
         assert only("tls", caught.value)
     service.on_srv_info = never
-    with pytest.raises(DiagnoseFailure, match=r"within 0.5 s") as caught:
-        await agent_of(service).diagnose(timeout=0.5)
+    with pytest.raises(DiagnoseFailure, match=r"within 2 s") as caught:
+        await agent_of(service).diagnose(timeout=2)
     assert only("muxado", caught.value)
 
 

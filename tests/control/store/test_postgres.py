@@ -152,11 +152,11 @@ async def test_a_server_that_is_killed_is_found_again(fragile: Cluster) -> None:
 async def test_a_server_that_falls_silent_is_not_waited_for(
     fragile: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "CONNECT_TIMEOUT", 0.3)
+    monkeypatch.setattr(postgres, "CONNECT_TIMEOUT", 2.0)
     url = fragile.url(fragile.database())
     async with open_database(url):
         pass
-    database = Database(back_end_of(url, command_timeout=0.3))
+    database = Database(back_end_of(url, command_timeout=2.0))
     try:
         async with database.read() as connection:
             await connection.execute(text("SELECT 1"))
