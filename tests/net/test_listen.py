@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import resource
 import socket
 from collections.abc import Generator
@@ -118,6 +119,38 @@ async def test_peers_that_are_gone_without_a_word_are_noticed() -> None:
         await spin_until(lambda: bool(seen))
     listener.close()
     assert seen == [(1, 60, 15, 4)]
+
+
+async def test_a_descriptor_is_closed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the loop closes again may be another thread's file by then."""
+    made: list[socket.socket] = []
+    lost: list[int] = []
+
+    class Watched(listen_module.Accepted):
+        def __init__(self, *args: int) -> None:
+            super().__init__(*args)
+            made.append(self)
+
+        def close(self) -> None:
+            descriptor = self.fileno()
+            with suppress(OSError):  # asyncio closes it here, and nowhere else
+                os.fstat(descriptor)
+                super().close()
+                return
+            lost.append(descriptor)
+
+    monkeypatch.setattr(listen_module, "Accepted", Watched)
+    alive: set[Greeter] = set()
+    listener = await listen("127.0.0.1", 0, lambda: Greeter(alive), what="--listen-x")
+    with _clients(1) as (client,):
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", listener.port))
+        await _greeted(client)
+        next(iter(alive)).transport.close()
+        await _over(alive, listener)
+    assert [each.fileno() for each in made] == [-1]
+    assert not lost
+    assert made[0].family == int(socket.AF_INET)
+    assert type(made[0].type) is int
 
 
 async def test_closing_refuses_new_ones_and_spares_the_rest() -> None:

@@ -16,7 +16,7 @@ import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from operator import methodcaller
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from portway.errors import ConfigError
 from portway.net.address import written
@@ -44,8 +44,21 @@ INHERITS = os.name == "posix"
 # What `socket.accept` is made of. It then asks the listening socket for its family and type by way of
 # their enumerations, which costs as much as the system call.
 accept: Callable[[socket.socket], tuple[int, object]] = methodcaller("_accept")
-# Likewise what `socket.socket` is made of: its type is a number. Both loops make it non-blocking.
-adopted = cast("Callable[[int, int, int, int], socket.socket]", socket.SocketType)
+
+
+class Accepted(socket.socket):
+    """An accepted connection for the loops: its family and type are numbers, as in what it is made of.
+
+    It must be a `socket.socket`: what is none, uvloop closes once more behind libuv, which has closed it, and
+    by then the descriptor may be another thread's. Both loops make it non-blocking.
+    """
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # which takes them for properties
+        family = socket.SocketType.family
+        type = socket.SocketType.type
+
 
 _STREAM = int(socket.SOCK_STREAM)
 _FULL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -136,7 +149,7 @@ class Listener:
                 self._failed(error)
                 continue
             self.accepted += 1
-            connection = adopted(family, _STREAM, 0, descriptor)
+            connection = Accepted(family, _STREAM, 0, descriptor)
             joining = self._loop.connect_accepted_socket(self._factory, connection)
             _Joining(joining, connection, self.what).step()
 
