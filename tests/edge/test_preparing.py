@@ -82,6 +82,42 @@ async def test_nobody_waits_for_ever(slow: Slow, monkeypatch: pytest.MonkeyPatch
     assert await seen(slow.service) == (500, "ERR_NGROK_6029")
 
 
+@pytest.mark.parametrize("admits", [True, False])
+async def test_requests_of_one_connection_are_admitted_together(
+    monkeypatch: pytest.MonkeyPatch, admits: bool
+) -> None:
+    """As those of HTTP/2, whose connection is judged once."""
+    done: list[str] = []
+    endpoint = SimpleNamespace(gates=())
+
+    def enter(facts: Any, *_: object) -> bool:
+        facts.gate = object()
+        done.append("asked")
+        return admits
+
+    def judge(_: object) -> None:
+        done.append("judged")
+
+    def passage(facts: Any, *, over: bool = False) -> Any:
+        edge = SimpleNamespace(config=SimpleNamespace(region="eu"))
+        return SimpleNamespace(
+            endpoint=endpoint,
+            over=over,
+            upstreams=SimpleNamespace(facts=facts, edge=edge),
+            judge=judge,
+            cut=lambda: done.append("cut"),
+        )
+
+    monkeypatch.setattr(preparing, "admitted", enter)
+    facts = SimpleNamespace(gate=None, tls=None)
+    stands = Preparing()
+    for each in (passage(facts), passage(facts), passage(facts, over=True)):
+        stands.begin(each)
+    endpoint.gates = (object(),)
+    stands.ready()
+    assert done == ["asked", *(["judged" if admits else "cut"] * 2)]
+
+
 async def test_who_leaves_is_forgotten() -> None:
     passage: Any = SimpleNamespace(endpoint=None)
     stands = Preparing()

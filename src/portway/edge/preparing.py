@@ -28,7 +28,7 @@ class Preparing:
 
     def __init__(self) -> None:
         """Hold nobody yet."""
-        self._held: list[_Held] = []
+        self._held: dict[_Held, None] = {}  # in the order in which they came; any of them may leave
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -40,13 +40,14 @@ class Preparing:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._give_up)
         held = _Held(self, passage)
-        self._held.append(held)
+        self._held[held] = None
         return held
 
     def ready(self) -> None:
         """What rules from now on is in its place: let it judge those that wait. Idempotent."""
+        judged: dict[int, bool] = {}
         for each in self._taken():
-            each.go_on()
+            each.go_on(judged)
 
     def _give_up(self) -> None:
         for each in self._taken():
@@ -54,14 +55,13 @@ class Preparing:
 
     def leave(self, held: "_Held") -> None:
         """A request is over."""
-        if held in self._held:
-            self._held.remove(held)
+        self._held.pop(held, None)
 
     def _taken(self) -> "list[_Held]":
         if self._timer is not None:
             self._timer.cancel()
-        taken, self._held, self._timer = self._held, [], None
-        return taken
+        taken, self._held, self._timer = self._held, {}, None
+        return list(taken)
 
 
 class _Held(Unruled):
@@ -80,14 +80,23 @@ class _Held(Unruled):
     def on_over(self) -> None:
         self._preparing.leave(self)
 
-    def go_on(self) -> None:
-        """Let the policy judge the request, and the connection if it has something to say of those."""
+    def go_on(self, judged: dict[int, bool]) -> None:
+        """Let the policy judge the request, and the connection if it has something to say of those.
+
+        ``judged`` tells of the connections that were judged just now: requests of HTTP/2 share one.
+        """
         passage = self._passage
+        if passage.over:
+            return  # the verdict on another has ended its connection
         assert passage.endpoint is not None
-        if passage.endpoint.gates == self._gates or self._is_admitted():
-            passage.judge(passage.endpoint)
-        else:
-            passage.cut()
+        if passage.endpoint.gates != self._gates:
+            connection = id(passage.upstreams.facts)
+            if connection not in judged:
+                judged[connection] = self._is_admitted()
+            if not judged[connection]:
+                passage.cut()
+                return
+        passage.judge(passage.endpoint)
 
     def refuse(self) -> None:
         """It has waited long enough. Nobody serves it: who shares the URL may have another policy."""
