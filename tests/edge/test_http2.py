@@ -134,6 +134,19 @@ async def test_a_visitor_that_gives_no_credit_stops_the_upstream(certs: Certs) -
         await task
 
 
+async def test_what_waits_in_queues_pays_for_its_updates_when_it_leaves(certs: Certs) -> None:
+    """An honest visitor with a small window answers each half of it; that the whole came at once is ours."""
+    config = EdgeConfig(limits=Limits(http2_idle_frames=50))
+    async with stand(certs=certs, config=config) as made:
+        client = await visit2(made, INITIAL_WINDOW_SIZE=2048)
+        stream = client.ask()
+        agent = await made.agent.stream()
+        await agent.heads()
+        agent.ok(b"x" * 200_000)
+        answer = await client.answer(stream)
+        assert (len(answer.body), client.goaway) == (200_000, None)
+
+
 async def test_an_upstream_that_takes_nothing_stops_the_visitor(certs: Certs) -> None:
     body = random.Random(2).randbytes(2_000_000)
     async with stand(certs=certs) as made:

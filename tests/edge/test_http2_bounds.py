@@ -42,5 +42,5 @@ def test_a_connection_that_lives_for_days_may_ping_and_cancel() -> None:
 def test_small_pieces_may_each_be_answered_with_updates() -> None:
     bounds = Bounds(0, 10)
     for _ in range(10_000):
-        bounds.sent(1)
+        bounds.piece()
         assert all(bounds.idle_frame() for _ in range(PER_PIECE))

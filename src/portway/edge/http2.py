@@ -325,9 +325,13 @@ class Http2Visitor(HttpSocket):
 
     # -- from the streams
 
-    def sent(self, size: int) -> None:
-        """A piece of an answer is on its way."""
-        self._bounds.sent(size)
+    def piece(self) -> None:
+        """A piece of an answer has come."""
+        self._bounds.piece()
+
+    def moved(self, size: int) -> None:
+        """Bytes of an answer have been sent."""
+        self._bounds.moved(size)
 
     def consumed(self, stream: int, size: int) -> None:
         """The upstream has taken bytes of a request's body."""

@@ -3,7 +3,8 @@
 Two scores. *Resets*: requests that were begun and then reset, by the peer (rapid reset) or by us because of
 an illegal frame that the peer sent (MadeYouReset), each of which costs an upstream its work; an answer that
 was given takes one off. *Idle frames*: those that carry nothing; every request, every kibibyte of a body
-that moves and every piece that the peer is sent take some off. So does every second, or a connection
+that moves and every piece for the peer take some off: a kibibyte when it has left, since whole windows wait
+in queues and are paid for too soon otherwise. So does every second, or a connection
 that lives for days would end one day for its pings. Honest peers stay near zero; floods get there at once.
 """
 
@@ -70,11 +71,9 @@ class Bounds:
             paid, self._moved = divmod(self._moved, 1024)
             self._idle = max(0, self._idle - paid * PER_KIBIBYTE)
 
-    def sent(self, size: int) -> None:
-        """Count a piece of a body that the peer is sent."""
-        if self._idle:
-            self._idle = max(0, self._idle - PER_PIECE)
-            self.moved(size)
+    def piece(self) -> None:
+        """Count a piece of a body for the peer; its bytes are counted when they have left (``moved``)."""
+        self._idle = max(0, self._idle - PER_PIECE)
 
     def second(self) -> None:
         """Another second has passed."""

@@ -92,7 +92,7 @@ class Http2Call(Flow):
         room = max(0, CLOGGED - self.waiting)
         taken = data[:room]
         if taken:
-            self._connection.sent(len(taken))
+            self._connection.piece()
             self.put(taken)
         self._parked = len(taken) < len(data)
         return len(taken)
@@ -110,6 +110,10 @@ class Http2Call(Flow):
         if not self._over:
             self._finish()
             self._connection.give_up(self)
+
+    def moved(self, size: int) -> None:
+        """Bytes of the request have been sent."""
+        self._connection.moved(size)
 
     def drained(self) -> None:
         """What waited is sent."""

@@ -73,6 +73,9 @@ class Flow:
         self._trailers = trailers
         self._link.touch(self)
 
+    def moved(self, size: int) -> None:
+        """Bytes of the body have been sent."""
+
     def drained(self) -> None:
         """All that was queued has been sent, after something had waited."""
 
@@ -99,6 +102,7 @@ class Flow:
             self.ticks = 0
             last = self._ending and not self._out and not self._trailers
             core.payload(self.id, piece, end=last)
+            self.moved(len(piece))
             if last:
                 self._end_sent()
         if self._ending and not self._ended and not self._out:

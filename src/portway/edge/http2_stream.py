@@ -106,7 +106,7 @@ class Http2Stream(Flow):
 
     def write(self, data: bytes) -> None:
         """Give payload."""
-        self._visitor.sent(len(data))
+        self._visitor.piece()
         if not self.waiting:
             self.ticks = 0
         self.put(data)
@@ -132,6 +132,10 @@ class Http2Stream(Flow):
             self._visitor.consumed(self.id, owed)
 
     # -- the flow's side
+
+    def moved(self, size: int) -> None:
+        """Bytes of the answer have been sent."""
+        self._visitor.moved(size)
 
     def drained(self) -> None:
         """What had waited is sent."""

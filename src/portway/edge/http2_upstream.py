@@ -101,9 +101,13 @@ class Http2Upstream:
         self._calls[stream] = call
         return stream
 
-    def sent(self, size: int) -> None:
-        """A piece of a request is on its way."""
-        self._bounds.sent(size)
+    def piece(self) -> None:
+        """A piece of a request has come."""
+        self._bounds.piece()
+
+    def moved(self, size: int) -> None:
+        """Bytes of a request have been sent."""
+        self._bounds.moved(size)
 
     def second(self) -> None:
         """Another second has passed."""
