@@ -1,13 +1,15 @@
 """Issuers that policies name are asked when the policy comes."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 from tests.kit.identity import ISSUER, Clock, FakeProvider, answer
+from tests.kit.pipes import turns
 
-from portway.edge.issuers import REMEMBERED, Issuers
-from portway.net.web_client import WebFailure
+from portway.edge.issuers import AT_ONCE, REMEMBERED, Issuers
+from portway.net.web_client import WebAnswer, WebFailure, WebRequest
 from portway.policy.compiler import Target, compile_policy
 from portway.policy.engine import Policy
 from portway.policy.problem import PolicyError
@@ -76,4 +78,34 @@ async def test_nobody_else_is_asked(provider: FakeProvider) -> None:
     issuers.web = provider
     await issuers.check(None)
     await issuers.check(policy())
+    assert provider.asked == []
+
+
+async def test_issuers_that_hang_leave_room_for_others(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand agents that bring one policy at a time, few ask, and the others hear of it."""
+    under_way: list[int] = []
+    may = asyncio.Event()
+    asked = provider.request
+
+    async def request(wanted: WebRequest) -> WebAnswer:
+        under_way.append(1)
+        await may.wait()
+        return await asked(wanted)
+
+    monkeypatch.setattr(provider, "request", request)
+    issuers = Issuers(provider, provider.clock)
+    checks = [asyncio.ensure_future(issuers.check(policy(ISSUER))) for _ in range(3 * AT_ONCE)]
+    await turns(20)
+    assert len(under_way) == AT_ONCE
+    may.set()
+    await asyncio.gather(*checks)
+    assert len(under_way) == AT_ONCE
+
+
+async def test_who_gets_no_turn_is_believed(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portway.edge.issuers.AT_ONCE", 0)
+    monkeypatch.setattr("portway.edge.issuers.TIMEOUT", 0.01)
+    await Issuers(provider, provider.clock).check(policy(ISSUER))
     assert provider.asked == []

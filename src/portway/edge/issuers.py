@@ -27,6 +27,9 @@ ANSWER: Final = 256 << 10
 """Bytes of its answer."""
 ISSUERS: Final = 10
 """Issuers of one policy that are asked."""
+AT_ONCE: Final = 8
+"""Requests to issuers at a time: what asks them asks key sets and logs people in, too, and issuers that hang
+must not take all of its turns."""
 REMEMBERED: Final = 3600.0
 """Seconds for which an issuer that was right is not asked again."""
 KEPT: Final = 1000
@@ -45,6 +48,7 @@ class Issuers:
         self.web = web
         self._now = now
         self._right: OrderedDict[str, float] = OrderedDict()
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     def __repr__(self) -> str:
         """Show how many are known."""
@@ -65,8 +69,17 @@ class Issuers:
 
     async def _wrong(self, issuer: str) -> str:
         """Say why an issuer is none; "" if it is one, or nothing is known of it."""
-        if self._now() < self._right.get(issuer, float("-inf")) + REMEMBERED:
+        try:
+            async with asyncio.timeout(TIMEOUT), self._turns:
+                return "" if self._is_right(issuer) else await self._asked(issuer)
+        except TimeoutError:
+            _log.warning("the issuer %s could not be asked: too many others are", issuer)
             return ""
+
+    def _is_right(self, issuer: str) -> bool:
+        return self._now() < self._right.get(issuer, float("-inf")) + REMEMBERED
+
+    async def _asked(self, issuer: str) -> str:
         assert self.web is not None
         url = issuer.rstrip("/") + "/.well-known/openid-configuration"
         fields = [("Accept", "application/json"), ("User-Agent", "portway")]
