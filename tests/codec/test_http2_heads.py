@@ -174,6 +174,7 @@ def test_the_framing_of_an_answer(
         [],
         [(b":status", b"20")],
         [(b":status", b"2000")],
+        [(b":status", b"200 OK")],
         [(b":status", b"200\r\nx: y")],
         [(b":status", b"101")],
         [(b":status", b"200"), (b":path", b"/")],

@@ -40,6 +40,8 @@ _NOT_IN_HTTP2: Final = _OF_A_CONNECTION | {b"host", b"http2-settings"}
 _HANDSHAKE: Final = frozenset((b"sec-websocket-key", b"sec-websocket-accept"))
 """Of WebSocket over HTTP/1 only: RFC 8441 §5 has no use for them."""
 
+_STATUS_DIGITS: Final = 3
+
 ADDED: Final = 4
 """Fields that a head gets, at most, when it is written as lines."""
 
@@ -105,6 +107,8 @@ def read_answer(
     status = pseudo.get(b":status", b"")
     if status == b"101":
         raise HttpError(502, "HTTP/2 knows no status 101.")
+    if len(status) != _STATUS_DIGITS:  # else a reason phrase would be read behind it
+        raise HttpError(502, "The status is not of three digits.")
     if upgrade is not None and status == b"200" and not ended:
         status = b"101"
         lines += [b"connection:upgrade", b"upgrade:" + upgrade]
