@@ -59,7 +59,8 @@ def test_errors_as_the_client_shows_them(service: Service, client: ApiClient) ->
             stranger("credentials.list")
         assert (raised.value.kind, raised.value.status, raised.value.code) == ("Error", 401, code)
         assert raised.value.details == {"operation_id": raised.value.operation}
-        assert raised.value.operation in service.log
+        operation = raised.value.operation
+        eventually(lambda operation=operation: operation in service.log, "the operation is in the log")
         assert service.log.count(key) == shown or key == "garbage"
     with pytest.raises(ClientError) as limit:
         client("credentials.list", limit="101")
