@@ -50,6 +50,25 @@ class TestCertificates:
         assert [type(result) for result in results] == [Error, Error]
         assert await kept.issue("a.test", 0.0) is kept.at_hand("a.test", 0.0)
 
+    async def test_who_leaves_while_asking_takes_nobody_along(self) -> None:
+        control = FakeControl()
+        issue, begun = control.certificate, asyncio.Event()
+
+        async def first_never(name: str) -> CertificatePem:
+            if not begun.is_set():
+                begun.set()
+                await asyncio.Event().wait()
+            return await issue(name)
+
+        control.certificate = first_never  # type: ignore[method-assign]
+        kept = self.made(control)
+        leaves, stays = (asyncio.ensure_future(kept.issue("a.test", 0.0)) for _ in range(2))
+        await begun.wait()
+        leaves.cancel()
+        assert await asyncio.wait_for(stays, 10) is kept.at_hand("a.test", 0.0)
+        with pytest.raises(asyncio.CancelledError):
+            await leaves
+
     async def test_the_least_used_is_forgotten(self) -> None:
         kept = self.made(FakeControl())
         for name in ("a.test", "b.test"):

@@ -6,13 +6,12 @@ claimed, the control plane issues one on demand, for a wildcard endpoint one in 
 claimed are never issued for, so visitors cannot make the authority work.
 """
 
-import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from portway.edge.once import Once
 from portway.edge.ports import CertificatePem
 from portway.edge.tls_settings import Contexts
-from portway.errors import Error, PortwayError
 
 if TYPE_CHECKING:
     from portway.edge.ports import Control
@@ -40,7 +39,7 @@ class Certificates:
         self._issued: OrderedDict[str, tuple[CertificatePem, float]] = OrderedDict()
         self._uploaded: OrderedDict[str, CertificatePem] = OrderedDict()
         """By the identifier of the certificate, which never changes."""
-        self._asked: dict[str, asyncio.Future[CertificatePem]] = {}
+        self._once = Once()
         self.contexts = Contexts(limit)
         """What visitors' TLS runs under, made of these."""
         self._view.on_change(self._changed)
@@ -49,7 +48,7 @@ class Certificates:
         """Show how many are kept."""
         return (
             f"<Certificates issued={len(self._issued)} uploaded={len(self._uploaded)} "
-            f"asked={len(self._asked)}>"
+            f"asked={len(self._once)}>"
         )
 
     def at_hand(self, name: str, now: float) -> CertificatePem | None:
@@ -69,27 +68,15 @@ class Certificates:
     async def issue(self, name: str, now: float) -> CertificatePem:
         """Get the certificate of a claimed name; those who ask at once share the answer.
 
-        Raises PortwayError when the control plane refuses or cannot. Cancelled: who shares it fails.
+        Raises PortwayError when the control plane refuses or cannot. Cancelled: the next of them asks.
         """
         found = self.at_hand(name, now)
         if found is not None:
             return found
         uploaded = self._view.certificate(name)
-        key = name if uploaded is None else uploaded.id
-        asked = self._asked.get(key)
-        if asked is not None:
-            return await asyncio.shield(asked)
-        asked = self._asked[key] = asyncio.get_running_loop().create_future()
-        try:
-            pem = await (self._issue(name, now) if uploaded is None else self._fetch(uploaded.id))
-        except BaseException as error:
-            asked.set_exception(error if isinstance(error, PortwayError) else Error("Given up.", 128))
-            asked.exception()  # perhaps nobody shares it
-            raise
-        finally:
-            del self._asked[key]
-        asked.set_result(pem)
-        return pem
+        if uploaded is None:
+            return await self._once.ask(name, lambda: self._issue(name, now))
+        return await self._once.ask(uploaded.id, lambda: self._fetch(uploaded.id))
 
     async def _issue(self, name: str, now: float) -> CertificatePem:
         pem = await self._control.certificate(name)
