@@ -71,7 +71,7 @@ async def test_the_latency_is_that_of_the_answer(service: FakeService) -> None:
 
     go = asyncio.Event()
     service.on_srv_info = slowly
-    assert (await agent_of(service).diagnose()).latency >= 0.05
+    assert (await agent_of(service).diagnose()).latency >= 0.04  # a timer may be a little early
 
 
 @pytest.mark.row("G-141")

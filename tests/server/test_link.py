@@ -1,6 +1,7 @@
 """The controller as its own process, seen from the data plane."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -150,9 +151,11 @@ async def test_a_revocation_while_the_controller_is_away_is_heard_of(tmp_path: P
         grant = await link.authenticate(secrets.authtoken, "127.0.0.1")
         heard: asyncio.Queue[Revoked] = asyncio.Queue()
         link.on_revoked(heard.put_nowait)
-        os.kill(link.pid, signal.SIGSTOP)
+        away = link.pid
+        os.kill(away, signal.SIGSTOP)
         await asyncio.to_thread(revoke, tmp_path, grant.credential_id)
-        os.kill(link.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a slow machine: the link has noticed by itself
+            os.kill(away, signal.SIGKILL)
         async with asyncio.timeout(60):
             assert await heard.get() == Revoked(credential_id=grant.credential_id)
         assert link.starts == 2
