@@ -9,11 +9,11 @@ from tests.kit.policies import action as policy_of
 from tests.kit.policy import NOW, begin, expression, facts, policy, verdict
 
 from portway.policy.actions import ActionFailed, ActionType
-from portway.policy.engine import UNAPPLIED, UNWATCHED, Policy, Rule, Run, Step
+from portway.policy.engine import UNWATCHED, Policy, Rule, Run, Step
 from portway.policy.facts import Response
 from portway.policy.limits import PolicyLimits
 from portway.policy.phase import Phase
-from portway.policy.verdict import CONTINUE, Close, Failed, Fetch, Forward, Respond, Verdict
+from portway.policy.verdict import CONTINUE, UNAPPLIED, Close, Failed, Fetch, Forward, Respond, Verdict
 
 
 @dataclass

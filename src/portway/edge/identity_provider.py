@@ -117,7 +117,7 @@ class ProviderClient:
                 settings.issuer, places.authorize, places.token, places.userinfo,
                 emails=places.emails, basic=False,
             )  # fmt: skip
-        url = settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        url = discovery_url(settings.issuer)
         document = await self._document(url)
         try:
             return read_metadata(settings.issuer, document, basic=settings.provider != "linkedin")
@@ -381,6 +381,11 @@ def scopes_of(settings: IdentitySettings) -> tuple[str, ...]:
     known = PROVIDERS.get(settings.provider)
     needed = known.scopes if known is not None else ("openid", "email", "profile")
     return tuple(dict.fromkeys((*needed, *settings.scopes)))
+
+
+def discovery_url(issuer: str) -> str:
+    """Return where an issuer's discovery document is (OpenID Connect Discovery 1.0, section 4)."""
+    return issuer.rstrip("/") + "/.well-known/openid-configuration"
 
 
 def read_metadata(wanted: str, document: Mapping[str, object], *, basic: bool) -> Metadata:

@@ -80,8 +80,10 @@ class Issuers:
         return self._now() < self._right.get(issuer, float("-inf")) + REMEMBERED
 
     async def _asked(self, issuer: str) -> str:
+        from portway.edge.identity_provider import discovery_url  # who asks nobody needs none of it
+
         assert self.web is not None
-        url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+        url = discovery_url(issuer)
         fields = [("Accept", "application/json"), ("User-Agent", "portway")]
         try:
             answer = await self.web.request(
@@ -104,7 +106,7 @@ class Issuers:
 
 def _judged(issuer: str, body: bytes) -> str:
     """Say why a document is not an issuer's; "" if it is."""
-    from portway.edge.identity_provider import read_metadata  # a process that asks nobody needs none of it
+    from portway.edge.identity_provider import read_metadata
 
     try:
         document: object = json.loads(body)

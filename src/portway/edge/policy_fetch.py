@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from portway.errors import PortwayError
-from portway.policy.verdict import Failed
+from portway.policy.verdict import INTERNAL, UNAPPLIED, Failed
 
 if TYPE_CHECKING:
     from portway.codec.http1 import ResponseHead
@@ -47,7 +47,6 @@ BODIES: Final = 64 << 20
 STEP: Final = 16_384
 """Bytes of a body that are waited for at first; then four times as many, and so on."""
 
-INTERNAL: Final = 2300
 NOT_BUFFERED: Final = 3903
 
 
@@ -150,7 +149,7 @@ class Fetches:
             return Failed(INTERNAL, "What the traffic policy asked for took too long.", 504)
         except Exception:  # noqa: BLE001 - the containment point: a visitor gets 2300, never our exception
             _log.exception("a fetch of a traffic policy failed: %s", fetch.what)
-            return Failed(INTERNAL, "The traffic policy of this endpoint could not be applied.", 500)
+            return Failed(INTERNAL, UNAPPLIED, 500)
 
     def _left(self, account: str) -> None:
         left = self._running[account] - 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from portway.codec.event_stream import EventStream, EventTooLong
 from portway.policy.actions import ActionFailed
+from portway.policy.verdict import INTERNAL, UNAPPLIED
 
 if TYPE_CHECKING:
     from portway.codec.event_stream import Message
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-INTERNAL: Final = 2300
 NOT_BUFFERED: Final = 3903
 
 Failure = Callable[[ActionFailed], None]
@@ -74,7 +74,7 @@ class Chain:
             failure = ActionFailed(NOT_BUFFERED, "A message of the event stream is too long.", 502)
         except Exception:  # noqa: BLE001 - the containment point: a visitor gets 2300, never our exception
             _log.exception("a filter of a traffic policy failed")
-            failure = ActionFailed(INTERNAL, "The traffic policy of this endpoint could not be applied.")
+            failure = ActionFailed(INTERNAL, UNAPPLIED)
         self._over = True
         self._failed(failure)
         return b""

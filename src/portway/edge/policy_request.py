@@ -46,7 +46,7 @@ from portway.model.url import parse_endpoint_url
 from portway.policy.actions.convert import NO_WEBSOCKET
 from portway.policy.facts import Facts
 from portway.policy.phase import Phase
-from portway.policy.verdict import Close, Continue, Failed, Fetch, Forward, Respond
+from portway.policy.verdict import INTERNAL, Close, Continue, Failed, Fetch, Forward, Respond
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +71,6 @@ VISITS: Final = 3
 
 TOO_LONG: Final = 3501
 LOOP: Final = 3603
-INTERNAL: Final = 2300
 
 
 class Glance(NamedTuple):

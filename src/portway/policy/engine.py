@@ -31,6 +31,8 @@ from portway.policy.phase import Phase
 from portway.policy.values import value_of
 from portway.policy.verdict import (
     CONTINUE,
+    INTERNAL,
+    UNAPPLIED,
     Close,
     Continue,
     Failed,
@@ -51,8 +53,6 @@ Secrets = Callable[[str, str], str | None]
 
 EXPRESSION_FAILED: Final = 2254
 INTERPOLATION_FAILED: Final = 2238
-INTERNAL: Final = 2300
-UNAPPLIED: Final = "The traffic policy of this endpoint could not be applied."
 TOO_LONG: Final = 2253
 UNWATCHED: Final = 16
 """Conditions of a few microseconds each that are answered between two looks at the clock."""

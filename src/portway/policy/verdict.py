@@ -14,6 +14,11 @@ from typing import Final
 
 import msgspec
 
+INTERNAL: Final = 2300
+"""What fails in a policy that is nobody's rule's fault."""
+UNAPPLIED: Final = "The traffic policy of this endpoint could not be applied."
+"""What visitors are told of failures whose reason is not for them."""
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
