@@ -101,14 +101,9 @@ class Delivery:
     @property
     def state(self) -> Delivered:
         """How the destination fares."""
-        spooled, lost = (
-            (0, 0)
-            if self._spool is None
-            else (
-                self._spool.left,
-                self._spool.dropped - self._lost_before,
-            )
-        )
+        spooled = lost = 0
+        if self._spool is not None:
+            spooled, lost = self._spool.left, self._spool.dropped - self._lost_before
         waiting = max(len(self._outbox), self.in_journal + spooled + self._outbox.traffic)
         dropped = self._dropped + self._outbox.dropped + lost
         return Delivered(self._delivered, self._failed, dropped, waiting, self._last_error)
