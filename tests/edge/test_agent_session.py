@@ -120,7 +120,7 @@ async def test_patience_with_wrong_tokens_ends() -> None:
             await agent.connect()
             begun = loop.time()
             assert code(await agent.auth()) == "107"
-            assert tried < 2 or loop.time() - begun >= delay
+            assert tried < 2 or loop.time() - begun >= delay - 0.01  # the loop counts milliseconds
             await agent.leave()
 
 
